@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only place for compiler extensions and for facts C leaves to the compiler. */
+#ifndef MBI_BASE_COMPILER_H
+#define MBI_BASE_COMPILER_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define MBI_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define MBI_LIKELY(x) __builtin_expect(!!(x), 1)
+#define MBI_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MBI_RESTRICT __restrict__
+#else
+#define MBI_PRINTF(fmt, args)
+#define MBI_LIKELY(x) (x)
+#define MBI_UNLIKELY(x) (x)
+#define MBI_RESTRICT
+#endif
+
+#if defined(__CUDACC__)
+#define MBI_INLINE static __host__ __device__ inline
+#else
+#define MBI_INLINE static inline
+#endif
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define MBI_BIG_ENDIAN 1
+#else
+#define MBI_BIG_ENDIAN 0
+#endif
+
+#define MBI_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#if !defined(__cplusplus)
+_Static_assert(CHAR_BIT == 8, "bytes have eight bits");
+_Static_assert((-1 >> 1) == -1, "right shift of a negative number is arithmetic");
+_Static_assert((int8_t)0x80 == -128 && (uint32_t)-1 == UINT32_MAX, "two's complement");
+#endif
+
+#endif
