@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The backend vtable: how a device runs programs. A backend gets whole programs, so fusing is
+ * its own to do; backends differ in speed, never in a bit of a result. It receives host services
+ * and calls nothing else of the library.
+ */
+#ifndef MBI_EXEC_BACKEND_H
+#define MBI_EXEC_BACKEND_H
+
+#include "exec/program.h"
+
+#define MBI_BACKEND_ABI 1
+
+struct mbi_weights; /* a graph's parameters on a device, shared by images */
+struct mbi_image;   /* a program on a device, with its scratch memory: one thread at a time */
+struct mbi_memory;  /* one stream's state on a device */
+
+/* n consecutive tokens of one stream. */
+struct mbi_run {
+    struct mbi_memory *memory; /* read and advanced */
+    uint64_t pos;              /* absolute position of ids[0] */
+    const int32_t *ids;        /* each in [0, vocab) */
+    size_t n;                  /* at least 1 */
+};
+
+struct mbi_batch {
+    const struct mbi_run *run;
+    size_t n_runs;
+    bool all_outputs; /* outputs of every lane; otherwise of the last lane of each run */
+};
+
+struct mbi_backend {
+    uint32_t abi; /* MBI_BACKEND_ABI */
+    uint32_t struct_size;
+    const char *op_list; /* mbi_op_list_text of its build */
+    const char *name;
+
+    /* 0: cannot run on this machine; otherwise higher is better. */
+    int32_t (*probe)(void);
+
+    /* Parameters in host byte order, by index in graph->param; they stay the caller's and must
+     * outlive the weights. update tells that their values (not addresses) have changed. */
+    int32_t (*weights_new)(struct mbi_weights **out, const struct mbi_host *host,
+                           const struct mbi_graph *graph, const void *const *param,
+                           mambaint_error *err);
+    int32_t (*weights_update)(struct mbi_weights *w, mambaint_error *err);
+    void (*weights_free)(struct mbi_weights *w);
+
+    int32_t (*image_new)(struct mbi_image **out, const struct mbi_program *program,
+                         struct mbi_weights *w, mambaint_error *err);
+    void (*image_free)(struct mbi_image *image);
+
+    /* Memory starts as zero and serves every image of the same graph. read and write move
+     * program->state_size bytes in the live layout. */
+    int32_t (*memory_new)(struct mbi_memory **out, const struct mbi_program *program,
+                          mambaint_error *err);
+    void (*memory_free)(struct mbi_memory *m);
+    int32_t (*memory_read)(void *live, const struct mbi_memory *m, mambaint_error *err);
+    int32_t (*memory_write)(struct mbi_memory *m, const void *live, mambaint_error *err);
+    int32_t (*memory_copy)(struct mbi_memory *to, const struct mbi_memory *from,
+                           mambaint_error *err);
+
+    /* At most program->lanes tokens in all. Lanes are numbered through the runs in order. */
+    int32_t (*run)(struct mbi_image *image, const struct mbi_batch *batch, mambaint_error *err);
+
+    /* Copy rows [lane, lane + n) of a value of the last run: an output (lanes with outputs are
+     * numbered from 0), or with keep any value. */
+    int32_t (*peek)(void *out, struct mbi_image *image, mbi_ref value, size_t lane, size_t n,
+                    mambaint_error *err);
+    /* The same in place, valid until the next run; NULL where the device's memory is elsewhere. */
+    const void *(*view)(const struct mbi_image *image, mbi_ref value);
+};
+
+/* Backends of this build, best first among those that can run here. `index` counts all of them;
+ * NULL past the end. */
+const struct mbi_backend *mbi_backend_at(size_t index);
+
+/* By name; NULL or "auto" takes the best that runs here. */
+int32_t mbi_backend_find(const struct mbi_backend **out, const char *name, mambaint_error *err);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Element by element: sums, products, parts. None of these rounds. */
+#include "op/element.h"
+#include <string.h>
+
+/* ---- add: y = a + b                                                   arithmetic.md, add ---- */
+
+static int32_t add_infer(struct mbi_infer *q)
+{
+    const struct mbi_type *a = q->in[0], *b = q->in[1];
+    const int64_t lo = a->lo + b->lo, hi = a->hi + b->hi;
+
+    if (a->cols != b->cols || a->frac != b->frac)
+        return mbi_infer_mismatch(q, "add", "the terms differ in size or in fixed-point position");
+    if (lo < INT32_MIN || hi > INT32_MAX)
+        return mbi_infer_overflow(q, "add");
+    return mbi_infer_result(q, a->cols, a->frac, INT32_MIN, INT32_MAX, lo, hi);
+}
+
+static void add_eval(const struct mbi_op_args *a)
+{
+    int32_t *y = a->out;
+
+    for (size_t i = a->begin; i < a->end; i++)
+        y[i] = (int32_t)(mbi_get(a->in[0], a->in_type[0]->dtype, i) +
+                         mbi_get(a->in[1], a->in_type[1]->dtype, i));
+}
+
+static const struct mbi_op_case add_cases[] = {
+    {.cols = {1, 1}, .dtype = {MBI_I16, MBI_I8}},
+    {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .lo = {-1073741824, -1073741824},
+     .hi = {1073741823, 1073741823}},
+};
+
+const struct mbi_op_def mbi_op_add = {
+    .infer = add_infer,
+    .units = mbi_units_elements,
+    .eval = add_eval,
+    .grad = &mbi_grad_add,
+    .cases = add_cases,
+    .n_cases = MBI_COUNT(add_cases),
+};
+
+/* ---- addsat: y = sat(a + b, bits)                                  arithmetic.md, addsat ---- */
+
+static int32_t addsat_infer(struct mbi_infer *q)
+{
+    const struct mbi_addsat_attr *at = q->attr;
+    const struct mbi_type *a = q->in[0], *b = q->in[1];
+
+    if (a->cols != b->cols || a->frac != b->frac || at->bits < 2 || at->bits > 32)
+        return mbi_infer_mismatch(q, "addsat", "the terms differ in size or fixed-point position");
+    return mbi_infer_result(q, a->cols, a->frac, INT32_MIN, INT32_MAX,
+                            mbi_sat(a->lo + b->lo, at->bits), mbi_sat(a->hi + b->hi, at->bits));
+}
+
+static void addsat_eval(const struct mbi_op_args *a)
+{
+    const struct mbi_addsat_attr *at = a->attr;
+    int32_t *y = a->out;
+
+    for (size_t i = a->begin; i < a->end; i++)
+        y[i] = (int32_t)mbi_sat(mbi_get(a->in[0], a->in_type[0]->dtype, i) +
+                                    mbi_get(a->in[1], a->in_type[1]->dtype, i),
+                                at->bits);
+}
+
+static const struct mbi_op_case addsat_cases[] = {
+    {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .attr = {24}},
+    {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .attr = {24}, .lo = {-9000000, -9000000},
+     .hi = {9000000, 9000000}},
+};
+
+const struct mbi_op_def mbi_op_addsat = {
+    .n_attr = 1,
+    .infer = addsat_infer,
+    .units = mbi_units_elements,
+    .eval = addsat_eval,
+    .grad = &mbi_grad_addsat,
+    .cases = addsat_cases,
+    .n_cases = MBI_COUNT(addsat_cases),
+};
+
+/* ---- mul: y_i = a_i * b_(i / group), b a value or a parameter         arithmetic.md, mul ---- */
+
+static int32_t mul_infer(struct mbi_infer *q)
+{
+    const struct mbi_mul_attr *at = q->attr;
+    const struct mbi_type *a = q->in[0], *b = q->in[1];
+    const int64_t bound = mbi_type_magnitude(a) * mbi_type_magnitude(b);
+
+    if (a->dtype > MBI_I32 || b->dtype > MBI_I16 || b->dtype == MBI_TERNARY)
+        return mbi_infer_mismatch(q, "mul", "the second factor must be i8 or i16");
+    if (at->group < 1 || (uint64_t)b->cols * (uint32_t)at->group != a->cols || b->rows != 1)
+        return mbi_infer_mismatch(q, "mul", "the groups do not cover the first factor");
+    if (bound > INT32_MAX)
+        return mbi_infer_overflow(q, "mul");
+    return mbi_infer_result(q, a->cols, a->frac + b->frac, INT32_MIN, INT32_MAX, -bound, bound);
+}
+
+/* A parameter serves every lane; a value has a row for each. */
+static void mul_eval(const struct mbi_op_args *a)
+{
+    const struct mbi_mul_attr *at = a->attr;
+    const size_t n = a->out_type->cols, nb = a->in_type[1]->cols, group = (size_t)at->group;
+    int32_t *y = a->out;
+
+    for (size_t t = a->begin; t < a->end; t++)
+        for (size_t i = 0; i < n; i++)
+            y[t * n + i] =
+                (int32_t)(mbi_get(a->in[0], a->in_type[0]->dtype, t * n + i) *
+                          mbi_get(a->in[1], a->in_type[1]->dtype,
+                                  (a->in_is_param[1] ? 0 : t * nb) + i / group));
+}
+
+static const struct mbi_op_case mul_cases[] = {
+    {.cols = {67, 67}, .dtype = {MBI_I16, MBI_I16}, .lo = {0, -16384}, .hi = {0, 16384}, .attr = {1}},
+    {.cols = {64, 4}, .rows = {0, 1}, .dtype = {MBI_I8, MBI_I16}, .attr = {16}},
+    {.cols = {33, 33}, .rows = {0, 1}, .dtype = {MBI_I16, MBI_I16}, .lo = {0, -32767}, .hi = {0, 32767},
+     .attr = {1}},
+    {.cols = {24, 8}, .dtype = {MBI_I8, MBI_I8}, .attr = {3}},
+};
+
+const struct mbi_op_def mbi_op_mul = {
+    .n_attr = 1,
+    .either = 1u << 1,
+    .infer = mul_infer,
+    .units = mbi_units_lanes,
+    .eval = mul_eval,
+    .grad = &mbi_grad_mul,
+    .cases = mul_cases,
+    .n_cases = MBI_COUNT(mul_cases),
+};
+
+/* ---- slice: y = x[offset, offset + count)                           arithmetic.md, slice ---- */
+
+static int32_t slice_infer(struct mbi_infer *q)
+{
+    const struct mbi_slice_attr *at = q->attr;
+    const struct mbi_type *x = q->in[0];
+
+    if (at->offset < 0 || at->count < 1 || (int64_t)at->offset + at->count > x->cols)
+        return mbi_infer_mismatch(q, "slice", "the part lies outside the value");
+    *q->out = *x;
+    q->out->cols = (uint32_t)at->count;
+    return MAMBAINT_OK;
+}
+
+static void slice_eval(const struct mbi_op_args *a)
+{
+    const struct mbi_slice_attr *at = a->attr;
+    const size_t size = mbi_dtype_size(a->in_type[0]->dtype);
+    const size_t from = a->in_type[0]->cols * size, to = a->out_type->cols * size;
+
+    for (size_t t = a->begin; t < a->end; t++)
+        memcpy((char *)a->out + t * to,
+               (const char *)a->in[0] + t * from + (size_t)at->offset * size, to);
+}
+
+static const struct mbi_op_case slice_cases[] = {
+    {.cols = {67}, .dtype = {MBI_I16}, .attr = {3, 40}},
+    {.cols = {9}, .dtype = {MBI_I8}, .attr = {8, 1}},
+};
+
+const struct mbi_op_def mbi_op_slice = {
+    .n_attr = 2,
+    .infer = slice_infer,
+    .units = mbi_units_lanes,
+    .eval = slice_eval,
+    .grad = &mbi_grad_slice,
+    .cases = slice_cases,
+    .n_cases = MBI_COUNT(slice_cases),
+};
+
+/* ---- concat: y = a, then b                                         arithmetic.md, concat ---- */
+
+static int32_t concat_infer(struct mbi_infer *q)
+{
+    const struct mbi_type *a = q->in[0], *b = q->in[1];
+
+    if (a->dtype != b->dtype || a->frac != b->frac || a->cols > UINT32_MAX - b->cols)
+        return mbi_infer_mismatch(q, "concat", "the parts differ in type");
+    *q->out = *a;
+    q->out->cols = a->cols + b->cols;
+    q->out->lo = mbi_min_i64(a->lo, b->lo);
+    q->out->hi = mbi_max_i64(a->hi, b->hi);
+    return MAMBAINT_OK;
+}
+
+static void concat_eval(const struct mbi_op_args *a)
+{
+    const size_t na = mbi_type_row_size(a->in_type[0]), nb = mbi_type_row_size(a->in_type[1]);
+    char *y = a->out;
+
+    for (size_t t = a->begin; t < a->end; t++) {
+        memcpy(y + t * (na + nb), (const char *)a->in[0] + t * na, na);
+        memcpy(y + t * (na + nb) + na, (const char *)a->in[1] + t * nb, nb);
+    }
+}
+
+static const struct mbi_op_case concat_cases[] = {
+    {.cols = {5, 9}, .dtype = {MBI_I16, MBI_I16}},
+    {.cols = {33, 1}, .dtype = {MBI_I8, MBI_I8}},
+};
+
+const struct mbi_op_def mbi_op_concat = {
+    .infer = concat_infer,
+    .units = mbi_units_lanes,
+    .eval = concat_eval,
+    .grad = &mbi_grad_concat,
+    .cases = concat_cases,
+    .n_cases = MBI_COUNT(concat_cases),
+};

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The harness's command: reads the options, runs the checks, says how to repeat a failure. */
+#include "bitexact.h"
+#include "exec/backend.h"
+#include <time.h>
+
+static const char usage[] =
+    "usage: bitexact [--op NAME] [--case K] [--backend NAME] [--cases N] [--graphs N]\n"
+    "                [--seed S] [--self-test | --bench]\n"
+    "Compares every kernel with the reference, then runs N random graphs in every way.\n"
+    "--cases N repeats each case with N seeds.\n";
+
+size_t subject_list(struct subject out[4], const struct options *o)
+{
+    size_t n = 0;
+
+    if (!o->backend || !strcmp(o->backend, "scalar")) {
+        out[n].name = "scalar";
+        mbi_cpu_kernels_scalar(&out[n++].kernels);
+    }
+#if MBI_HAVE_AVX2
+    if (mbi_backend_avx2.probe() && (!o->backend || !strcmp(o->backend, "avx2"))) {
+        out[n].name = "avx2";
+        mbi_cpu_kernels_avx2(&out[n++].kernels);
+    }
+#endif
+    return n;
+}
+
+static bool read_options(struct options *o, bool *self, bool *measure, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+        if (!strcmp(argv[i], "--self-test")) {
+            *self = true;
+            continue;
+        }
+        if (!strcmp(argv[i], "--bench")) {
+            *measure = true;
+            continue;
+        }
+        if (!value)
+            return false;
+        if (!strcmp(argv[i], "--op"))
+            o->op = value;
+        else if (!strcmp(argv[i], "--backend"))
+            o->backend = value;
+        else if (!strcmp(argv[i], "--case"))
+            o->only = strtoll(value, NULL, 0);
+        else if (!strcmp(argv[i], "--cases"))
+            o->rounds = (uint32_t)strtoul(value, NULL, 0);
+        else if (!strcmp(argv[i], "--graphs"))
+            o->graphs = (uint32_t)strtoul(value, NULL, 0);
+        else if (!strcmp(argv[i], "--seed"))
+            o->seed = strtoull(value, NULL, 0);
+        else
+            return false;
+        i++;
+    }
+    return true;
+}
+
+static size_t run_checks(const struct options *o)
+{
+    struct subject subject[4];
+    const size_t n = subject_list(subject, o);
+    size_t bad = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bad += check_kernels(o, &subject[i]);
+    if (!o->op)
+        bad += check_graphs(o);
+    printf("seed %llu, %zu kernel tables, %u graphs: %zu failures\n", (unsigned long long)o->seed, n,
+           o->op ? 0 : o->graphs, bad);
+    return bad;
+}
+
+int main(int argc, char **argv)
+{
+    struct mbi_host alone, threaded;
+    struct mbi_pool *pool = NULL;
+    struct options o = {.only = -1, .rounds = 1, .graphs = 60, .seed = (uint64_t)time(NULL),
+                        .host = &alone, .threaded = &threaded};
+    bool self = false, measure = false;
+    size_t bad = 0;
+
+    if (!read_options(&o, &self, &measure, argc, argv)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    mbi_host_default(&alone);
+    mbi_host_default(&threaded);
+    if (mbi_pool_create(&pool, &alone, 2, NULL) < 0)
+        return 2;
+    threaded.pool = pool;
+    if (measure)
+        bench(&o);
+    else
+        bad = self ? check_self(&o) : run_checks(&o);
+    mbi_pool_free(&alone, pool);
+    return bad ? 1 : 0;
+}

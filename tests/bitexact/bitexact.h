@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The bit-identity harness. It knows no operation and no backend by name: operations come from
+ * the table with their cases, inputs from the intervals of their types, backends from the list of
+ * the build. Everything random follows from one printed seed.
+ */
+#ifndef MBI_TESTS_BITEXACT_H
+#define MBI_TESTS_BITEXACT_H
+
+#include "base/host.h"
+#include "base/intmath.h"
+#include "cpu/cpu.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct options {
+    const char *op;      /* NULL: all */
+    const char *backend; /* NULL: all */
+    int64_t only;        /* one case, -1: all */
+    uint32_t rounds;     /* repetitions with other seeds */
+    uint32_t graphs;     /* random graphs */
+    uint64_t seed;
+    const struct mbi_host *host;     /* works alone */
+    const struct mbi_host *threaded; /* two threads */
+    bool quiet; /* the self-test expects failures and prints none */
+};
+
+/* ---- random numbers and values ---- */
+
+struct source {
+    uint64_t seed, count;
+};
+
+uint64_t source_u64(struct source *s);
+uint64_t source_below(struct source *s, uint64_t n);                /* 0 .. n-1 */
+int64_t source_between(struct source *s, int64_t lo, int64_t hi);   /* both included */
+
+/* Stops the program when memory is out; zeroed. */
+void *need(size_t n, size_t size);
+
+enum fill {
+    FILL_LO,
+    FILL_HI,
+    FILL_ALTERNATING, /* lo, hi, lo ... */
+    FILL_ZERO,
+    FILL_ONE_HOT,
+    FILL_EXTREMES, /* lo or hi by chance */
+    FILL_UNIFORM,
+    FILL_SPARSE,
+    FILL_NEAR, /* within 2 of lo, 0 or hi */
+    FILL_ALIGNED, /* signs follow the first row of a matrix, so that its sum peaks */
+    FILL_COUNT
+};
+
+const char *fill_name(enum fill f);
+int64_t array_get(const void *array, uint32_t dtype, size_t i);
+
+/* rows x t->cols elements; `matrix` (its first row) is what FILL_ALIGNED follows, or NULL. */
+void fill_array(void *array, const struct mbi_type *t, size_t rows, enum fill f, struct source *s,
+                const void *matrix, const struct mbi_type *matrix_type);
+
+/* Type of input k of a case; the whole type where the case names no interval. */
+struct mbi_type case_type(const struct mbi_op_case *c, size_t k);
+
+/* ---- the checks; each returns the number of failures ---- */
+
+struct subject {
+    const char *name;
+    struct mbi_cpu_kernels kernels;
+};
+
+/* Kernel tables of this build that can run here; returns how many. */
+size_t subject_list(struct subject out[4], const struct options *o);
+
+/* Every case of every operation, a kernel table against the reference. */
+size_t check_kernels(const struct options *o, const struct subject *subject);
+
+/* Random graphs through the vtables: every way to run one gives the same values and state. */
+size_t check_graphs(const struct options *o);
+
+/* Planted errors must be found. */
+size_t check_self(const struct options *o);
+
+/* Prints the speed of every operation and of products of common sizes. */
+void bench(const struct options *o);
+
+#endif
