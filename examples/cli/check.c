@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* check: what a file is, and whether it is whole. */
+#include "cli.h"
+#include <string.h>
+
+static int run(struct args *args)
+{
+    char kind[32] = "unknown";
+    mambaint_error err = {0};
+    const int32_t rc = mambaint_artefact_check(kind, sizeof(kind), NULL, args->operand[0], &err);
+    const char *message = rc < 0 ? err.message : "whole";
+    struct json j;
+
+    if (args_switch(args, "json")) {
+        json_open(&j, stdout, "{");
+        json_text(&j, "kind", kind, strlen(kind));
+        json_bool(&j, "ok", rc >= 0);
+        json_text(&j, "message", message, strlen(message));
+        json_close(&j, "}");
+    } else {
+        printf("%s: %s, %s\n", args->operand[0], kind, message);
+    }
+    return rc < 0 ? CLI_FAILED : CLI_DONE;
+}
+
+const struct command command_check = {
+    .name = "check",
+    .summary = "Say what a file is and whether it is whole.",
+    .operands = "FILE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .flags = (const struct flag *const[]){flags_json, flags_help, NULL},
+    .examples = "  mambaint check storyteller.gguf\n"
+                "  mambaint check run/last.checkpoint --json\n",
+    .run = run,
+};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a session holds: a loaded program, sampler settings, and the conversation. */
+#ifndef MBI_API_SESSION_H
+#define MBI_API_SESSION_H
+
+#include "api/model.h"
+#include "sample/sampler.h"
+#include <mambaint/session.h>
+
+#define MBI_HISTORY 256   /* last ids that are remembered */
+#define MBI_STOP_MAX 256  /* bytes of a stop string */
+#define MBI_STOPS_MAX 16
+#define MBI_GROUP 16      /* sessions that step in one run */
+
+/* A stop string may hold back one byte less than its length, a character three; a token adds more. */
+#define MBI_HELD_MAX (MBI_STOP_MAX + 4 + MBI_MAX_TOKEN_BYTES)
+#define MBI_PIECE_MAX (3 * MBI_HELD_MAX) /* each byte may become U+FFFD */
+
+/* Where in the turns a session is. Numbers are stored in states. */
+enum mbi_phase {
+    MBI_PHASE_FRESH = 0,  /* nothing was fed */
+    MBI_PHASE_TEXT = 1,   /* raw text, or between turns */
+    MBI_PHASE_ASKED = 2,  /* a turn of the user or the system was said; the answer is not opened */
+    MBI_PHASE_ANSWER = 3, /* inside an answer */
+    MBI_PHASE_END
+};
+
+/* Why the answer is complete. Numbers are stored in states. */
+enum mbi_ended {
+    MBI_ENDED_NOT = 0,
+    MBI_ENDED_TURN = 1, /* the model ended its turn */
+    MBI_ENDED_TEXT = 2, /* the model ended the text */
+    MBI_ENDED_STOP = 3, /* a stop string appeared */
+    MBI_ENDED_END
+};
+
+/* The session part of a state, but for the logits. */
+struct mbi_talk {
+    uint64_t position; /* tokens fed */
+    uint32_t phase;    /* enum mbi_phase */
+    uint32_t ended;    /* enum mbi_ended */
+    uint32_t kept;     /* 1: a step was made whose piece was not delivered yet */
+    uint32_t n_held;
+    uint8_t held[MBI_HELD_MAX];   /* bytes of tokens that were not given out yet */
+    int32_t history[MBI_HISTORY]; /* the id of position p is at p mod MBI_HISTORY */
+
+    /* Derived, not part of a state: how many bytes of `held` the piece stands for, and the piece. */
+    uint32_t n_ready, n_piece;
+    char piece[MBI_PIECE_MAX];
+    /* The token of the last step; -1 if there was none since the talk was changed otherwise. */
+    int32_t token;
+};
+
+struct mbi_stop {
+    uint32_t len;
+    char text[MBI_STOP_MAX];
+};
+
+struct mbi_session_settings {
+    const struct mbi_backend *backend;
+    uint32_t prefill_chunk;
+    struct mbi_sampler sampler;
+    uint32_t repeat_last;
+    uint32_t n_stops;
+    struct mbi_stop stop[MBI_STOPS_MAX];
+};
+
+struct mambaint_session {
+    mambaint_model *model;
+    const struct mbi_host *host;
+    const struct mbi_tokenizer *tokenizer;
+    struct mbi_session_settings set;
+    struct mbi_program *program;
+    struct mbi_image *image;
+    struct mbi_memory *memory, *spare; /* spare: to go back to when a call fails half-way */
+    size_t vocab;
+    int32_t *logits, *before; /* after the last token, and those the last token was chosen from */
+    uint64_t *work;           /* of the sampler */
+    struct mbi_talk *talk;
+    atomic_bool cancel;
+};
+
+int32_t mbi_session_settings_read(struct mbi_session_settings *set, const mambaint_options *options,
+                                  mambaint_error *err);
+
+/* E_CANCELLED, once, if somebody cancelled. */
+int32_t mbi_session_cancelled(mambaint_session *s, mambaint_error *err);
+
+/* ---- feed.c ---- */
+
+/*
+ * Feed n >= 1 ids, all below the vocabulary, and take the logits of the last. A failure leaves
+ * everything as it was. Turns and held bytes are not touched.
+ */
+int32_t mbi_session_advance(mambaint_session *s, const int32_t *ids, size_t n, mambaint_error *err);
+
+/*
+ * One id for each of n <= MBI_GROUP sessions of one model and backend, in one run on the image of
+ * the first. All advance or none does.
+ */
+int32_t mbi_session_advance_each(mambaint_session *const *s, const int32_t *ids, size_t n,
+                                 mambaint_error *err);
+
+/* ---- piece.c ---- */
+
+/* Drop what was held back: new text was put into the session from outside. */
+void mbi_talk_clear(struct mbi_talk *talk);
+
+/* Add the bytes of a token to what is held, and look for stop strings: may set `ended`. */
+void mbi_talk_add(struct mbi_talk *talk, const struct mbi_session_settings *set, const char *bytes,
+                  size_t n);
+
+/* Make the piece from what may be given out now. */
+void mbi_talk_render(struct mbi_talk *talk, const struct mbi_session_settings *set);
+
+/* The piece was delivered: the bytes behind it go. */
+void mbi_talk_delivered(struct mbi_talk *talk);
+
+#endif
