@@ -51,12 +51,12 @@ const void *mbi_cpu_view(const struct mbi_image *image, mbi_ref value);
 
 /* The part of a vtable that every CPU backend shares. */
 #define MBI_CPU_BACKEND_COMMON                                                                     \
-    .abi = MBI_BACKEND_ABI, .struct_size = sizeof(struct mbi_backend), .op_list = mbi_op_list_text, \
-    .weights_new = mbi_cpu_weights_new, .weights_update = mbi_cpu_weights_update,                  \
-    .weights_free = mbi_cpu_weights_free, .image_free = mbi_cpu_image_free,                        \
-    .memory_new = mbi_cpu_memory_new, .memory_free = mbi_cpu_memory_free,                          \
-    .memory_read = mbi_cpu_memory_read, .memory_write = mbi_cpu_memory_write,                      \
-    .memory_copy = mbi_cpu_memory_copy, .run = mbi_cpu_run, .peek = mbi_cpu_peek,                  \
-    .view = mbi_cpu_view
+    .abi = MBI_BACKEND_ABI, .struct_size = sizeof(struct mbi_backend),                             \
+    .op_list = mbi_op_list_text, .weights_new = mbi_cpu_weights_new,                               \
+    .weights_update = mbi_cpu_weights_update, .weights_free = mbi_cpu_weights_free,                \
+    .image_free = mbi_cpu_image_free, .memory_new = mbi_cpu_memory_new,                            \
+    .memory_free = mbi_cpu_memory_free, .memory_read = mbi_cpu_memory_read,                        \
+    .memory_write = mbi_cpu_memory_write, .memory_copy = mbi_cpu_memory_copy, .run = mbi_cpu_run,  \
+    .peek = mbi_cpu_peek, .view = mbi_cpu_view
 
 #endif

@@ -5,7 +5,8 @@
 /* ---- add ---- */
 
 /* The sum of two intervals fits i32 by inference. */
-static inline void add_loop(const struct mbi_op_args *a, size_t end, uint32_t first, uint32_t second)
+static inline void add_loop(const struct mbi_op_args *a, size_t end, uint32_t first,
+                            uint32_t second)
 {
     for (size_t i = a->begin; i < end; i += LANES)
         store8(a->out, MBI_I32, i,
@@ -50,15 +51,15 @@ static bool cut_fits(struct cut *cut, const struct mbi_type *a, const struct mbi
 static inline void addsat_loop(const struct mbi_op_args *a, size_t end, const struct cut *cut,
                                uint32_t first, uint32_t second)
 {
-    const __m256i lo = _mm256_set1_epi32((int32_t)cut->lo), hi = _mm256_set1_epi32((int32_t)cut->hi);
+    const __m256i lo = _mm256_set1_epi32((int32_t)cut->lo),
+                  hi = _mm256_set1_epi32((int32_t)cut->hi);
     const __m256i b_lo = _mm256_set1_epi32((int32_t)cut->b_lo);
     const __m256i b_hi = _mm256_set1_epi32((int32_t)cut->b_hi);
 
     for (size_t i = a->begin; i < end; i += LANES) {
         const __m256i b = clamp8(load8(a->in[1], second, i), b_lo, b_hi);
 
-        store8(a->out, MBI_I32, i,
-               clamp8(_mm256_add_epi32(load8(a->in[0], first, i), b), lo, hi));
+        store8(a->out, MBI_I32, i, clamp8(_mm256_add_epi32(load8(a->in[0], first, i), b), lo, hi));
     }
 }
 
@@ -80,7 +81,8 @@ void mbi_avx2_addsat(const struct mbi_op_args *a)
 
 /* ---- mul ---- */
 
-/* A lane of n >= 8 elements; the last step overlaps the one before. Products fit i32 by inference. */
+/* A lane of n >= 8 elements; the last step overlaps the one before. Products fit i32 by
+ * inference. */
 static inline void mul_lane(int32_t *y, const void *a, uint32_t first, const void *b,
                             uint32_t second, size_t n)
 {
@@ -97,8 +99,8 @@ static inline void mul_groups(int32_t *y, const void *a, uint32_t first, const v
                               uint32_t second, size_t n, size_t group)
 {
     for (size_t i = 0; i < n; i += group) {
-        const int32_t factor = second == MBI_I8 ? ((const int8_t *)b)[i / group]
-                                                : ((const int16_t *)b)[i / group];
+        const int32_t factor =
+            second == MBI_I8 ? ((const int8_t *)b)[i / group] : ((const int16_t *)b)[i / group];
         const __m256i q = _mm256_set1_epi32(factor);
 
         for (size_t k = i; k < i + group; k += LANES) {
@@ -111,7 +113,8 @@ static inline void mul_groups(int32_t *y, const void *a, uint32_t first, const v
 
 static inline void mul_loop(const struct mbi_op_args *a, uint32_t first, uint32_t second)
 {
-    const size_t n = a->out_type->cols, group = (size_t)((const struct mbi_mul_attr *)a->attr)->group;
+    const size_t n = a->out_type->cols,
+                 group = (size_t)((const struct mbi_mul_attr *)a->attr)->group;
     const size_t step = a->in_is_param[1] ? 0 : a->in_type[1]->cols;
 
     for (size_t t = a->begin; t < a->end; t++) {

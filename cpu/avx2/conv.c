@@ -10,9 +10,9 @@
 /* Everything that belongs to sixteen channels, in the order of unpacking: [0] has the channels
  * 0-3 and 8-11, [1] the others. */
 struct channels {
-    __m256i old[TAPS - 1];       /* inputs, oldest first */
-    __m256i w01[2], w23[2];      /* pairs of taps */
-    __m256i right[2], left[2];   /* shifts; one of the two is 0 */
+    __m256i old[TAPS - 1];     /* inputs, oldest first */
+    __m256i w01[2], w23[2];    /* pairs of taps */
+    __m256i right[2], left[2]; /* shifts; one of the two is 0 */
     __m256i limit[2], bias[2];
 };
 
@@ -74,8 +74,8 @@ static inline __m256i step(struct channels *ch, __m256i x)
     for (size_t k = 0; k < 2; k++) {
         const __m256i p01 = k ? _mm256_unpackhi_epi16(ch->old[0], ch->old[1])
                               : _mm256_unpacklo_epi16(ch->old[0], ch->old[1]);
-        const __m256i p23 = k ? _mm256_unpackhi_epi16(ch->old[2], x)
-                              : _mm256_unpacklo_epi16(ch->old[2], x);
+        const __m256i p23 =
+            k ? _mm256_unpackhi_epi16(ch->old[2], x) : _mm256_unpacklo_epi16(ch->old[2], x);
 
         u[k] = finish_sum(_mm256_add_epi32(_mm256_madd_epi16(p01, ch->w01[k]),
                                            _mm256_madd_epi16(p23, ch->w23[k])),
@@ -95,7 +95,8 @@ static void conv_tile(const struct mbi_op_args *a, size_t c, size_t from, size_t
 
     load_channels(&ch, a, c);
     for (size_t t = from; t < to; t++)
-        store((int16_t *)a->out + t * n + c, step(&ch, load((const int16_t *)a->in[0] + t * n + c)));
+        store((int16_t *)a->out + t * n + c,
+              step(&ch, load((const int16_t *)a->in[0] + t * n + c)));
     for (size_t j = 0; j < TAPS - 1; j++)
         store(old + j * n, ch.old[j]);
 }

@@ -5,8 +5,7 @@
 /* ell of eight v in [MIN, MAX]: the exponent is at most 3584 << 8, below 2^21. */
 static inline __m256i ell8(__m256i v)
 {
-    const __m256i L =
-        _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(MBI_DECAY_V_MAX), v), 8);
+    const __m256i L = _mm256_slli_epi32(_mm256_sub_epi32(_mm256_set1_epi32(MBI_DECAY_V_MAX), v), 8);
 
     return rsh8(ex2w_8(L), _mm256_set1_epi32(11));
 }

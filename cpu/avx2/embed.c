@@ -21,8 +21,8 @@ static size_t first_of(const int32_t *x, size_t n, int32_t value)
     const __m256i wanted = _mm256_set1_epi32(value);
     size_t i = 0;
 
-    while (i + LANES <= n && _mm256_testz_si256(_mm256_cmpeq_epi32(load(x + i), wanted),
-                                                _mm256_set1_epi32(-1)))
+    while (i + LANES <= n &&
+           _mm256_testz_si256(_mm256_cmpeq_epi32(load(x + i), wanted), _mm256_set1_epi32(-1)))
         i += LANES;
     while (x[i] != value)
         i++;

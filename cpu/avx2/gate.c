@@ -24,8 +24,8 @@ static inline __m256i sigmoid_half(__m256i m)
         const __m256i small = _mm256_cmpgt_epi32(part, rest);
 
         rest = _mm256_sub_epi32(rest, _mm256_andnot_si256(small, part));
-        quotient = _mm256_or_si256(quotient,
-                                   _mm256_andnot_si256(small, _mm256_set1_epi32(1 << digit)));
+        quotient =
+            _mm256_or_si256(quotient, _mm256_andnot_si256(small, _mm256_set1_epi32(1 << digit)));
     }
     return quotient;
 }
@@ -56,7 +56,8 @@ static inline __m256i isqrt8(__m256i v)
 /* x^2 + 2^18 < 2^31; the squareplus is at most 32771, in Q23 below 2^31. */
 static inline __m256i gate_squareplus(__m256i x)
 {
-    const __m256i root = isqrt8(_mm256_add_epi32(_mm256_mullo_epi32(x, x), _mm256_set1_epi32(4 << 16)));
+    const __m256i root =
+        isqrt8(_mm256_add_epi32(_mm256_mullo_epi32(x, x), _mm256_set1_epi32(4 << 16)));
 
     return _mm256_slli_epi32(_mm256_srai_epi32(_mm256_add_epi32(x, root), 1), 15);
 }

@@ -6,10 +6,10 @@
  */
 #include "cpu/avx2/simd.h"
 
-#define ROWS 4             /* rows of a block */
-#define TRIT_CHUNK 2048    /* ternary columns summed in 16 bits */
-#define MANY_LANES 48      /* from here on panels repay their making */
-#define PANELS 2           /* of SLICE rows each, in the first cache at once */
+#define ROWS 4          /* rows of a block */
+#define TRIT_CHUNK 2048 /* ternary columns summed in 16 bits */
+#define MANY_LANES 48   /* from here on panels repay their making */
+#define PANELS 2        /* of SLICE rows each, in the first cache at once */
 #define PANEL_COLS 256
 #define PANEL_LANES 4
 
@@ -58,9 +58,9 @@ static inline __m256i mac8(__m256i acc, __m256i x, __m256i magnitude, const char
 /* Bytes of the last 32 columns that the whole steps of 32 have not covered. */
 static __m256i tail_mask(size_t cols)
 {
-    const __m256i index = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
-                                           17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30,
-                                           31);
+    const __m256i index =
+        _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                         21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
 
     return _mm256_cmpgt_epi8(index, _mm256_set1_epi8((char)(31 - cols % 32)));
 }
@@ -140,8 +140,7 @@ static inline void block16(int32_t *y, const struct rows *rows, const void *x, b
                 v, _mm256_cmpgt_epi16(index, _mm256_set1_epi16((int16_t)(k - from - 1))));
         }
         for (size_t r = 0; r < ROWS; r++)
-            acc[r] = _mm256_add_epi32(acc[r],
-                                      _mm256_madd_epi16(v, load16_i8(rows->w[r] + from)));
+            acc[r] = _mm256_add_epi32(acc[r], _mm256_madd_epi16(v, load16_i8(rows->w[r] + from)));
     }
     put_sums(y, rows->n, sum_lanes4(acc[0], acc[1], acc[2], acc[3]));
 }
@@ -323,8 +322,8 @@ static void spread(struct planes *p, const int8_t *x, size_t n)
  * With weights of 0 to 2 a pair of products is in [-512, 508]. A 16-bit lane takes 4 pairs from
  * each block of 128 columns, 64 from a chunk: [-32768, 32512], so it cannot wrap.
  */
-static inline void add_planes(__m256i acc[2][ROWS], const __m256i w[ROWS],
-                              const struct planes *x, size_t at, size_t lanes)
+static inline void add_planes(__m256i acc[2][ROWS], const __m256i w[ROWS], const struct planes *x,
+                              size_t at, size_t lanes)
 {
     const __m256i three = _mm256_set1_epi8(3);
 
@@ -392,7 +391,8 @@ static void matvec_ternary(const struct mbi_op_args *a)
 
     for (size_t t = 0; t < a->lanes; t += 2)
         for (size_t k = 0; k < cols; k += TRIT_CHUNK) {
-            const size_t lanes = mbi_min_size(2, a->lanes - t), part = mbi_min_size(TRIT_CHUNK, cols - k);
+            const size_t lanes = mbi_min_size(2, a->lanes - t),
+                         part = mbi_min_size(TRIT_CHUNK, cols - k);
 
             for (size_t i = 0; i < lanes; i++)
                 spread(&planes[i], x + (t + i) * cols + k, part);

@@ -19,8 +19,8 @@ static inline __m256i shear_t8(__m256i rho)
     const __m256i r2 = _mm256_mullo_epi32(rho, rho), m = _mm256_abs_epi32(rho);
     const __m256i inner =
         _mm256_add_epi32(_mm256_set1_epi32(169203), _mm256_mullo_epi32(r2, _mm256_set1_epi32(11)));
-    const __m256i bracket = _mm256_add_epi32(_mm256_set1_epi32((int32_t)3373226304u),
-                                             _mm256_mullo_epi32(r2, inner));
+    const __m256i bracket =
+        _mm256_add_epi32(_mm256_set1_epi32((int32_t)3373226304u), _mm256_mullo_epi32(r2, inner));
 
     return _mm256_sign_epi32(TIMES_RHO(bracket, m, 23), rho);
 }
@@ -51,8 +51,8 @@ static struct turn turn_by(const int16_t *phi)
 {
     const __m256i turned =
         _mm256_add_epi32(_mm256_cvtepi16_epi32(load_half(phi)), _mm256_set1_epi32(32));
-    const __m256i rho = _mm256_sub_epi32(_mm256_and_si256(turned, _mm256_set1_epi32(63)),
-                                         _mm256_set1_epi32(32));
+    const __m256i rho =
+        _mm256_sub_epi32(_mm256_and_si256(turned, _mm256_set1_epi32(63)), _mm256_set1_epi32(32));
 
     return (struct turn){shear_t8(rho), shear_s8(rho),
                          _mm256_srai_epi32(_mm256_slli_epi32(turned, 25), 31),
@@ -78,8 +78,7 @@ static void rotate8(int8_t *v, const struct turn *r)
     y = _mm256_blendv_epi8(y, _mm256_sub_epi32(zero, y), r->negate);
     x = clamp8(_mm256_srai_epi32(_mm256_add_epi32(x, half), 3), lowest, highest);
     y = clamp8(_mm256_srai_epi32(_mm256_add_epi32(y, half), 3), lowest, highest);
-    x = _mm256_or_si256(_mm256_and_si256(x, byte),
-                        _mm256_slli_epi32(_mm256_and_si256(y, byte), 8));
+    x = _mm256_or_si256(_mm256_and_si256(x, byte), _mm256_slli_epi32(_mm256_and_si256(y, byte), 8));
     store_half(v, _mm_packus_epi32(low_half(x), high_half(x)));
 }
 

@@ -31,14 +31,14 @@ struct head {
     size_t index;
     uint32_t L[MAX_CHUNK + LANES];
     int32_t keep[MAX_CHUNK + LANES]; /* what is left of h after L, in Q15 */
-    int16_t last[2][MAX_HEAD]; /* xw of row Q - 1, which has no slot, and a row of zeros */
+    int16_t last[2][MAX_HEAD];       /* xw of row Q - 1, which has no slot, and a row of zeros */
 };
 
 struct work {
-    int16_t s[TILE];  /* S of a tile of rows, 0 above the diagonal */
-    int16_t c[TILE];  /* C of the same rows; while folding: B, rows in pairs */
-    int16_t m[TILE];  /* M of one head */
-    _Alignas(64) int32_t h[MAX_STATE / 2][SLICE]; /* h16 of one slice, rows n in pairs */
+    int16_t s[TILE]; /* S of a tile of rows, 0 above the diagonal */
+    int16_t c[TILE]; /* C of the same rows; while folding: B, rows in pairs */
+    int16_t m[TILE]; /* M of one head */
+    _Alignas(64) int32_t h[MAX_STATE / 2][SLICE];    /* h16 of one slice, rows n in pairs */
     _Alignas(64) int32_t x[MAX_CHUNK / 2][2][LANES]; /* xw or xe of one slice, rows j in pairs */
     struct head head;
 };
@@ -160,7 +160,8 @@ static void load_c(struct work *w, const struct part *p, size_t i, size_t rows)
 static void s_block(int16_t *s, const struct part *p, const int16_t *c, size_t i, size_t j)
 {
     const __m128i half = _mm_set1_epi32(1 << (s_shift(p) - 1));
-    const __m128i limit = _mm_set1_epi16((int16_t)(i - j)), index = _mm_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m128i limit = _mm_set1_epi16((int16_t)(i - j)),
+                  index = _mm_setr_epi16(0, 1, 2, 3, 4, 5, 6, 7);
     const int8_t *b[4];
     __m256i acc[4];
     __m128i sum;
@@ -200,8 +201,7 @@ static void make_m(int16_t *m, const int16_t *s, const struct head *hd, size_t i
     for (size_t j = 0; j < cols; j += 16) {
         const __m256i low = ex2_8(_mm256_sub_epi32(L, load(hd->L + j)));
         const __m256i high = ex2_8(_mm256_sub_epi32(L, load(hd->L + j + LANES)));
-        const __m256i decay =
-            _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
+        const __m256i decay = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
 
         store(m + j, _mm256_mulhrs_epi16(load(s + j), decay));
     }
@@ -211,16 +211,16 @@ static void make_m(int16_t *m, const int16_t *s, const struct head *hd, size_t i
  * |h| < 18 2^26, so the sum fits. */
 static void load_h(struct work *w, const struct part *p, size_t head, size_t col)
 {
-    const int32_t *h = (const int32_t *)p->a->state[FIELD_H] + head * p->n * p->dim + col;
+    const size_t dim = p->dim, pairs = p->n / 2;
+    const int32_t *h = (const int32_t *)p->a->state[FIELD_H] + head * p->n * dim + col;
     const __m256i half = _mm256_set1_epi32(1 << 15);
 
-    for (size_t n = 0; n < p->n; n += 2)
+    for (size_t n = 0; n < pairs; n++, h += 2 * dim)
         for (size_t k = 0; k < SLICE; k += LANES) {
-            const __m256i low = _mm256_add_epi32(load(h + n * p->dim + k), half);
-            const __m256i high = _mm256_add_epi32(load(h + (n + 1) * p->dim + k), half);
+            const __m256i low = _mm256_add_epi32(load(h + k), half);
+            const __m256i high = _mm256_add_epi32(load(h + dim + k), half);
 
-            store(&w->h[n / 2][k],
-                  _mm256_blend_epi16(_mm256_srli_epi32(low, 16), high, 0xAA));
+            store(&w->h[n][k], _mm256_blend_epi16(_mm256_srli_epi32(low, 16), high, 0xAA));
         }
 }
 
@@ -240,9 +240,16 @@ static inline void straighten(__m256i v[2])
     v[0] = first;
 }
 
+/* Pairs that lie in slots are a plain walk; the last pair may hold row Q - 1. */
 static void load_xw(struct work *w, const struct part *p, size_t col, size_t rows)
 {
-    for (size_t j = 0; j < rows; j += 2)
+    const size_t step = p->heads * p->dim;
+    const int16_t *row = xw_slot(p, w->head.index, 0) + col;
+    size_t j = 0;
+
+    for (; j + 2 < p->chunk && j < rows; j += 2, row += 2 * step)
+        interleave(w->x[j / 2], load(row), load(row + step));
+    if (j < rows)
         interleave(w->x[j / 2], load(xw_row(p, &w->head, j) + col),
                    load(xw_row(p, &w->head, j + 1) + col));
 }
@@ -254,9 +261,8 @@ static inline __m256i join(__m256i inside, __m256i carried, int32_t kept, int s)
     const __m256i factor = _mm256_set1_epi32(kept), half = _mm256_set1_epi64x(1 << 15);
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(carried, factor), half);
     const __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(odd_lanes(carried), factor), half);
-    const __m256i near =
-        _mm256_sra_epi32(_mm256_add_epi32(inside, _mm256_set1_epi32(1 << (s - 1))),
-                         _mm_cvtsi32_si128(s));
+    const __m256i near = _mm256_sra_epi32(_mm256_add_epi32(inside, _mm256_set1_epi32(1 << (s - 1))),
+                                          _mm_cvtsi32_si128(s));
 
     return _mm256_add_epi32(near, SELECT_BITS(even, odd, 16));
 }
@@ -380,9 +386,8 @@ static void fold_head(struct work *w, const struct part *p, size_t head, size_t 
     for (size_t col = 0; col < p->dim; col += SLICE) {
         load_xe(w, p, decay, col);
         for (size_t n = 0; n < cols; n += BLOCK)
-            fold_rows(w, p,
-                      (int32_t *)p->a->state[FIELD_H] + (head * p->n + n0 + n) * p->dim + col, n,
-                      cols);
+            fold_rows(w, p, (int32_t *)p->a->state[FIELD_H] + (head * p->n + n0 + n) * p->dim + col,
+                      n, cols);
     }
 }
 
@@ -425,8 +430,16 @@ static void run_part(struct work *w, const struct part *p)
 void mbi_avx2_scan(const struct mbi_op_args *a)
 {
     const struct mbi_scan_attr *at = a->attr;
-    struct part p = {a, at, 0, 0, 0, (size_t)at->chunk, (size_t)at->heads, (size_t)at->head_dim,
-                     (size_t)at->d_state, mbi_max_size((size_t)at->chunk, 16)};
+    struct part p = {a,
+                     at,
+                     0,
+                     0,
+                     0,
+                     (size_t)at->chunk,
+                     (size_t)at->heads,
+                     (size_t)at->head_dim,
+                     (size_t)at->d_state,
+                     mbi_max_size((size_t)at->chunk, 16)};
     struct work work;
 
     if (p.n < 16 || p.n > MAX_STATE || p.dim % SLICE) {

@@ -183,9 +183,8 @@ static inline __m256i ex2_8(__m256i L)
                          _mm256_set1_epi32(1030100796 - (3526 - 466) * 32768));
     const __m256i one = _mm256_set1_epi64x(((int64_t)1 << 48) - 1);
     const __m256i slope = _mm256_set1_epi64x(2977044472);
-    const __m256i even =
-        _mm256_add_epi64(_mm256_sub_epi64(one, _mm256_mul_epu32(f, slope)),
-                         _mm256_mul_epu32(q, bracket));
+    const __m256i even = _mm256_add_epi64(_mm256_sub_epi64(one, _mm256_mul_epu32(f, slope)),
+                                          _mm256_mul_epu32(q, bracket));
     const __m256i odd =
         _mm256_add_epi64(_mm256_sub_epi64(one, _mm256_mul_epu32(odd_lanes(f), slope)),
                          _mm256_mul_epu32(odd_lanes(q), odd_lanes(bracket)));
@@ -215,8 +214,8 @@ static inline __m256i ex2w_t(__m256i f)
 static inline __m256i ex2w_8(__m256i L)
 {
     const __m256i f = _mm256_and_si256(L, _mm256_set1_epi32(65535)), e = _mm256_srli_epi32(L, 16);
-    const __m256i t = _mm256_blend_epi32(
-        ex2w_t(f), _mm256_slli_epi64(ex2w_t(odd_lanes(f)), 32), 0xAA);
+    const __m256i t =
+        _mm256_blend_epi32(ex2w_t(f), _mm256_slli_epi64(ex2w_t(odd_lanes(f)), 32), 0xAA);
 
     return rsh8(t, e);
 }

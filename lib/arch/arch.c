@@ -54,8 +54,8 @@ static int32_t set_field(uint32_t *out, const struct mbi_config_field *f, const 
     switch (f->kind) {
     case MBI_CONFIG_NUMBER:
         if (!mbi_parse_u64(&n, value) || n < f->lo || n > f->hi)
-            return mbi_fail(err, MAMBAINT_E_RANGE, "%s: '%.40s' is not a number from %u to %u", name,
-                            value, f->lo, f->hi);
+            return mbi_fail(err, MAMBAINT_E_RANGE, "%s: '%.40s' is not a number from %u to %u",
+                            name, value, f->lo, f->hi);
         *out = (uint32_t)n;
         return MAMBAINT_OK;
     case MBI_CONFIG_BOOL:

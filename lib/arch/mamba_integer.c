@@ -13,19 +13,36 @@
 #define EXPONENT_MAX 15
 #define CONV_EXPONENT_MAX 10
 #define RESIDUAL_BITS 24
-#define UNSET UINT32_MAX /* of a fallback that depends on other fields */
+#define UNSET UINT32_MAX          /* of a fallback that depends on other fields */
 #define LOGIT_MAX ((1 << 27) - 1) /* 28 bits */
 
 enum {
-    LAYERS, D_MODEL, VOCAB, D_INNER, HEADS, HEAD_DIM, D_STATE, GROUPS, CONV, CHUNK, PAIRS, HOLD,
-    NORM, GATE, WEIGHTS, HEAD_WEIGHTS, TIED, N_FIELDS
+    LAYERS,
+    D_MODEL,
+    VOCAB,
+    D_INNER,
+    HEADS,
+    HEAD_DIM,
+    D_STATE,
+    GROUPS,
+    CONV,
+    CHUNK,
+    PAIRS,
+    HOLD,
+    NORM,
+    GATE,
+    WEIGHTS,
+    HEAD_WEIGHTS,
+    TIED,
+    N_FIELDS
 };
 
 enum { NORM_RMS = 1, NORM_BITSHIFT };
 enum { WEIGHTS_INT8 = 1, WEIGHTS_TERNARY };
 
 static const char *const norm_words[] = {"rms", "bitshift", NULL};
-static const char *const gate_words[] = {"hard", "algebraic", "squareplus", NULL}; /* enum mbi_gate */
+static const char *const gate_words[] = {"hard", "algebraic", "squareplus",
+                                         NULL}; /* enum mbi_gate */
 static const char *const weight_words[] = {"int8", "ternary", NULL};
 
 /* clang-format off */
@@ -83,10 +100,11 @@ static int32_t resolve(struct mbi_config *c, bool from_flags, mambaint_error *er
         c->v[HEAD_DIM] = c->v[D_INNER] / c->v[HEADS];
     if (c->v[D_INNER] != c->v[HEADS] * c->v[HEAD_DIM] || c->v[D_INNER] > fields[D_INNER].hi ||
         c->v[HEAD_DIM] < 1 || c->v[HEAD_DIM] > fields[HEAD_DIM].hi)
-        return mbi_fail(err, MAMBAINT_E_RANGE,
-                        "mamba-integer: %u heads do not divide an inner width of %u into parts of 1 "
-                        "to %u",
-                        c->v[HEADS], c->v[D_INNER], fields[HEAD_DIM].hi);
+        return mbi_fail(
+            err, MAMBAINT_E_RANGE,
+            "mamba-integer: %u heads do not divide an inner width of %u into parts of 1 "
+            "to %u",
+            c->v[HEADS], c->v[D_INNER], fields[HEAD_DIM].hi);
     if (!power_of_two(c->v[D_STATE]) || !power_of_two(c->v[CHUNK]))
         return mbi_fail(err, MAMBAINT_E_RANGE,
                         "mamba-integer: state size %u and chunk %u must be powers of two",
@@ -96,8 +114,9 @@ static int32_t resolve(struct mbi_config *c, bool from_flags, mambaint_error *er
                         "mamba-integer: %u rotated pairs, but a state of %u has %u", c->v[PAIRS],
                         c->v[D_STATE], c->v[D_STATE] / 2);
     if (c->v[TIED] && c->v[HEAD_WEIGHTS] != WEIGHTS_INT8)
-        return mbi_fail(err, MAMBAINT_E_INVALID,
-                        "mamba-integer: a tied head is int8; set head-weights=int8 or tied-head=off");
+        return mbi_fail(
+            err, MAMBAINT_E_INVALID,
+            "mamba-integer: a tied head is int8; set head-weights=int8 or tied-head=off");
     return MAMBAINT_OK;
 }
 
@@ -115,8 +134,8 @@ static struct mbi_param named(const struct mbi_build *b, const char *name)
     return p;
 }
 
-static mbi_ref derived(struct mbi_build *b, const char *name, uint32_t dtype, uint32_t n, int64_t lo,
-                       int64_t hi)
+static mbi_ref derived(struct mbi_build *b, const char *name, uint32_t dtype, uint32_t n,
+                       int64_t lo, int64_t hi)
 {
     struct mbi_param p = named(b, name);
 
@@ -184,14 +203,13 @@ static struct projection projection(struct mbi_build *b, const char *name, uint3
 }
 
 /* Matrix product and the one rounding behind it. `shift` is what the fixed points alone ask. */
-static mbi_ref project(struct mbi_build *b, const char *label, mbi_ref x, const struct projection *pr,
-                       struct mbi_requant_attr attr)
+static mbi_ref project(struct mbi_build *b, const char *label, mbi_ref x,
+                       const struct projection *pr, struct mbi_requant_attr attr)
 {
     const mbi_ref acc = mbi_matvec(b, label, x, pr->weight);
 
-    return pr->scale == MBI_NONE
-               ? mbi_requant_rows(b, label, acc, pr->exponent, &attr)
-               : mbi_requant_mul(b, label, acc, pr->scale, pr->exponent, &attr);
+    return pr->scale == MBI_NONE ? mbi_requant_rows(b, label, acc, pr->exponent, &attr)
+                                 : mbi_requant_mul(b, label, acc, pr->scale, pr->exponent, &attr);
 }
 
 /* ---- the step ---- */
@@ -209,7 +227,8 @@ static mbi_ref norm(struct mbi_build *b, const struct mbi_config *c, mbi_ref r, 
 }
 
 /* Causal convolution over x, B and C with its gate: i16 Q8 in, i8 Q5 out. */
-static mbi_ref convolve(struct mbi_build *b, const struct mbi_config *c, mbi_ref p, uint32_t channels)
+static mbi_ref convolve(struct mbi_build *b, const struct mbi_config *c, mbi_ref p,
+                        uint32_t channels)
 {
     const mbi_ref exponent =
         derived(b, "ssm_conv1d.exponent", MBI_I8, channels, EXPONENT_MIN, CONV_EXPONENT_MAX);
@@ -228,7 +247,8 @@ static mbi_ref convolve(struct mbi_build *b, const struct mbi_config *c, mbi_ref
 }
 
 /* What the recurrence reads for this token, plus the direct path D x: i32 Q14. */
-static mbi_ref recur(struct mbi_build *b, const struct mbi_config *c, mbi_ref x, mbi_ref bc, mbi_ref dt)
+static mbi_ref recur(struct mbi_build *b, const struct mbi_config *c, mbi_ref x, mbi_ref bc,
+                     mbi_ref dt)
 {
     const struct mbi_scan_attr attr = {(int32_t)c->v[CHUNK], (int32_t)c->v[HEADS],
                                        (int32_t)c->v[HEAD_DIM], (int32_t)c->v[D_STATE],
@@ -261,11 +281,10 @@ static mbi_ref block(struct mbi_build *b, const struct mbi_config *c, mbi_ref r)
     const uint32_t at_dt = inner + channels, at_turn = at_dt + heads, rows = at_turn + pairs;
     const struct mbi_band band[] = {{at_dt, 256}, {at_turn, 77}, {rows, 26}}; /* 1, 0.3, 0.1 */
     const int32_t out_init = (int32_t)mbi_isqrt(((uint64_t)1 << 32) / c->v[LAYERS]);
-    const struct projection in = projection(b, "ssm_in", rows, c->v[D_MODEL], c->v[WEIGHTS], 1 << 16,
-                                            band, pairs ? 3 : 2);
+    const struct projection in =
+        projection(b, "ssm_in", rows, c->v[D_MODEL], c->v[WEIGHTS], 1 << 16, band, pairs ? 3 : 2);
     const mbi_ref n = norm(b, c, r, "norm.gain");
-    const mbi_ref p =
-        project(b, "in", n, &in, (struct mbi_requant_attr){-3, -32768, 32767, 8});
+    const mbi_ref p = project(b, "in", n, &in, (struct mbi_requant_attr){-3, -32768, 32767, 8});
     const mbi_ref xbc = convolve(b, c, mbi_slice(b, "x, B, C", p, inner, channels), channels);
     mbi_ref bc = mbi_slice(b, "B, C", xbc, inner, 2 * state);
     mbi_ref x, dt, g;
@@ -281,10 +300,10 @@ static mbi_ref block(struct mbi_build *b, const struct mbi_config *c, mbi_ref r)
     g = recur(b, c, x, bc, dt);
     g = gated(b, c, g, mbi_slice(b, "z", p, 0, inner));
     out = projection(b, "ssm_out", c->v[D_MODEL], inner, c->v[WEIGHTS], out_init, NULL, 0);
-    return mbi_addsat(b, "residual", r,
-                      project(b, "out", g, &out,
-                              (struct mbi_requant_attr){4 - 10, INT32_MIN, INT32_MAX, 10}),
-                      RESIDUAL_BITS);
+    return mbi_addsat(
+        b, "residual", r,
+        project(b, "out", g, &out, (struct mbi_requant_attr){4 - 10, INT32_MIN, INT32_MAX, 10}),
+        RESIDUAL_BITS);
 }
 
 /* Rows i8 Q5. A tied table is also the head, so it starts small; otherwise at 0.7. */

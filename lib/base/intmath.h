@@ -59,12 +59,13 @@ MBI_INLINE int mbi_bitlen(uint64_t x)
     return n + (int)x; /* x is 0 or 1 here */
 }
 
-/* Largest r with r * r <= x. Digit by digit: two bits of x for one bit of r. */
+/* Largest r with r * r <= x. Digit by digit, from the top pair of bits of x: two bits of x for one
+ * bit of r. */
 MBI_INLINE uint32_t mbi_isqrt(uint64_t x)
 {
     uint64_t r = 0;
 
-    for (uint64_t bit = (uint64_t)1 << 62; bit; bit >>= 2) {
+    for (uint64_t bit = (uint64_t)1 << ((mbi_bitlen(x | 1) - 1) & ~1); bit; bit >>= 2) {
         if (x >= r + bit) {
             x -= r + bit;
             r = (r >> 1) + bit;

@@ -60,7 +60,8 @@ struct mbi_backend {
     int32_t (*memory_copy)(struct mbi_memory *to, const struct mbi_memory *from,
                            mambaint_error *err);
 
-    /* At most program->lanes tokens in all. Lanes are numbered through the runs in order. */
+    /* At most program->lanes tokens in all. Lanes are numbered through the runs in order. A run
+     * that fails has changed no memory. */
     int32_t (*run)(struct mbi_image *image, const struct mbi_batch *batch, mambaint_error *err);
 
     /* Copy rows [lane, lane + n) of a value of the last run: an output (lanes with outputs are

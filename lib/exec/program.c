@@ -99,10 +99,10 @@ static int32_t plan_values(struct mbi_program *p, mambaint_error *err)
             rc = mbi_fail_memory(err, "a program of this many lanes");
             break;
         }
-        v->offset = place(block, &n_blocks, mbi_align_size(size + 1, ALIGN), s ? s - 1 : 0,
-                          last[node]);
-        p->scratch_size = mbi_max_size(p->scratch_size,
-                                       v->offset + mbi_align_size(size + 1, ALIGN));
+        v->offset =
+            place(block, &n_blocks, mbi_align_size(size + 1, ALIGN), s ? s - 1 : 0, last[node]);
+        p->scratch_size =
+            mbi_max_size(p->scratch_size, v->offset + mbi_align_size(size + 1, ALIGN));
     }
     mbi_free(p->host, last);
     mbi_free(p->host, block);
@@ -135,8 +135,8 @@ static int32_t plan_state(struct mbi_program *p, mambaint_error *err)
 }
 
 int32_t mbi_program_create(struct mbi_program **out, const struct mbi_host *host,
-                           const struct mbi_graph *graph, size_t lanes, size_t out_lanes,
-                           bool keep, mambaint_error *err)
+                           const struct mbi_graph *graph, size_t lanes, size_t out_lanes, bool keep,
+                           mambaint_error *err)
 {
     struct mbi_program *p = mbi_alloc(host, 1, sizeof(*p));
     int32_t rc = MAMBAINT_OK;
@@ -242,7 +242,7 @@ int32_t mbi_state_unpack(void *live, const struct mbi_program *p, const uint8_t 
     }
     for (mbi_ref i = 0; i < p->graph->n_nodes; i++)
         if (p->first_part[i] != MBI_NONE && !node_valid(p, i, live, pos))
-            return mbi_fail(err, MAMBAINT_E_FORMAT, "state: the memory of node %u contradicts itself",
-                            i);
+            return mbi_fail(err, MAMBAINT_E_FORMAT,
+                            "state: the memory of node %u contradicts itself", i);
     return MAMBAINT_OK;
 }

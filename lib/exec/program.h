@@ -45,8 +45,8 @@ struct mbi_program {
 };
 
 int32_t mbi_program_create(struct mbi_program **out, const struct mbi_host *host,
-                           const struct mbi_graph *graph, size_t lanes, size_t out_lanes,
-                           bool keep, mambaint_error *err);
+                           const struct mbi_graph *graph, size_t lanes, size_t out_lanes, bool keep,
+                           mambaint_error *err);
 void mbi_program_free(struct mbi_program *p); /* NULL is fine */
 
 /* Live memory to little-endian bytes without gaps (packed_size of them), and back. */

@@ -38,7 +38,8 @@ int32_t mbi_backend_find(const struct mbi_backend **out, const char *name, mamba
             continue;
         if (!backends[i]->probe())
             return mbi_fail(err, MAMBAINT_E_NO_BACKEND,
-                            "backend '%s' cannot run on this machine; use 'scalar' or 'auto'", name);
+                            "backend '%s' cannot run on this machine; use 'scalar' or 'auto'",
+                            name);
         *out = backends[i];
         return MAMBAINT_OK;
     }

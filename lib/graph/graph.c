@@ -252,8 +252,8 @@ void mbi_graph_dump(struct mbi_buf *out, const struct mbi_graph *g)
     }
 }
 
-size_t mbi_node_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS],
-                      const struct mbi_graph *g, mbi_ref ref)
+size_t mbi_node_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS], const struct mbi_graph *g,
+                      mbi_ref ref)
 {
     const struct mbi_node *node = &g->node[ref];
     const struct mbi_op_row *row = &mbi_op_table[node->op];

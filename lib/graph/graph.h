@@ -43,11 +43,11 @@ struct mbi_band {
 struct mbi_param {
     char name[MBI_PARAM_NAME]; /* as in the container */
     struct mbi_type type;
-    uint8_t is_vector; /* stored with one dimension */
-    uint8_t quant;     /* enum mbi_quant */
-    uint8_t init;      /* enum mbi_init */
-    uint8_t is_matrix; /* weight decay applies */
-    int32_t init_q16;  /* the init's value in Q16 */
+    uint8_t is_vector;                   /* stored with one dimension */
+    uint8_t quant;                       /* enum mbi_quant */
+    uint8_t init;                        /* enum mbi_init */
+    uint8_t is_matrix;                   /* weight decay applies */
+    int32_t init_q16;                    /* the init's value in Q16 */
     struct mbi_band band[MBI_MAX_BANDS]; /* unused bands have end = 0 */
     uint32_t exponent, scale;            /* indices of the derived parameters, or MBI_NONE */
 };
@@ -56,8 +56,8 @@ struct mbi_param {
 #define MBI_LEAF_PARAM 2
 
 struct mbi_node {
-    uint32_t op;   /* 0: a leaf */
-    uint32_t leaf; /* MBI_LEAF_... if op is 0 */
+    uint32_t op;    /* 0: a leaf */
+    uint32_t leaf;  /* MBI_LEAF_... if op is 0 */
     uint32_t param; /* leaf: index of the parameter */
     uint32_t layer; /* for people: MBI_NONE outside the layers */
     mbi_ref in[MBI_MAX_IN];
@@ -108,8 +108,8 @@ void mbi_graph_dump(struct mbi_buf *out, const struct mbi_graph *g);
 bool mbi_node_is_param(const struct mbi_node *node);
 
 /* Memory of a stateful node: the number of fields, 0 if it has none. */
-size_t mbi_node_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS],
-                      const struct mbi_graph *g, mbi_ref ref);
+size_t mbi_node_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS], const struct mbi_graph *g,
+                      mbi_ref ref);
 
 /* Index of a parameter by name, MBI_NONE if there is none. */
 uint32_t mbi_graph_find_param(const struct mbi_graph *g, const char *name);

@@ -62,9 +62,9 @@ struct mbi_op_case {
 };
 
 struct mbi_op_def {
-    size_t n_attr;        /* int32 fields of the attribute structure */
-    uint32_t params;      /* bit k: input k is a parameter; the others are values */
-    uint32_t either;      /* bit k: input k may be one or the other */
+    size_t n_attr;   /* int32 fields of the attribute structure */
+    uint32_t params; /* bit k: input k is a parameter; the others are values */
+    uint32_t either; /* bit k: input k may be one or the other */
 
     /* Check shapes, types and attributes; derive type and interval. An interval that may leave
      * its type, in the result or in any accumulator, is E_RANGE. */

@@ -50,9 +50,9 @@ struct mbi_rotate_attr {
 };
 
 struct mbi_scan_attr {
-    int32_t chunk; /* Q */
+    int32_t chunk;                    /* Q */
     int32_t heads, head_dim, d_state; /* H, P, N */
-    int32_t hold; /* 1: a chunk with no decay keeps h exactly */
+    int32_t hold;                     /* 1: a chunk with no decay keeps h exactly */
 };
 
 #endif

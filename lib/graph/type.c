@@ -34,7 +34,4 @@ uint32_t mbi_dtype_for(int64_t lo, int64_t hi)
     return MBI_I64;
 }
 
-int64_t mbi_type_magnitude(const struct mbi_type *t)
-{
-    return mbi_max_i64(-t->lo, t->hi);
-}
+int64_t mbi_type_magnitude(const struct mbi_type *t) { return mbi_max_i64(-t->lo, t->hi); }

@@ -28,7 +28,9 @@ static void add_eval(const struct mbi_op_args *a)
 
 static const struct mbi_op_case add_cases[] = {
     {.cols = {1, 1}, .dtype = {MBI_I16, MBI_I8}},
-    {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .lo = {-1073741824, -1073741824},
+    {.cols = {67, 67},
+     .dtype = {MBI_I32, MBI_I32},
+     .lo = {-1073741824, -1073741824},
      .hi = {1073741823, 1073741823}},
 };
 
@@ -67,7 +69,10 @@ static void addsat_eval(const struct mbi_op_args *a)
 
 static const struct mbi_op_case addsat_cases[] = {
     {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .attr = {24}},
-    {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .attr = {24}, .lo = {-9000000, -9000000},
+    {.cols = {67, 67},
+     .dtype = {MBI_I32, MBI_I32},
+     .attr = {24},
+     .lo = {-9000000, -9000000},
      .hi = {9000000, 9000000}},
 };
 
@@ -107,16 +112,23 @@ static void mul_eval(const struct mbi_op_args *a)
 
     for (size_t t = a->begin; t < a->end; t++)
         for (size_t i = 0; i < n; i++)
-            y[t * n + i] =
-                (int32_t)(mbi_get(a->in[0], a->in_type[0]->dtype, t * n + i) *
-                          mbi_get(a->in[1], a->in_type[1]->dtype,
-                                  (a->in_is_param[1] ? 0 : t * nb) + i / group));
+            y[t * n + i] = (int32_t)(mbi_get(a->in[0], a->in_type[0]->dtype, t * n + i) *
+                                     mbi_get(a->in[1], a->in_type[1]->dtype,
+                                             (a->in_is_param[1] ? 0 : t * nb) + i / group));
 }
 
 static const struct mbi_op_case mul_cases[] = {
-    {.cols = {67, 67}, .dtype = {MBI_I16, MBI_I16}, .lo = {0, -16384}, .hi = {0, 16384}, .attr = {1}},
+    {.cols = {67, 67},
+     .dtype = {MBI_I16, MBI_I16},
+     .lo = {0, -16384},
+     .hi = {0, 16384},
+     .attr = {1}},
     {.cols = {64, 4}, .rows = {0, 1}, .dtype = {MBI_I8, MBI_I16}, .attr = {16}},
-    {.cols = {33, 33}, .rows = {0, 1}, .dtype = {MBI_I16, MBI_I16}, .lo = {0, -32767}, .hi = {0, 32767},
+    {.cols = {33, 33},
+     .rows = {0, 1},
+     .dtype = {MBI_I16, MBI_I16},
+     .lo = {0, -32767},
+     .hi = {0, 32767},
      .attr = {1}},
     {.cols = {24, 8}, .dtype = {MBI_I8, MBI_I8}, .attr = {3}},
 };

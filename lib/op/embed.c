@@ -29,10 +29,18 @@ static void embed_eval(const struct mbi_op_args *a)
 }
 
 static const struct mbi_op_case embed_cases[] = {
-    {.cols = {1, 5}, .rows = {0, 7}, .dtype = {MBI_I32, MBI_I8}, .frac = {0, 5},
-     .lo = {0, -127}, .hi = {6, 127}},
-    {.cols = {1, 64}, .rows = {0, 300}, .dtype = {MBI_I32, MBI_I8}, .frac = {0, 5},
-     .lo = {0, -127}, .hi = {299, 127}},
+    {.cols = {1, 5},
+     .rows = {0, 7},
+     .dtype = {MBI_I32, MBI_I8},
+     .frac = {0, 5},
+     .lo = {0, -127},
+     .hi = {6, 127}},
+    {.cols = {1, 64},
+     .rows = {0, 300},
+     .dtype = {MBI_I32, MBI_I8},
+     .frac = {0, 5},
+     .lo = {0, -127},
+     .hi = {299, 127}},
 };
 
 const struct mbi_op_def mbi_op_embed = {

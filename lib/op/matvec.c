@@ -20,29 +20,60 @@ static int32_t matvec_infer(struct mbi_infer *q)
     return MAMBAINT_OK;
 }
 
-static int32_t dot(const void *x, uint32_t dtype, size_t at, const struct mbi_type *type,
-                   const void *row)
+static int32_t dot_i8(const void *x, const void *row, size_t n)
 {
+    const int8_t *a = x, *w = row;
     int32_t acc = 0;
 
-    for (size_t k = 0; k < type->cols; k++) {
-        const int32_t w = type->dtype == MBI_TERNARY ? mbi_trit(row, k) : ((const int8_t *)row)[k];
+    for (size_t k = 0; k < n; k++)
+        acc += w[k] * a[k];
+    return acc;
+}
 
-        acc += w * (int32_t)mbi_get(x, dtype, at + k);
-    }
+static int32_t dot_i16(const void *x, const void *row, size_t n)
+{
+    const int16_t *a = x;
+    const int8_t *w = row;
+    int32_t acc = 0;
+
+    for (size_t k = 0; k < n; k++)
+        acc += w[k] * a[k];
+    return acc;
+}
+
+static int32_t dot_ternary_i8(const void *x, const void *row, size_t n)
+{
+    const int8_t *a = x;
+    int32_t acc = 0;
+
+    for (size_t k = 0; k < n; k++)
+        acc += mbi_trit(row, k) * a[k];
+    return acc;
+}
+
+static int32_t dot_ternary_i16(const void *x, const void *row, size_t n)
+{
+    const int16_t *a = x;
+    int32_t acc = 0;
+
+    for (size_t k = 0; k < n; k++)
+        acc += mbi_trit(row, k) * a[k];
     return acc;
 }
 
 static void matvec_eval(const struct mbi_op_args *a)
 {
-    const struct mbi_type *w = a->in_type[1];
-    const size_t row_size = mbi_type_row_size(w);
+    const struct mbi_type *x = a->in_type[0], *w = a->in_type[1];
+    const size_t x_size = mbi_type_row_size(x), w_size = mbi_type_row_size(w);
+    int32_t (*const dot)(const void *, const void *, size_t) =
+        w->dtype == MBI_TERNARY ? (x->dtype == MBI_I8 ? dot_ternary_i8 : dot_ternary_i16)
+                                : (x->dtype == MBI_I8 ? dot_i8 : dot_i16);
     int32_t *y = a->out;
 
     for (size_t r = a->begin; r < a->end; r++)
         for (size_t t = 0; t < a->lanes; t++)
-            y[t * w->rows + r] = dot(a->in[0], a->in_type[0]->dtype, t * w->cols, w,
-                                     (const char *)a->in[1] + r * row_size);
+            y[t * w->rows + r] = dot((const char *)a->in[0] + t * x_size,
+                                     (const char *)a->in[1] + r * w_size, w->cols);
 }
 
 static size_t matvec_units(const struct mbi_op_args *a) { return a->in_type[1]->rows; }

@@ -43,7 +43,8 @@ static int32_t norm_infer(struct mbi_infer *q, const char *op)
         at->frac < 0 || at->frac > 14)
         return mbi_infer_mismatch(q, op, "needs an integer vector and an 8 or 16 bit result");
     if (at->groups < 1 || r->cols % (uint32_t)at->groups || r->cols / (uint32_t)at->groups > 32768)
-        return mbi_infer_mismatch(q, op, "groups must divide the vector into parts of at most 32768");
+        return mbi_infer_mismatch(q, op,
+                                  "groups must divide the vector into parts of at most 32768");
     return mbi_infer_result(q, r->cols, at->frac, -top, top - 1, -top, top - 1);
 }
 

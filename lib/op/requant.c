@@ -30,8 +30,10 @@ static int32_t infer_shifts(struct mbi_infer *q, const char *op, int64_t lo, int
         return mbi_infer_mismatch(q, op, "the clamp is empty");
     if (!shift_fits(magnitude, min_shift) || !shift_fits(magnitude, max_shift))
         return mbi_infer_overflow(q, op);
-    min = mbi_min_i64(shift_clamp(lo, (int32_t)min_shift, at), shift_clamp(lo, (int32_t)max_shift, at));
-    max = mbi_max_i64(shift_clamp(hi, (int32_t)min_shift, at), shift_clamp(hi, (int32_t)max_shift, at));
+    min = mbi_min_i64(shift_clamp(lo, (int32_t)min_shift, at),
+                      shift_clamp(lo, (int32_t)max_shift, at));
+    max = mbi_max_i64(shift_clamp(hi, (int32_t)min_shift, at),
+                      shift_clamp(hi, (int32_t)max_shift, at));
     return mbi_infer_result(q, q->in[0]->cols, at->frac, at->lo, at->hi, min, max);
 }
 
@@ -133,8 +135,7 @@ static int32_t requant_mul_infer(struct mbi_infer *q)
     if (m->dtype != MBI_I16 || s->dtype != MBI_I8 || m->cols != 1 || s->cols != 1 || m->lo < 0)
         return mbi_infer_mismatch(q, "requant_mul", "needs one i16 scale and one i8 exponent");
     return infer_shifts(q, "requant_mul", mbi_min_i64(x->lo, 0) * m->hi,
-                        mbi_max_i64(x->hi, 0) * m->hi,
-                        at->shift + s->lo, at->shift + s->hi);
+                        mbi_max_i64(x->hi, 0) * m->hi, at->shift + s->lo, at->shift + s->hi);
 }
 
 static void requant_mul_eval(const struct mbi_op_args *a)

@@ -12,8 +12,8 @@
  *
  * keep is ex2; with `hold`, keep(0) = 2^15, which leaves h as it was.
  *
- * Bounds, for l = 0 or 32 <= l <= 2^19. ex2 never exceeds 2^-L and w_j <= 1 - 2^-l_j + 2^-19, so the weights of all past tokens
- * sum to at most 1.006 and |h| < 18 in Q26 (below 2^31), |h16| < 18 2^10. |sum M xw| <= 2^30 +
+ * Bounds, for l = 0 or 32 <= l <= 2^19. ex2 never exceeds 2^-L and w_j <= 1 - 2^-l_j + 2^-19, so
+ * the weights of all past tokens sum to at most 1.006 and |h| < 18 in Q26 (below 2^31), |h16| < 18 2^10. |sum M xw| <= 2^30 +
  * 2^22 for Q <= 128, 2^30 + 2^23 for Q = 256; |C . h16| <= N 2^7 18 2^10 < 2^31 for N <= 512; the
  * int64 terms stay below 2^50.
  */
@@ -67,8 +67,8 @@ static size_t scan_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS],
     field[FIELD_H] = (struct mbi_state_field){"h", MBI_I32, n * width, -h_max, h_max};
     field[FIELD_B] = (struct mbi_state_field){"slots.B", MBI_I8, slots * n, -128, 127};
     field[FIELD_XW] = (struct mbi_state_field){"slots.xw", MBI_I16, slots * width, -32768, 32767};
-    field[FIELD_L] = (struct mbi_state_field){"slots.L", MBI_I32, slots * heads, 0,
-                                              MAX_L * at->chunk};
+    field[FIELD_L] =
+        (struct mbi_state_field){"slots.L", MBI_I32, slots * heads, 0, MAX_L * at->chunk};
     return 4;
 }
 
@@ -87,8 +87,8 @@ static bool all_zero(const void *block, size_t size)
 }
 
 /*
- * The convexity that bounds eval: within the open chunk L rises by 0 or by 32 to 2^19 a token and no
- * |xw| exceeds what that token's decay allows. Unused slots are zero.
+ * The convexity that bounds eval: within the open chunk L rises by 0 or by 32 to 2^19 a token and
+ * no |xw| exceeds what that token's decay allows. Unused slots are zero.
  */
 static bool scan_state_valid(void *const state[MBI_MAX_STATE_FIELDS], const void *attr,
                              uint64_t pos)
@@ -124,9 +124,9 @@ static int64_t keep(uint32_t L, int32_t hold) { return hold && !L ? 1 << 15 : mb
 struct row {
     const struct mbi_op_args *a;
     const struct mbi_scan_attr *at;
-    size_t head, t, i;       /* head, lane of the run, row of the chunk */
-    int16_t xw[MAX_HEAD];    /* of this token */
-    uint32_t L;              /* including this token */
+    size_t head, t, i;    /* head, lane of the run, row of the chunk */
+    int16_t xw[MAX_HEAD]; /* of this token */
+    uint32_t L;           /* including this token */
 };
 
 static const int8_t *b_row(const struct row *r, size_t j)
@@ -141,8 +141,7 @@ static const int16_t *xw_row(const struct row *r, size_t j)
 {
     const size_t dim = (size_t)r->at->head_dim, width = dim * (size_t)r->at->heads;
 
-    return j == r->i ? r->xw
-                     : (const int16_t *)r->a->state[FIELD_XW] + j * width + r->head * dim;
+    return j == r->i ? r->xw : (const int16_t *)r->a->state[FIELD_XW] + j * width + r->head * dim;
 }
 
 static uint32_t l_row(const struct row *r, size_t j)

@@ -19,12 +19,29 @@ static double seconds(void)
 }
 
 #define MATVEC(LANES, COLS, ROWS, X, W, TOP)                                                       \
-    {MBI_OP_matvec, LANES,                                                                         \
-     {.cols = {COLS, COLS}, .rows = {0, ROWS}, .dtype = {X, W}, .lo = {0, -(TOP)}, .hi = {0, TOP}}}
+    {                                                                                              \
+        MBI_OP_matvec, LANES,                                                                      \
+        {                                                                                          \
+            .cols = {COLS, COLS}, .rows = {0, ROWS}, .dtype = {X, W}, .lo = {0, -(TOP)}, .hi = {   \
+                0,                                                                                 \
+                TOP                                                                                \
+            }                                                                                      \
+        }                                                                                          \
+    }
 #define SCAN(LANES, Q, H, P, N)                                                                    \
-    {MBI_OP_scan, LANES,                                                                           \
-     {.cols = {(H) * (P), 2 * (N), (H)}, .dtype = {MBI_I8, MBI_I8, MBI_I32}, .frac = {5, 5, 16},   \
-      .lo = {-128, -128, 0}, .hi = {127, 127, 1 << 14}, .attr = {Q, H, P, N, 0}}}
+    {                                                                                              \
+        MBI_OP_scan, LANES,                                                                        \
+        {                                                                                          \
+            .cols = {(H) * (P), 2 * (N), (H)}, .dtype = {MBI_I8, MBI_I8, MBI_I32},                 \
+            .frac = {5, 5, 16}, .lo = {-128, -128, 0}, .hi = {127, 127, 1 << 14}, .attr = {        \
+                Q,                                                                                 \
+                H,                                                                                 \
+                P,                                                                                 \
+                N,                                                                                 \
+                0                                                                                  \
+            }                                                                                      \
+        }                                                                                          \
+    }
 
 /* clang-format off */
 static const struct shape shapes[] = {
@@ -93,8 +110,8 @@ static void set_up(struct setting *s, const struct mbi_host *host, const struct 
     struct source source = {1, 0};
     size_t n;
 
-    s->args = (struct mbi_op_args){.attr = shape->c.attr, .lanes = shape->lanes,
-                                   .out_type = &s->out_type};
+    s->args = (struct mbi_op_args){
+        .attr = shape->c.attr, .lanes = shape->lanes, .out_type = &s->out_type};
     for (size_t k = 0; k < row->n_in; k++) {
         const size_t rows = shape->c.rows[k] ? shape->c.rows[k] : shape->lanes;
         void *data;

@@ -61,6 +61,17 @@ static bool read_options(struct options *o, bool *self, bool *measure, int argc,
     return true;
 }
 
+/* A misspelt name must not pass for a check. */
+static bool names_exist(const struct options *o)
+{
+    struct subject subject[4];
+    bool found = !o->op;
+
+    for (uint32_t op = 1; op < mbi_op_count && !found; op++)
+        found = !strcmp(o->op, mbi_op_table[op].name);
+    return found && subject_list(subject, o) > 0;
+}
+
 static size_t run_checks(const struct options *o)
 {
     struct subject subject[4];
@@ -71,8 +82,8 @@ static size_t run_checks(const struct options *o)
         bad += check_kernels(o, &subject[i]);
     if (!o->op)
         bad += check_graphs(o);
-    printf("seed %llu, %zu kernel tables, %u graphs: %zu failures\n", (unsigned long long)o->seed, n,
-           o->op ? 0 : o->graphs, bad);
+    printf("seed %llu, %zu kernel tables, %u graphs: %zu failures\n", (unsigned long long)o->seed,
+           n, o->op ? 0 : o->graphs, bad);
     return bad;
 }
 
@@ -80,13 +91,21 @@ int main(int argc, char **argv)
 {
     struct mbi_host alone, threaded;
     struct mbi_pool *pool = NULL;
-    struct options o = {.only = -1, .rounds = 1, .graphs = 60, .seed = (uint64_t)time(NULL),
-                        .host = &alone, .threaded = &threaded};
+    struct options o = {.only = -1,
+                        .rounds = 1,
+                        .graphs = 60,
+                        .seed = (uint64_t)time(NULL),
+                        .host = &alone,
+                        .threaded = &threaded};
     bool self = false, measure = false;
     size_t bad = 0;
 
     if (!read_options(&o, &self, &measure, argc, argv)) {
         fputs(usage, stderr);
+        return 2;
+    }
+    if (!names_exist(&o)) {
+        fprintf(stderr, "bitexact: no such operation, or no such backend on this machine\n");
         return 2;
     }
     mbi_host_default(&alone);

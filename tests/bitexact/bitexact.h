@@ -23,7 +23,7 @@ struct options {
     uint64_t seed;
     const struct mbi_host *host;     /* works alone */
     const struct mbi_host *threaded; /* two threads */
-    bool quiet; /* the self-test expects failures and prints none */
+    bool quiet;                      /* the self-test expects failures and prints none */
 };
 
 /* ---- random numbers and values ---- */
@@ -33,8 +33,8 @@ struct source {
 };
 
 uint64_t source_u64(struct source *s);
-uint64_t source_below(struct source *s, uint64_t n);                /* 0 .. n-1 */
-int64_t source_between(struct source *s, int64_t lo, int64_t hi);   /* both included */
+uint64_t source_below(struct source *s, uint64_t n);              /* 0 .. n-1 */
+int64_t source_between(struct source *s, int64_t lo, int64_t hi); /* both included */
 
 /* Stops the program when memory is out; zeroed. */
 void *need(size_t n, size_t size);
@@ -48,7 +48,7 @@ enum fill {
     FILL_EXTREMES, /* lo or hi by chance */
     FILL_UNIFORM,
     FILL_SPARSE,
-    FILL_NEAR, /* within 2 of lo, 0 or hi */
+    FILL_NEAR,    /* within 2 of lo, 0 or hi */
     FILL_ALIGNED, /* signs follow the first row of a matrix, so that its sum peaks */
     FILL_COUNT
 };

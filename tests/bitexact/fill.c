@@ -24,8 +24,8 @@ void *need(size_t n, size_t size)
 
 const char *fill_name(enum fill f)
 {
-    static const char *const name[FILL_COUNT] = {"lo",      "hi",     "alternating", "zero",
-                                                 "one-hot", "extremes", "uniform",   "sparse",
+    static const char *const name[FILL_COUNT] = {"lo",      "hi",       "alternating", "zero",
+                                                 "one-hot", "extremes", "uniform",     "sparse",
                                                  "near",    "aligned"};
     return name[f];
 }
@@ -136,8 +136,8 @@ struct mbi_type case_type(const struct mbi_op_case *c, size_t k)
 {
     const uint32_t dtype = c->dtype[k];
     const int64_t top = dtype == MBI_TERNARY ? 1 : INT64_MAX >> (64 - 8 * mbi_dtype_size(dtype));
-    struct mbi_type t = {dtype, c->frac[k], c->rows[k] ? c->rows[k] : 1, c->cols[k], c->lo[k],
-                         c->hi[k]};
+    struct mbi_type t = {dtype,      c->frac[k], c->rows[k] ? c->rows[k] : 1,
+                         c->cols[k], c->lo[k],   c->hi[k]};
 
     if (!t.lo && !t.hi) {
         t.hi = top;

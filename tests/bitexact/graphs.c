@@ -67,8 +67,8 @@ static mbi_ref fit_columns(struct maker *m, mbi_ref x, uint32_t cols)
 static mbi_ref make_value(struct maker *m, const struct mbi_type *t)
 {
     mbi_ref x = fit_columns(m, any_value(m), t->cols);
-    struct mbi_requant_attr q = {(int32_t)source_below(m->s, 4) - 1, (int32_t)t->lo,
-                                 (int32_t)t->hi, t->frac};
+    struct mbi_requant_attr q = {(int32_t)source_below(m->s, 4) - 1, (int32_t)t->lo, (int32_t)t->hi,
+                                 t->frac};
 
     if (mbi_dtype_for(t->lo, t->hi) == t->dtype)
         return node1(m, MBI_OP_requant, x, &q);
@@ -213,7 +213,8 @@ static size_t complain(const struct scene *c, const struct way *w, mbi_ref node,
                        const char *what)
 {
     const struct mbi_graph *g = c->graph;
-    const char *op = node < g->n_nodes && g->node[node].op ? mbi_op_table[g->node[node].op].name : "-";
+    const char *op =
+        node < g->n_nodes && g->node[node].op ? mbi_op_table[g->node[node].op].name : "-";
 
     printf("graph %u, backend %s, %zu lanes, keep %d, all outputs %d, streams %d, threads %d: "
            "node %u (%s), token %zu: %s\n",
@@ -250,8 +251,7 @@ static size_t check_run(const struct scene *c, const struct way *w, struct machi
     size_t bad = 0;
 
     for (mbi_ref i = 0; i < c->graph->n_nodes && !bad; i++) {
-        if (!is_value(c->graph, i) ||
-            (!w->keep && i != c->graph->logits && i != c->graph->argmax))
+        if (!is_value(c->graph, i) || (!w->keep && i != c->graph->logits && i != c->graph->argmax))
             continue;
         for (size_t k = 0; k < streams && !bad; k++)
             bad = all ? check_value(c, w, m, i, k * n, token, n)
@@ -286,7 +286,7 @@ static size_t check_state(const struct scene *c, const struct way *w, struct mac
 /* Each stream gets the same tokens, in runs of random lengths up to the program's lanes. */
 static size_t run_way(const struct scene *c, const struct way *w, struct source *s)
 {
-    struct machine m = {NULL};
+    struct machine m = {.program = NULL};
     mambaint_error err = {0};
     size_t bad = 0;
 
@@ -313,7 +313,7 @@ static size_t run_way(const struct scene *c, const struct way *w, struct source 
 static size_t run_reference(struct scene *c)
 {
     const struct way w = {&mbi_backend_scalar, c->o->host, 1, true, true, false};
-    struct machine m = {NULL};
+    struct machine m = {.program = NULL};
     mambaint_error err = {0};
     int32_t rc = machine_open(&m, c, &w, &err);
 
@@ -325,8 +325,8 @@ static size_t run_reference(struct scene *c)
             break;
         for (mbi_ref i = 0; i < c->graph->n_nodes; i++)
             if (is_value(c->graph, i))
-                w.backend->peek(c->want[i] + t * mbi_type_row_size(&c->graph->node[i].type), m.image,
-                                i, 0, 1, &err);
+                w.backend->peek(c->want[i] + t * mbi_type_row_size(&c->graph->node[i].type),
+                                m.image, i, 0, 1, &err);
     }
     if (rc >= 0) {
         c->want_state = need(m.program->packed_size, 1);

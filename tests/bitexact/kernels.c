@@ -71,8 +71,8 @@ static struct result result_new(const struct trial *t, size_t offset)
         .out = block_new(t->lanes * mbi_type_row_size(&t->out), offset * element, GUARD)};
 
     for (size_t i = 0; i < t->n_fields; i++) {
-        r.state[i] = block_new(field_size(&t->field[i]),
-                               offset * mbi_dtype_size(t->field[i].dtype), GUARD);
+        r.state[i] =
+            block_new(field_size(&t->field[i]), offset * mbi_dtype_size(t->field[i].dtype), GUARD);
         memcpy(r.state[i].data, t->start[i].data, r.state[i].size);
     }
     return r;
@@ -113,7 +113,9 @@ static void run_lanes(const struct trial *t, mbi_kernel eval, struct result *r, 
     size_t units;
 
     *a = (struct mbi_op_args){.out = r->out.data + from * mbi_type_row_size(&t->out),
-                              .out_type = &t->out, .attr = t->c->attr, .lanes = n,
+                              .out_type = &t->out,
+                              .attr = t->c->attr,
+                              .lanes = n,
                               .pos = t->pos + from};
     for (size_t k = 0; k < t->row->n_in; k++) {
         a->in_is_param[k] = is_param(t, k);
@@ -143,8 +145,8 @@ static size_t complain(const struct trial *t, const char *what)
     printf("%s: case %zu, backend %s, fill %s, lanes %zu, pos %llu, seed %llu: %s\n", t->row->name,
            t->index, t->subject->name, fill_name(t->fill), t->lanes, (unsigned long long)t->pos,
            (unsigned long long)t->o->seed, what);
-    printf("  again: bitexact --op %s --case %zu --backend %s --seed %llu\n", t->row->name, t->index,
-           t->subject->name, (unsigned long long)t->o->seed);
+    printf("  again: bitexact --op %s --case %zu --backend %s --seed %llu\n", t->row->name,
+           t->index, t->subject->name, (unsigned long long)t->o->seed);
     return 1;
 }
 
@@ -197,11 +199,11 @@ static size_t check_intervals(const struct trial *t, const struct result *r)
 
         state[k] = r->state[k].data;
         for (size_t i = 0; i < f->count; i++)
-            if (array_get(state[k], f->dtype, i) < f->lo || array_get(state[k], f->dtype, i) > f->hi)
+            if (array_get(state[k], f->dtype, i) < f->lo ||
+                array_get(state[k], f->dtype, i) > f->hi)
                 return complain(t, "a state element lies outside its interval");
     }
-    if (t->row->def->state_valid &&
-        !t->row->def->state_valid(state, t->c->attr, t->pos + t->lanes))
+    if (t->row->def->state_valid && !t->row->def->state_valid(state, t->c->attr, t->pos + t->lanes))
         return complain(t, "a state that was reached is called invalid");
     return 0;
 }
@@ -219,7 +221,9 @@ static size_t check_way(const struct trial *t, const struct result *want, size_t
         run_lanes(t, eval, &got, 0, first, cut, s);
     run_lanes(t, eval, &got, first, t->lanes - first, cut, s);
     snprintf(how, sizeof(how), "run(%zu) then run(%zu), %s", first, t->lanes - first,
-             cut == WHOLE ? "whole" : cut == PARTS ? "in parts" : "on threads");
+             cut == WHOLE   ? "whole"
+             : cut == PARTS ? "in parts"
+                            : "on threads");
     bad = same_result(t, how, want, &got);
     result_free(&got);
     return bad;
@@ -273,8 +277,7 @@ static void keep_promise(const struct trial *t, size_t k, void *array, size_t ro
 static void fill_value(const struct trial *t, size_t k, void *array, size_t rows, enum fill f,
                        struct source *s, size_t matrix)
 {
-    fill_array(array, &t->in[k], rows, f, s, matrix ? t->input[matrix].data : NULL,
-               &t->in[matrix]);
+    fill_array(array, &t->in[k], rows, f, s, matrix ? t->input[matrix].data : NULL, &t->in[matrix]);
     keep_promise(t, k, array, rows);
 }
 
@@ -307,9 +310,9 @@ static void warm_up(struct trial *t, size_t warm, struct source *s)
 static void fill_inputs(struct trial *t, struct source *s)
 {
     const size_t offset = source_below(s, 4);
-    const enum fill param_fill = t->fill == FILL_ALIGNED     ? FILL_EXTREMES
-                                 : source_below(s, 2) ? FILL_UNIFORM
-                                                      : t->fill;
+    const enum fill param_fill = t->fill == FILL_ALIGNED ? FILL_EXTREMES
+                                 : source_below(s, 2)    ? FILL_UNIFORM
+                                                         : t->fill;
     size_t matrix = 0;
 
     for (size_t k = 0; k < t->row->n_in; k++) {
@@ -411,7 +414,11 @@ size_t check_kernels(const struct options *o, const struct subject *subject)
         if (o->op && strcmp(o->op, row->name))
             continue;
         for (size_t i = 0; i < row->def->n_cases; i++) {
-            struct trial t = {.o = o, .subject = subject, .row = row, .op = op, .index = i,
+            struct trial t = {.o = o,
+                              .subject = subject,
+                              .row = row,
+                              .op = op,
+                              .index = i,
                               .c = &row->def->cases[i]};
 
             if (o->only < 0 || (size_t)o->only == i)
