@@ -33,14 +33,14 @@ extern "C" {
 #define MAMBAINT_END 1      /**< a note: the answer is complete */
 #define MAMBAINT_ACCEPTED 2 /**< a note: a verified proof; returned on one path only */
 
-#define MAMBAINT_E_INVALID (-1)     /**< an argument or option is wrong */
-#define MAMBAINT_E_NO_MEMORY (-2)   /**< the allocator refused; nothing stays allocated */
-#define MAMBAINT_E_IO (-3)          /**< the system refused to open, read, write or sync */
-#define MAMBAINT_E_FORMAT (-4)      /**< the bytes are not what they claim to be */
-#define MAMBAINT_E_VERSION (-5)     /**< made by or for another version */
-#define MAMBAINT_E_RANGE (-6)       /**< a number is outside its stated range */
-#define MAMBAINT_E_SPACE (-7)       /**< the buffer is too small; the needed size was stored */
-#define MAMBAINT_E_NO_BACKEND (-8)  /**< the named backend is not in this build or on this machine */
+#define MAMBAINT_E_INVALID (-1)    /**< an argument or option is wrong */
+#define MAMBAINT_E_NO_MEMORY (-2)  /**< the allocator refused; nothing stays allocated */
+#define MAMBAINT_E_IO (-3)         /**< the system refused to open, read, write or sync */
+#define MAMBAINT_E_FORMAT (-4)     /**< the bytes are not what they claim to be */
+#define MAMBAINT_E_VERSION (-5)    /**< made by or for another version */
+#define MAMBAINT_E_RANGE (-6)      /**< a number is outside its stated range */
+#define MAMBAINT_E_SPACE (-7)      /**< the buffer is too small; the needed size was stored */
+#define MAMBAINT_E_NO_BACKEND (-8) /**< the named backend is not in this build or on this machine */
 #define MAMBAINT_E_UNSUPPORTED (-9) /**< legal, but this build or model cannot do it */
 #define MAMBAINT_E_CANCELLED (-10)  /**< mambaint_session_cancel() was called */
 #define MAMBAINT_E_MISMATCH (-11)   /**< belongs to another model or tokenizer */

@@ -36,15 +36,18 @@ typedef struct mambaint_context_setup {
      * type. NULL means refused, and the old block stays. Default: malloc() and its kin.
      */
     void *(*alloc)(void *user, void *old, size_t size);
-    void *alloc_user; /**< first argument of `alloc` */
+    void *alloc_user;                                         /**< first argument of `alloc` */
     void (*log)(void *user, int32_t level, const char *text); /**< one line; default: silent */
-    void *log_user;    /**< first argument of `log` */
+    void *log_user;                                           /**< first argument of `log` */
     uint32_t threads;  /**< threads that work, the caller included: 1 to 256; default 1 */
     uint32_t reserved; /**< zero */
 } mambaint_context_setup;
 
 /** A set-up that asks for every default. */
-#define MAMBAINT_CONTEXT_SETUP_INIT {sizeof(mambaint_context_setup), 0, 0, 0, 0, 0, 0}
+#define MAMBAINT_CONTEXT_SETUP_INIT                                                                \
+    {                                                                                              \
+        sizeof(mambaint_context_setup), 0, 0, 0, 0, 0, 0                                           \
+    }
 
 /**
  * The same for languages without macros: store a set-up of defaults.
@@ -65,7 +68,8 @@ MAMBAINT_API void mambaint_context_setup_init(mambaint_context_setup *setup, siz
  * @retval MAMBAINT_E_INVALID    `out` is NULL, or `struct_size` is too small to be one
  * @retval MAMBAINT_E_VERSION    `setup` is longer than this library knows and its tail is not zero
  * @retval MAMBAINT_E_RANGE      `threads` is above 256
- * @retval MAMBAINT_E_NO_MEMORY  out of memory or threads; nothing stays allocated
+ * @retval MAMBAINT_E_UNSUPPORTED  the system does not start that many threads
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_context_create(mambaint_context **out,
                                              const mambaint_context_setup *setup,

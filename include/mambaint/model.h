@@ -29,7 +29,8 @@ typedef struct mambaint_model mambaint_model;
  * Open a model file. It is mapped read-only where the system can; it must not be changed in place
  * while the model lives (saving over it is fine, because a save makes a new file).
  *
- * Options: `threads`, if there is no context.
+ * Options: `check-digest` (off: a file that is trusted opens faster; the digest is checked when a
+ * state or a digest is first asked for), and `threads` if there is no context.
  *
  * @param[out] out      the model, NULL on failure; give it back with mambaint_model_unref()
  * @param[in]  ctx      context, or NULL; the model keeps its own reference
@@ -42,7 +43,7 @@ typedef struct mambaint_model mambaint_model;
  * @retval MAMBAINT_E_IO           the file cannot be read
  * @retval MAMBAINT_E_FORMAT       the bytes are no whole and sound model
  * @retval MAMBAINT_E_VERSION      made for a later version
- * @retval MAMBAINT_E_RANGE        a number in the file is outside its range, or a sum could overflow
+ * @retval MAMBAINT_E_RANGE        a number in the file is outside its range, or sums could overflow
  * @retval MAMBAINT_E_UNSUPPORTED  an architecture or part that this build lacks
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
@@ -131,9 +132,9 @@ MAMBAINT_API int32_t mambaint_tokenizer_of(mambaint_tokenizer **out, const mamba
  * tokenizer has the special tokens and the bytes; ids beyond them are unused.
  *
  * Options: `preset` (a shape by name, such as `mi-tiny` or `mi-1m`), `architecture`
- * (`mamba-integer`), the fields of the architecture that replace the preset's (`layers d-model vocab
- * heads head-dim d-state chunk rotation-pairs hold norm gate weights head-weights tied-head`),
- * `seed`, `name`, `license`, `threads`.
+ * (`mamba-integer`), the fields of the architecture that replace the preset's (`layers d-model
+ * vocab heads head-dim d-state chunk rotation-pairs hold norm gate weights head-weights
+ * tied-head`), `seed`, `name`, `license`, `threads`.
  *
  * @param[in]  ctx      context, or NULL
  * @param[in]  path     where to save
@@ -151,11 +152,11 @@ MAMBAINT_API int32_t mambaint_model_synth(mambaint_context *ctx, const char *pat
                                           const mambaint_options *options, mambaint_error *err);
 
 /**
- * Say what a file is and whether it is whole. Whole means that opening it would succeed; a state
- * is checked without its model: structure and digest.
+ * Say what a file is and whether it is whole. Whole means that opening it would succeed; states and
+ * checkpoints are checked by structure and digest, without their model or run.
  *
- * @param[out] kind  receives `model`, `tokenizer`, `checkpoint`, `state` or `unknown` and a NUL, also
- *                   on failure if the file could be read; may be NULL
+ * @param[out] kind  receives `model`, `tokenizer`, `checkpoint`, `state` or `unknown` and a NUL,
+ *                   after a failure too; may be NULL
  * @param[in]  cap   room in `kind`; 16 bytes always do
  * @param[in]  ctx   context, or NULL
  * @param[in]  path  NUL-terminated path

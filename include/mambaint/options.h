@@ -20,6 +20,7 @@ extern "C" {
  * | key | value | default | read by |
  * |---|---|---|---|
  * | `threads` | 1 to 256, the caller included; only without a context | 1 | calls that take a context |
+ * | `check-digest` | `on`, `off` (at first use instead) | `on` | opening models |
  * | `backend` | `auto`, `scalar`, `avx2` | `auto` | sessions, trainer |
  * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions |
  * | `temperature` | decimal, 0 (take the likeliest) to 255 | 0.8 | sessions |
@@ -62,8 +63,8 @@ MAMBAINT_API int32_t mambaint_options_create(mambaint_options **out);
  * @param[out] err      detail of a failure, or NULL
  *
  * @retval MAMBAINT_OK           set
- * @retval MAMBAINT_E_INVALID    an argument is NULL, or no call knows the key; the message names the
- *                               nearest one
+ * @retval MAMBAINT_E_INVALID    an argument is NULL, or no call knows the key; the message
+ *                               names the nearest one
  * @retval MAMBAINT_E_NO_MEMORY  out of memory; nothing has changed
  */
 MAMBAINT_API int32_t mambaint_options_set(mambaint_options *options, const char *key,

@@ -13,13 +13,13 @@ extern "C" {
  * @defgroup session Sessions
  *
  * A session is one conversation or text on one backend. It owns the loaded program and all scratch
- * memory, so stepping never allocates, never slows down and never fills up. Model, state, tokens and
- * options give the same bytes on every backend, for every number of threads, every
+ * memory, so stepping never allocates, never slows down and never fills up. Model, state, tokens
+ * and options give the same bytes on every backend, for every number of threads, every
  * `prefill-chunk`, alone or in a batch.
  *
- * Text is fed in one of two ways. mambaint_session_say() keeps turns: `endoftext`, then per turn the
- * role's token, the text and `endofturn`. mambaint_session_feed() adds ids and nothing else. After
- * either, mambaint_session_next() gives the next piece.
+ * Text is fed in one of two ways. mambaint_session_say() keeps turns: `endoftext`, then per turn
+ * the role's token, the text and `endofturn`. mambaint_session_feed() adds ids and nothing else.
+ * After either, mambaint_session_next() gives the next piece.
  *
  * A call that fails or is cancelled leaves the session where it was before the call.
  *
@@ -157,8 +157,8 @@ MAMBAINT_API int32_t mambaint_session_piece(char *buf, size_t cap, size_t *len,
  * @param[in]  session      the session
  *
  * @retval MAMBAINT_OK         stored
- * @retval MAMBAINT_E_INVALID  an argument is NULL, or no step was made since the session was created,
- *                             fed or set
+ * @retval MAMBAINT_E_INVALID  an argument is NULL, or no step was made since the session was
+ *                             created, fed or set
  */
 MAMBAINT_API int32_t mambaint_session_token(int32_t *id, int32_t *logprob_q16,
                                             const mambaint_session *session);
@@ -213,7 +213,7 @@ MAMBAINT_API void mambaint_session_cancel(mambaint_session *session);
  * @param[out] bits_q16  sum of -log2(probability) over all predictions, times 65536
  * @param[out] tokens    number of predictions; may be NULL
  * @param[out] bytes     bytes of the documents without separators; may be NULL
- * @param[in]  session   gives model, backend, `prefill-chunk` and mambaint_session_cancel()
+ * @param[in]  session   gives model and backend; mambaint_session_cancel() stops the call
  * @param[in]  text      any bytes, or NULL if `len` is 0
  * @param[in]  len       their number
  * @param[out] err       detail of a failure, or NULL
@@ -229,7 +229,8 @@ MAMBAINT_API int32_t mambaint_session_score(int64_t *bits_q16, uint64_t *tokens,
 
 /**
  * Something about a session as text, with a NUL: `backend` (its name), `position` (tokens fed),
- * `seed`, `prefill-chunk`, `stop-reason` (`end-of-turn`, `end-of-text`, `stop` after END, "" before).
+ * `seed`, `prefill-chunk`, `stop-reason` (after END `end-of-turn`, `end-of-text` or `stop`; before
+ * that "").
  *
  * @param[out] buf      receives the text and a NUL if both fit; may be NULL if `cap` is 0
  * @param[in]  cap      room in `buf` in bytes; 32 always do

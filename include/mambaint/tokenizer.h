@@ -72,10 +72,10 @@ MAMBAINT_API int32_t mambaint_tokenizer_open_memory(mambaint_tokenizer **out, ma
  * Train a tokenizer. The result depends on the text alone, not on the number of threads. Merges
  * are chosen by count; ties go to the pair of smaller ids.
  *
- * Options: `vocab` (number of ids, 272 to 131072; default 2048), `pre` (`gpt-2` or `cl100k`; default
- * `gpt-2`), `data` (path of a file with further text; may be repeated), `threads`. Text is cut into
- * documents at each "\n<|endoftext|>\n"; a file whose name holds `.jsonl` is read as dialogues, as the
- * trainer reads it.
+ * Options: `vocab` (number of ids, 272 to 131072; default 2048), `pre` (`gpt-2` or `cl100k`;
+ * default `gpt-2`), `data` (path of a file with further text; may be repeated), `threads`. Text is
+ * cut into documents at each "\n<|endoftext|>\n"; a file whose name holds `.jsonl` is read as
+ * dialogues, as the trainer reads it.
  *
  * @param[out] out      the tokenizer, NULL on failure; give it back with mambaint_tokenizer_unref()
  * @param[in]  ctx      context, or NULL
@@ -86,14 +86,13 @@ MAMBAINT_API int32_t mambaint_tokenizer_open_memory(mambaint_tokenizer **out, ma
  *
  * @retval MAMBAINT_OK           `*out` is ready
  * @retval MAMBAINT_E_INVALID    `out` is NULL, an option is wrong, or there is no text
- * @retval MAMBAINT_E_RANGE      a number is outside its range, or the text has too few pairs to merge
+ * @retval MAMBAINT_E_RANGE      a number is outside its range, or the text has too few merges
  * @retval MAMBAINT_E_IO         a `data` file cannot be read
  * @retval MAMBAINT_E_NO_MEMORY  out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_tokenizer_train(mambaint_tokenizer **out, mambaint_context *ctx,
                                               const char *text, size_t len,
-                                              const mambaint_options *options,
-                                              mambaint_error *err);
+                                              const mambaint_options *options, mambaint_error *err);
 
 /**
  * Import a tokenizer in the two files of GPT-2: `encoder.json` (token to id) and `vocab.bpe`

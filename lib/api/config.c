@@ -13,8 +13,9 @@ int32_t mbi_config_options(struct mbi_config *c, const mambaint_options *options
     bool known;
 
     if (!arch)
-        return mbi_fail(err, MAMBAINT_E_INVALID, "option architecture: '%.40s' is not known; '%s' is",
-                        name, mbi_arch_at(0)->name);
+        return mbi_fail(err, MAMBAINT_E_INVALID,
+                        "option architecture: '%.40s' is not known; '%s' is", name,
+                        mbi_arch_at(0)->name);
     mbi_config_init(c, arch);
     if (preset)
         rc = mbi_config_preset(c, preset, err);

@@ -20,7 +20,7 @@ void mambaint_context_setup_init(mambaint_context_setup *setup, size_t size)
         setup->struct_size = size;
 }
 
-/* A caller may know a shorter or a longer structure: what it lacks is zero, what we lack must be. */
+/* The caller's structure may be shorter or longer: what it lacks is zero, what we lack must be. */
 static int32_t read_setup(mambaint_context_setup *out, const mambaint_context_setup *setup,
                           mambaint_error *err)
 {

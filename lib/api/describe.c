@@ -106,8 +106,7 @@ static int32_t token_bytes(struct mbi_buf *out, const mambaint_model *m)
     uint64_t n = 0;
 
     for (uint32_t i = 0; i < g->n_params; i++)
-        n += read_whole(g, i) ? mbi_param_size(&g->param[i])
-                              : mbi_type_row_size(&g->param[i].type);
+        n += read_whole(g, i) ? mbi_param_size(&g->param[i]) : mbi_type_row_size(&g->param[i].type);
     return add_number(out, n);
 }
 

@@ -94,8 +94,8 @@ int32_t mambaint_session_feed(mambaint_session *session, const int32_t *ids, siz
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= session->vocab)
             return mbi_fail(err, MAMBAINT_E_RANGE,
-                            "feed: id %d at position %zu is outside the vocabulary of %zu", ids[i], i,
-                            session->vocab);
+                            "feed: id %d at position %zu is outside the vocabulary of %zu", ids[i],
+                            i, session->vocab);
     if (!n)
         return MAMBAINT_OK;
     if ((rc = mbi_session_advance(session, ids, n, err)) < 0)
@@ -158,8 +158,7 @@ int32_t mambaint_session_say(mambaint_session *session, int32_t role, const char
     if (rc < 0)
         return rc;
     mbi_talk_clear(session->talk);
-    session->talk->phase =
-        role == MAMBAINT_ROLE_ASSISTANT ? MBI_PHASE_TEXT : MBI_PHASE_ASKED;
+    session->talk->phase = role == MAMBAINT_ROLE_ASSISTANT ? MBI_PHASE_TEXT : MBI_PHASE_ASKED;
     session->talk->ended = role == MAMBAINT_ROLE_ASSISTANT ? MBI_ENDED_TURN : MBI_ENDED_NOT;
     return MAMBAINT_OK;
 }

@@ -38,7 +38,7 @@ int32_t mbi_model_weights(struct mbi_weights **out, const mambaint_model *model,
 int32_t mbi_model_locked_digest(uint8_t out[MBI_DIGEST_SIZE], const mambaint_model *model,
                                 mambaint_error *err);
 
-/* Append what mambaint_model_text() has under a key to a buffer; E_INVALID if there is no such key. */
+/* Append what mambaint_model_text() has under a key; E_INVALID if there is no such key. */
 int32_t mbi_model_describe(struct mbi_buf *out, const mambaint_model *model, const char *key);
 
 #endif

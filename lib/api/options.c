@@ -73,8 +73,8 @@ int32_t mbi_option_unknown(const char *key, mambaint_error *err)
             nearest = k.key;
         }
     }
-    return mbi_fail(err, MAMBAINT_E_INVALID, "option '%.64s' is not known; the nearest is '%s'", key,
-                    nearest);
+    return mbi_fail(err, MAMBAINT_E_INVALID, "option '%.64s' is not known; the nearest is '%s'",
+                    key, nearest);
 }
 
 /* ---- the object ---- */
@@ -205,8 +205,8 @@ int32_t mbi_option_fixed(int64_t *out, const mambaint_options *o, const char *ke
     if (!mbi_parse_fixed(&v, text, frac))
         return mbi_fail(err, MAMBAINT_E_INVALID, "option %s: '%.40s' is not a decimal", key, text);
     if (v < lo * one || v > hi * one)
-        return mbi_fail(err, MAMBAINT_E_RANGE, "option %s: %.40s is not from %d to %d", key, text, lo,
-                        hi);
+        return mbi_fail(err, MAMBAINT_E_RANGE, "option %s: %.40s is not from %d to %d", key, text,
+                        lo, hi);
     *out = v;
     return MAMBAINT_OK;
 }

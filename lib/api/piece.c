@@ -68,7 +68,8 @@ void mbi_talk_render(struct mbi_talk *talk, const struct mbi_session_settings *s
 
     if (!talk->ended)
         n = mbi_utf8_whole(talk->held, find_begun(talk, set));
-    mbi_stream_text_add(&stream, talk->piece, sizeof(talk->piece), &len, (const char *)talk->held, n);
+    mbi_stream_text_add(&stream, talk->piece, sizeof(talk->piece), &len, (const char *)talk->held,
+                        n);
     mbi_stream_text_end(&stream, talk->piece + len, sizeof(talk->piece) - len, &more);
     talk->n_ready = (uint32_t)n;
     talk->n_piece = (uint32_t)(len + more);

@@ -64,7 +64,8 @@ int32_t mbi_session_settings_read(struct mbi_session_settings *set, const mambai
     memset(set, 0, sizeof(*set));
     set->prefill_chunk = CHUNK_DEFAULT;
     set->repeat_last = REPEAT_LAST_DEFAULT;
-    if ((rc = mbi_option_u32(&set->prefill_chunk, options, "prefill-chunk", 1, CHUNK_MAX, err)) < 0 ||
+    if ((rc = mbi_option_u32(&set->prefill_chunk, options, "prefill-chunk", 1, CHUNK_MAX, err)) <
+            0 ||
         (rc = mbi_option_u32(&set->repeat_last, options, "repeat-last", 0, MBI_HISTORY, err)) < 0 ||
         (rc = read_sampler(&set->sampler, options, err)) < 0 ||
         (rc = read_stops(set, options, err)) < 0)

@@ -7,12 +7,12 @@
 #include "sample/sampler.h"
 #include <mambaint/session.h>
 
-#define MBI_HISTORY 256   /* last ids that are remembered */
-#define MBI_STOP_MAX 256  /* bytes of a stop string */
+#define MBI_HISTORY 256  /* last ids that are remembered */
+#define MBI_STOP_MAX 256 /* bytes of a stop string */
 #define MBI_STOPS_MAX 16
-#define MBI_GROUP 16      /* sessions that step in one run */
+#define MBI_GROUP 16 /* sessions that step in one run */
 
-/* A stop string may hold back one byte less than its length, a character three; a token adds more. */
+/* A stop string may hold back its length less one, a character three bytes; a token adds more. */
 #define MBI_HELD_MAX (MBI_STOP_MAX + 4 + MBI_MAX_TOKEN_BYTES)
 #define MBI_PIECE_MAX (3 * MBI_HELD_MAX) /* each byte may become U+FFFD */
 
@@ -44,7 +44,7 @@ struct mbi_talk {
     uint8_t held[MBI_HELD_MAX];   /* bytes of tokens that were not given out yet */
     int32_t history[MBI_HISTORY]; /* the id of position p is at p mod MBI_HISTORY */
 
-    /* Derived, not part of a state: how many bytes of `held` the piece stands for, and the piece. */
+    /* Derived, not part of a state: bytes of `held` that the piece stands for, and the piece. */
     uint32_t n_ready, n_piece;
     char piece[MBI_PIECE_MAX];
     /* The token of the last step; -1 if there was none since the talk was changed otherwise. */

@@ -43,10 +43,7 @@ static struct shape shape_of(const mambaint_model *m)
 
 size_t mbi_state_saved_size(const mambaint_model *m) { return shape_of(m).total; }
 
-bool mbi_state_is(const uint8_t *data, size_t size)
-{
-    return size >= 8 && !memcmp(data, MAGIC, 8);
-}
+bool mbi_state_is(const uint8_t *data, size_t size) { return size >= 8 && !memcmp(data, MAGIC, 8); }
 
 /* Where the parts lie once the head was checked. */
 struct parts {
@@ -78,7 +75,8 @@ static int32_t read_parts(struct parts *p, const uint8_t *data, size_t size, mam
         return mbi_fail(err, MAMBAINT_E_FORMAT,
                         "state: %zu bytes are not what its head announces; it was cut or damaged",
                         size);
-    p->graph = (struct mbi_reader){.data = mbi_read_bytes(&r, (size_t)graph), .size = (size_t)graph};
+    p->graph =
+        (struct mbi_reader){.data = mbi_read_bytes(&r, (size_t)graph), .size = (size_t)graph};
     p->session =
         (struct mbi_reader){.data = mbi_read_bytes(&r, (size_t)session), .size = (size_t)session};
     return MAMBAINT_OK;
@@ -316,7 +314,8 @@ static int32_t unpack(struct unpacked *u, const mambaint_model *m, const uint8_t
     if ((rc = read_parts(&p, data, size, err)) < 0 || (rc = check_binding(&p, m, err)) < 0)
         return rc;
     if (p.graph.size != shape.graph || p.session.size != shape.session)
-        return mbi_fail(err, MAMBAINT_E_FORMAT, "state: its parts have other sizes than the model's");
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "state: its parts have other sizes than the model's");
     if ((rc = read_session(&u->talk, u->logits, p.session, m, err)) < 0)
         return rc;
     if (!u->talk.position && !all_zero(p.graph.data, p.graph.size))
@@ -344,7 +343,8 @@ static int32_t create_unpacked(struct unpacked **out, const mambaint_model *m, c
         u->logits = mbi_alloc(host, mbi_tokenizer_vocab(m->model->tokenizer), sizeof(*u->logits));
         u->live = mbi_alloc_aligned(host, m->layout->state_size);
     }
-    rc = u && u->logits && u->live ? unpack(u, m, data, size, err) : mbi_fail_memory(err, "a state");
+    rc =
+        u && u->logits && u->live ? unpack(u, m, data, size, err) : mbi_fail_memory(err, "a state");
     if (rc < 0) {
         free_unpacked(u, host);
         u = NULL;

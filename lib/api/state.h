@@ -8,7 +8,7 @@
 /* Bytes of every state of a model. */
 size_t mbi_state_saved_size(const mambaint_model *m);
 
-/* Structure and digest of saved bytes, without a model. E_FORMAT if they do not begin as a state. */
+/* Structure and digest of saved bytes, without a model. */
 int32_t mbi_state_check(const uint8_t *data, size_t size, mambaint_error *err);
 
 /* Do these bytes begin as a state does? */

@@ -168,9 +168,9 @@ static int32_t ready(mambaint_session *s, bool forced, mambaint_error *err)
 }
 
 /*
- * One step of n <= MBI_GROUP sessions. forced: their tokens, or NULL to choose. status is OK where a
- * piece was made, END where the answer was or is complete and nothing is left to say, else an error
- * and the session is as it was. The piece is not delivered yet.
+ * One step of n <= MBI_GROUP sessions. forced: their tokens, or NULL to choose. status is OK where
+ * a piece was made, END where the answer was or is complete and nothing is left to say, else an
+ * error and the session is as it was. The piece is not delivered yet.
  */
 static void step_group(int32_t *status, mambaint_session *const *s, const int32_t *forced, size_t n,
                        mambaint_error *err)

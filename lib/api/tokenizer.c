@@ -47,8 +47,8 @@ void mambaint_tokenizer_unref(mambaint_tokenizer *tokenizer)
 /* ---- making one: each maker gives an inner tokenizer on the host of a context ---- */
 
 struct maker {
-    int32_t (*make)(struct mbi_tokenizer **out, const struct mbi_host *host, const struct maker *from,
-                    mambaint_error *err);
+    int32_t (*make)(struct mbi_tokenizer **out, const struct mbi_host *host,
+                    const struct maker *from, mambaint_error *err);
     const char *path, *second_path;
     const void *data;
     size_t size;
@@ -75,8 +75,9 @@ static int32_t make_opened(struct mbi_tokenizer **out, const struct mbi_host *ho
                            const struct maker *from, mambaint_error *err)
 {
     struct mbi_container *file;
-    int32_t rc = from->path ? mbi_container_open(&file, host, from->path, 0, err)
-                            : mbi_container_open_memory(&file, host, from->data, from->size, 0, err);
+    int32_t rc = from->path
+                     ? mbi_container_open(&file, host, from->path, 0, err)
+                     : mbi_container_open_memory(&file, host, from->data, from->size, 0, err);
 
     if (rc < 0)
         return rc;
@@ -137,7 +138,8 @@ static int32_t read_pre(enum mbi_pretokenizer *out, const mambaint_options *o, m
     *out = MBI_PRE_CL100K;
     if (!strcmp(text, "cl100k"))
         return MAMBAINT_OK;
-    return mbi_fail(err, MAMBAINT_E_INVALID, "option pre: '%.40s' is neither gpt-2 nor cl100k", text);
+    return mbi_fail(err, MAMBAINT_E_INVALID, "option pre: '%.40s' is neither gpt-2 nor cl100k",
+                    text);
 }
 
 static int32_t make_trained(struct mbi_tokenizer **out, const struct mbi_host *host,
@@ -154,8 +156,9 @@ static int32_t make_trained(struct mbi_tokenizer **out, const struct mbi_host *h
         (rc = mbi_tokenizer_trainer_create(&tr, host, pre, err)) < 0)
         return rc;
     if (!from->size && !mbi_option(from->options, "data"))
-        rc = mbi_fail(err, MAMBAINT_E_INVALID,
-                      "there is no text to learn from; give some, or name a file with the option data");
+        rc = mbi_fail(
+            err, MAMBAINT_E_INVALID,
+            "there is no text to learn from; give some, or name a file with the option data");
     if (rc >= 0)
         rc = mbi_tokenizer_add_text(tr, from->data, from->size, err);
     for (size_t i = 0; rc >= 0 && (path = mbi_option_at(from->options, "data", i)); i++)
@@ -214,7 +217,8 @@ int32_t mambaint_tokenizer_encode(int32_t *ids, size_t cap, size_t *need,
     if (rc >= 0) {
         if (need)
             *need = n;
-        rc = n > cap ? MAMBAINT_E_SPACE : mbi_give_bytes(ids, found.size, NULL, found.data, found.size);
+        rc = n > cap ? MAMBAINT_E_SPACE
+                     : mbi_give_bytes(ids, found.size, NULL, found.data, found.size);
     }
     mbi_buf_free(&found);
     return rc;

@@ -292,7 +292,9 @@ static int32_t resume(mambaint_trainer *tr, struct mbi_container *checkpoint, ma
     if (rc < 0 || (rc = mbi_trainer_options_compare((const char *)tr->settings.data,
                                                     tr->settings.size, text, n, err)) < 0)
         return rc;
-    return mbi_trainer_read(tr->trainer, checkpoint, err);
+    if ((rc = mbi_trainer_read(tr->trainer, checkpoint, err)) < 0)
+        return rc;
+    return mbi_container_refuse_unread(checkpoint, "mambaint.", err);
 }
 
 static int32_t open_checkpoint(struct mbi_container **out, const mambaint_trainer *tr,

@@ -234,6 +234,18 @@ static void add_number(struct mbi_buf *out, const char *key, uint64_t v)
     mbi_buf_addf(out, "%s = %llu\n", key, (unsigned long long)v);
 }
 
+/* For people in decimal, rounded to nine digits; for comparison exactly. */
+static void add_decimal(struct mbi_buf *out, const char *key, uint64_t v)
+{
+    const uint64_t mask = ((uint64_t)1 << Q) - 1, rounded = v + 550; /* half of 10^-9 */
+    uint64_t rest = rounded & mask;
+
+    mbi_buf_addf(out, "%s = %llu.", key, (unsigned long long)(rounded >> Q));
+    for (int i = 0; i < 9; i++, rest = rest * 10 & mask)
+        mbi_buf_add8(out, (uint8_t)('0' + (rest * 10 >> Q)));
+    mbi_buf_addf(out, " = %llu / 2^%d\n", (unsigned long long)v, Q);
+}
+
 static void add_digest(struct mbi_buf *out, const uint8_t digest[MBI_DIGEST_SIZE])
 {
     char hex[2 * MBI_DIGEST_SIZE + 1];
@@ -252,6 +264,8 @@ static void add_config(struct mbi_buf *out, const struct mbi_config *c)
             continue;
         if (f->kind == MBI_CONFIG_WORD)
             mbi_buf_addf(out, "%s = %s\n", f->flag, f->word[c->v[i] - 1]);
+        else if (f->kind == MBI_CONFIG_BOOL)
+            mbi_buf_addf(out, "%s = %s\n", f->flag, c->v[i] ? "on" : "off");
         else
             add_number(out, f->flag, c->v[i]);
     }
@@ -269,11 +283,11 @@ void mbi_trainer_options_text(struct mbi_buf *out, const struct mbi_trainer_opti
     add_number(out, "context", set->context);
     add_number(out, "steps", set->steps);
     add_number(out, "warmup", set->warmup);
-    add_number(out, "lr", set->rate_q40);
-    add_number(out, "weight-decay", set->decay_q40);
-    add_number(out, "clip", set->clip_q40);
-    add_number(out, "beta1", set->beta1_q40);
-    add_number(out, "beta2", set->beta2_q40);
+    add_decimal(out, "lr", set->rate_q40);
+    add_decimal(out, "weight-decay", set->decay_q40);
+    add_decimal(out, "clip", set->clip_q40);
+    add_decimal(out, "beta1", set->beta1_q40);
+    add_decimal(out, "beta2", set->beta2_q40);
     add_number(out, "seed", set->init.seed);
     mbi_buf_addf(out, "decay-init = %s\n",
                  set->init.decay == MBI_DECAY_HIPPO ? "hippo" : "octaves");

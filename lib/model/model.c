@@ -9,6 +9,22 @@
 
 /* ---- what the file says about itself ---- */
 
+/* A checkpoint has the same keys and floats besides; absent means model. */
+static int32_t check_type(struct mbi_model *m, mambaint_error *err)
+{
+    char type[MAX_WORD];
+    int32_t rc;
+
+    if (!mbi_container_has(m->file, "general.type"))
+        return MAMBAINT_OK;
+    if ((rc = mbi_container_word(type, sizeof(type), m->file, "general.type", err)) < 0)
+        return rc;
+    if (strcmp(type, "model"))
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "model: the file is a %s; 'train --resume' takes those", type);
+    return MAMBAINT_OK;
+}
+
 static int32_t read_config(struct mbi_model *m, mambaint_error *err)
 {
     const struct mbi_arch *arch;
@@ -16,6 +32,8 @@ static int32_t read_config(struct mbi_model *m, mambaint_error *err)
     uint32_t version;
     int32_t rc;
 
+    if ((rc = check_type(m, err)) < 0)
+        return rc;
     if ((rc = mbi_container_word(name, sizeof(name), m->file, "general.architecture", err)) < 0)
         return rc;
     if (!(arch = mbi_arch_find(name)))
@@ -127,16 +145,16 @@ static int32_t bind_params(struct mbi_model *m, mambaint_error *err)
     for (uint32_t i = 0; rc >= 0 && i < g->n_params; i++) {
         const struct mbi_tensor *t = mbi_container_tensor(m->file, g->param[i].name);
 
-        if ((rc = check_shape(&g->param[i], t, err)) >= 0 &&
-            (rc = bind_param(m, i, t, err)) >= 0 &&
+        if ((rc = check_shape(&g->param[i], t, err)) >= 0 && (rc = bind_param(m, i, t, err)) >= 0 &&
             !mbi_param_valid(m->host, &g->param[i], m->param[i]))
-            rc = mbi_fail(err, MAMBAINT_E_FORMAT,
-                          "model: tensor '%s' holds a value outside its interval",
-                          g->param[i].name);
+            rc =
+                mbi_fail(err, MAMBAINT_E_FORMAT,
+                         "model: tensor '%s' holds a value outside its interval", g->param[i].name);
     }
     /* Names are unique in a file and in a graph, so equal numbers mean that none is left over. */
     if (rc >= 0 && mbi_container_n_tensors(m->file) != g->n_params)
-        rc = mbi_fail(err, MAMBAINT_E_FORMAT, "model: %zu tensors, but the configuration asks for %u",
+        rc = mbi_fail(err, MAMBAINT_E_FORMAT,
+                      "model: %zu tensors, but the configuration asks for %u",
                       mbi_container_n_tensors(m->file), g->n_params);
     return rc;
 }
@@ -190,7 +208,8 @@ static void sort_by_name(uint32_t *index, const struct mbi_graph *g)
             const uint32_t x = index[i];
             uint32_t k = i;
 
-            for (; k >= gap && strcmp(g->param[index[k - gap]].name, g->param[x].name) > 0; k -= gap)
+            for (; k >= gap && strcmp(g->param[index[k - gap]].name, g->param[x].name) > 0;
+                 k -= gap)
                 index[k] = index[k - gap];
             index[k] = x;
         }

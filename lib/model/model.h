@@ -17,8 +17,8 @@ struct mbi_model {
     struct mbi_config config;
     struct mbi_graph *graph;
     struct mbi_tokenizer *tokenizer;
-    const void **param;       /* host byte order, by index in graph->param */
-    void **param_owned;       /* converted copies where the host is big endian; else NULLs */
+    const void **param;              /* host byte order, by index in graph->param */
+    void **param_owned;              /* converted copies where the host is big endian; else NULLs */
     uint8_t digest[MBI_DIGEST_SIZE]; /* model digest, docs/container.md; valid if checked */
     bool digest_checked;
 };

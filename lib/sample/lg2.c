@@ -45,6 +45,6 @@ int64_t mbi_token_cost(const int32_t *logits, size_t n, int32_t id)
 
         sum += mbi_ex2w((uint32_t)(u < MBI_EXPONENT_CAP ? u : MBI_EXPONENT_CAP));
     }
-    return (int64_t)(((uint64_t)((int64_t)max - logits[id]) * MBI_LOG2E_Q16) >> 12) +
-           mbi_lg2(sum) - ((int64_t)30 << 16);
+    return (int64_t)(((uint64_t)((int64_t)max - logits[id]) * MBI_LOG2E_Q16) >> 12) + mbi_lg2(sum) -
+           ((int64_t)30 << 16);
 }

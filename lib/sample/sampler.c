@@ -112,7 +112,8 @@ static uint64_t total_of(struct order *o, size_t count)
 
 /*
  * top-p: the shortest prefix with sum * 2^16 >= top_p * total. min-p: of it those with
- * p * 2^16 >= min_p * p_max, p_max = ex2w(0) = 2^30; weights fall along the order, so again a prefix.
+ * p * 2^16 >= min_p * p_max, p_max = ex2w(0) = 2^30; weights fall along the order, so that is a
+ * prefix again.
  * The first candidate always stays. Returns the sum of what is left.
  */
 static uint64_t cut(struct order *o, const struct mbi_sampler *set, size_t count, uint64_t total)

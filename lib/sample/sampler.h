@@ -23,8 +23,8 @@ struct mbi_sampler {
 
 /*
  * Choose the token at absolute position `pos` from n logits (i32 Q12 of at most 28 bits,
- * 1 <= n <= 2^17). The penalty is subtracted once from each id among `recent`. `work` has room for n
- * numbers.
+ * 1 <= n <= 2^17). The penalty is subtracted once from each id among `recent`. `work` has room for
+ * n numbers.
  */
 int32_t mbi_sample(const struct mbi_sampler *set, uint64_t *work, const int32_t *logits, size_t n,
                    const int32_t *recent, size_t n_recent, uint64_t pos);

@@ -5,8 +5,8 @@
 #include "sample/lg2.h"
 #include <string.h>
 
-#define MAX_RUNS 16                      /* documents in one batch */
-#define LOGITS_BYTES ((size_t)16 << 20)  /* memory for the logits of a batch */
+#define MAX_RUNS 16                     /* documents in one batch */
+#define LOGITS_BYTES ((size_t)16 << 20) /* memory for the logits of a batch */
 
 struct mbi_scorer {
     const struct mbi_host *host;

@@ -9,9 +9,10 @@
 
 static void tiny_setup(struct tiny *t, const char *weights)
 {
-    tiny_make(t, tiny_options("preset", "mi-tiny", "layers", "1", "d-model", "8", "heads", "2",
-                              "head-dim", "3", "d-state", "4", "vocab", "272", "rotation-pairs", "1",
-                              "weights", weights, "head-weights", weights, "tied-head", "off", NULL));
+    tiny_make(t,
+              tiny_options("preset", "mi-tiny", "layers", "1", "d-model", "8", "heads", "2",
+                           "head-dim", "3", "d-state", "4", "vocab", "272", "rotation-pairs", "1",
+                           "weights", weights, "head-weights", weights, "tied-head", "off", NULL));
 }
 
 static struct mbi_model *load(const struct mbi_host *host, const struct tiny *t)
@@ -48,8 +49,8 @@ static void take_apart(struct apart *a, const struct tiny *t)
         a->param[i] = mbi_alloc_aligned(&a->host, n);
         memcpy(a->param[i], a->m->param[i], n);
     }
-    a->parts = (struct mbi_model_parts){&a->m->config, g,  a->m->tokenizer,
-                                        (const void *const *)a->param, "n", "l"};
+    a->parts = (struct mbi_model_parts){
+        &a->m->config, g, a->m->tokenizer, (const void *const *)a->param, "n", "l"};
     test_path(a->path, t->dir, "changed.gguf");
 }
 
@@ -204,15 +205,14 @@ START_TEST(values_outside_their_interval_are_refused)
             ck_assert_uint_le(mbi_param_size(p), sizeof(copy));
             memcpy(copy, a.param[i], mbi_param_size(p));
             for (int k = 0; k < 8; k++) {
-                const int64_t v = k & 2 ? (k & 1 ? type->lo - 1 : type->lo)
-                                        : (k & 1 ? type->hi + 1 : type->hi);
+                const int64_t v =
+                    k & 2 ? (k & 1 ? type->lo - 1 : type->lo) : (k & 1 ? type->hi + 1 : type->hi);
                 mambaint_error err = {0, ""};
 
                 if (mbi_sat(v, bits) != v)
                     continue;
                 set_element(a.param[i], type, k & 4 ? 0 : n - 1, v);
-                ck_assert_int_eq(reopen(&a, NULL, &err),
-                                 k & 1 ? MAMBAINT_E_FORMAT : MAMBAINT_OK);
+                ck_assert_int_eq(reopen(&a, NULL, &err), k & 1 ? MAMBAINT_E_FORMAT : MAMBAINT_OK);
                 if (k & 1)
                     ck_assert_msg(strstr(err.message, p->name) && strstr(err.message, "interval"),
                                   "%s", err.message);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lib/sample: logarithm, sampler, documents, scoring; against slow references in wide arithmetic. */
+/* lib/sample: logarithm, sampler, documents, scoring; against slow references in 128 bits. */
 #include "api/model.h"
 #include "base/intmath.h"
 #include "base/philox.h"
@@ -64,7 +64,7 @@ START_TEST(cost_is_the_negative_log_probability)
         test_that(cost >= 0);
         if (isfinite(sum))
             test_check(fabsl((long double)cost - want) < 4 + want * 1e-5L,
-                          "cost %lld, expected %Lf", (long long)cost, want);
+                       "cost %lld, expected %Lf", (long long)cost, want);
     }
 }
 END_TEST
@@ -75,7 +75,8 @@ START_TEST(cost_of_the_extremes)
     const int32_t z[] = {-(1 << 27), (1 << 27) - 1};
 
     ck_assert_int_eq(mbi_token_cost(z, 2, 1), 0);
-    ck_assert_int_eq(mbi_token_cost(z, 2, 0), (int64_t)(((uint64_t)((1u << 28) - 1) * 94548) >> 12));
+    ck_assert_int_eq(mbi_token_cost(z, 2, 0),
+                     (int64_t)(((uint64_t)((1u << 28) - 1) * 94548) >> 12));
     ck_assert_int_eq(mbi_token_cost(z, 1, 0), 0);
 }
 END_TEST
@@ -103,7 +104,7 @@ static int32_t slow_sample(const struct mbi_sampler *set, const int32_t *logits,
 {
     struct candidate c[MAX_N];
     bool penalised[MAX_N] = {false};
-    wide p[MAX_N], total = 0, cum = 0, x;
+    wide p[MAX_N] = {0}, total = 0, cum = 0, x;
     size_t keep = n, i;
 
     for (i = 0; i < n_recent; i++)
@@ -185,7 +186,7 @@ START_TEST(sampler_equals_the_slow_one)
         want = slow_sample(&set, z, n, recent, n_recent, pos);
         got = mbi_sample(&set, work, z, n, recent, n_recent, pos);
         test_check(got == want, "round %d: %d instead of %d (n %zu, top-k %u, top-p %u, min-p %u)",
-                      round, got, want, n, set.top_k, set.top_p, set.min_p);
+                   round, got, want, n, set.top_k, set.top_p, set.min_p);
     }
 }
 END_TEST
