@@ -24,7 +24,8 @@ const char *mbi_linalg_name(void) { return "OpenBLAS"; }
 
 /*
  * Blocks of op(A) and op(B) are packed into strips of MR rows and NR columns, zero beyond the
- * edges, so that one kernel does every shape: an MR x NR tile of C in registers, one step of k at a time.
+ * edges, so that one kernel does every shape: an MR x NR tile of C in registers, one step of k at
+ * a time.
  */
 #define MR 6
 #define NR 32

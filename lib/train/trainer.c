@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define PARTS 4         /* sums of gradients; slice i goes to sum i mod PARTS */
-#define SLICE_LANES 512 /* positions of a slice: enough for matrix products, small for caches */
+#define SLICE_LANES 256 /* positions of a slice: enough for matrix products, small for caches */
 #define LN2 0.6931471805599453
 
 struct mbi_trainer {

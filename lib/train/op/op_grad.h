@@ -31,8 +31,8 @@ struct mbi_grad_args {
                                     mode only those that needs_in names, else NULL */
     float *out;                  /* forward writes it; backward reads it if needs_out */
 
-    const float *d_out;       /* [lanes][cols] */
-    float *d_in[MBI_MAX_IN];  /* added to; NULL where no gradient is wanted */
+    const float *d_out;      /* [lanes][cols] */
+    float *d_in[MBI_MAX_IN]; /* added to; NULL where no gradient is wanted */
 
     void *scratch; /* scratch() bytes, 64-byte aligned, contents undefined */
 };
