@@ -4,6 +4,7 @@
 #include "api/config.h"
 #include "base/intmath.h"
 #include "base/text.h"
+#include "model/model.h"
 #include <string.h>
 
 #define Q 40 /* fraction bits of rates */
@@ -221,7 +222,8 @@ int32_t mbi_trainer_options_read(struct mbi_trainer_options *out, const mambaint
     out->backend = mbi_option(o, "backend");
     out->name = mbi_option(o, "name");
     out->license = mbi_option(o, "license");
-    if ((rc = read_files(out, o, err)) < 0 || (rc = mbi_config_options(&out->config, o, err)) < 0)
+    if ((rc = mbi_model_check_names(out->name, out->license, err)) < 0 ||
+        (rc = read_files(out, o, err)) < 0 || (rc = mbi_config_options(&out->config, o, err)) < 0)
         return rc;
     out->vocab_given = mbi_option(o, out->config.arch->field[out->config.arch->vocab_field].flag);
     return read_settings(out, o, err);

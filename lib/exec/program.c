@@ -2,6 +2,7 @@
 /* Making a graph ready to run: order, buffers, state layout. */
 #include "exec/program.h"
 #include "base/intmath.h"
+#include "graph/element.h"
 #include <string.h>
 
 #define ALIGN 64
@@ -190,23 +191,10 @@ void mbi_state_pack(uint8_t *packed, const struct mbi_program *p, const void *li
     }
 }
 
-/* Element i of a state field; an unsigned field has lo >= 0 and its values fit the signed type. */
-static int64_t element(const void *array, uint32_t dtype, size_t i)
-{
-    switch (dtype) {
-    case MBI_I8:
-        return ((const int8_t *)array)[i];
-    case MBI_I16:
-        return ((const int16_t *)array)[i];
-    default:
-        return ((const int32_t *)array)[i];
-    }
-}
-
 static bool field_valid(const struct mbi_state_field *f, const void *array)
 {
     for (size_t i = 0; i < f->count; i++) {
-        const int64_t v = element(array, f->dtype, i);
+        const int64_t v = mbi_get(array, f->dtype, i);
 
         if (v < f->lo || v > f->hi)
             return false;

@@ -2,12 +2,58 @@
 /* The model object: a container checked against the graph that its configuration asks for. */
 #include "model/model.h"
 #include "base/intmath.h"
+#include "base/utf8.h"
 #include "model/check.h"
 #include <string.h>
 
 #define MAX_WORD 64
 
 /* ---- what the file says about itself ---- */
+
+static const char *const text_key[] = {"general.name", "general.license"};
+
+static bool is_utf8(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        uint32_t code;
+        const int step = mbi_utf8_decode(&code, (const uint8_t *)text + i, len - i);
+
+        if (step <= 0)
+            return false;
+        i += (size_t)step;
+    }
+    return true;
+}
+
+int32_t mbi_model_check_names(const char *name, const char *license, mambaint_error *err)
+{
+    const char *const text[] = {name, license};
+
+    for (size_t i = 0; i < MBI_COUNT(text); i++)
+        if (text[i] && !is_utf8(text[i], strlen(text[i])))
+            return mbi_fail(err, MAMBAINT_E_INVALID, "model: the text for %s is not valid UTF-8",
+                            text_key[i]);
+    return MAMBAINT_OK;
+}
+
+/* Text for people; both keys may be absent. */
+static int32_t check_texts(struct mbi_model *m, mambaint_error *err)
+{
+    for (size_t i = 0; i < MBI_COUNT(text_key); i++) {
+        const char *text;
+        size_t len;
+        int32_t rc;
+
+        if (!mbi_container_has(m->file, text_key[i]))
+            continue;
+        if ((rc = mbi_container_text(&text, &len, m->file, text_key[i], err)) < 0)
+            return rc;
+        if (!is_utf8(text, len))
+            return mbi_fail(err, MAMBAINT_E_FORMAT, "model: key '%s' is not valid UTF-8",
+                            text_key[i]);
+    }
+    return MAMBAINT_OK;
+}
 
 /* A checkpoint has the same keys and floats besides; absent means model. */
 static int32_t check_type(struct mbi_model *m, mambaint_error *err)
@@ -32,7 +78,7 @@ static int32_t read_config(struct mbi_model *m, mambaint_error *err)
     uint32_t version;
     int32_t rc;
 
-    if ((rc = check_type(m, err)) < 0)
+    if ((rc = check_type(m, err)) < 0 || (rc = check_texts(m, err)) < 0)
         return rc;
     if ((rc = mbi_container_word(name, sizeof(name), m->file, "general.architecture", err)) < 0)
         return rc;
@@ -261,13 +307,13 @@ int32_t mbi_model_save(const struct mbi_host *host, const char *path,
                        const struct mbi_model_parts *parts, mambaint_error *err)
 {
     struct mbi_container_writer *w;
-    int32_t rc = mbi_container_writer_create(&w, host, err);
+    int32_t rc = mbi_model_check_names(parts->name, parts->license, err);
 
-    if (rc < 0)
+    if (rc < 0 || (rc = mbi_container_writer_create(&w, host, err)) < 0)
         return rc;
     add_word(w, "general.architecture", parts->config->arch->name);
-    add_word(w, "general.name", parts->name ? parts->name : "");
-    add_word(w, "general.license", parts->license ? parts->license : "");
+    add_word(w, text_key[0], parts->name ? parts->name : "");
+    add_word(w, text_key[1], parts->license ? parts->license : "");
     mbi_container_add_u32(w, "mambaint.arithmetic", MBI_ARITHMETIC_VERSION);
     mbi_config_write(w, parts->config);
     mbi_tokenizer_write(w, parts->tokenizer);

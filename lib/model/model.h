@@ -25,7 +25,8 @@ struct mbi_model {
 
 /* Takes over `file`, also on failure. Checks that every tensor has the shape and type that the
  * graph declares, that every element lies in its declared interval (ternary bytes too), that no
- * tensor is left over, and that the vocabulary of tokenizer and graph agree. */
+ * tensor is left over, that the vocabulary of tokenizer and graph agree, and that name and licence
+ * are UTF-8. */
 int32_t mbi_model_create(struct mbi_model **out, const struct mbi_host *host,
                          struct mbi_container *file, mambaint_error *err);
 void mbi_model_free(struct mbi_model *m); /* NULL is fine */
@@ -41,6 +42,9 @@ struct mbi_model_parts {
     const void *const *param; /* host byte order, by index in graph->param */
     const char *name, *license;
 };
+
+/* Name and licence, each of which may be NULL, must be UTF-8: E_INVALID otherwise. */
+int32_t mbi_model_check_names(const char *name, const char *license, mambaint_error *err);
 
 /* Save a model file atomically. */
 int32_t mbi_model_save(const struct mbi_host *host, const char *path,

@@ -1,44 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the operation files share: element access by type, work units, checks of inference. */
+/* What the operation files share: ternary weights, work units, checks of inference. */
 #ifndef MBI_OP_ELEMENT_H
 #define MBI_OP_ELEMENT_H
 
 #include "base/error.h"
 #include "base/intmath.h"
+#include "graph/element.h"
 #include "op/op_list.h"
 #include "train/grad.h"
-
-/* Element i of an array of the given type (not ternary). */
-static inline int64_t mbi_get(const void *array, uint32_t dtype, size_t i)
-{
-    switch (dtype) {
-    case MBI_I8:
-        return ((const int8_t *)array)[i];
-    case MBI_I16:
-        return ((const int16_t *)array)[i];
-    case MBI_I32:
-        return ((const int32_t *)array)[i];
-    default:
-        return ((const int64_t *)array)[i];
-    }
-}
-
-static inline void mbi_put(void *array, uint32_t dtype, size_t i, int64_t v)
-{
-    switch (dtype) {
-    case MBI_I8:
-        ((int8_t *)array)[i] = (int8_t)v;
-        break;
-    case MBI_I16:
-        ((int16_t *)array)[i] = (int16_t)v;
-        break;
-    case MBI_I32:
-        ((int32_t *)array)[i] = (int32_t)v;
-        break;
-    default:
-        ((int64_t *)array)[i] = v;
-    }
-}
 
 /* Weight k (-1, 0, 1) of a packed ternary row. */
 static inline int32_t mbi_trit(const uint8_t *row, size_t k)

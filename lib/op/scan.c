@@ -13,9 +13,9 @@
  * keep is ex2; with `hold`, keep(0) = 2^15, which leaves h as it was.
  *
  * Bounds, for l = 0 or 32 <= l <= 2^19. ex2 never exceeds 2^-L and w_j <= 1 - 2^-l_j + 2^-19, so
- * the weights of all past tokens sum to at most 1.006 and |h| < 18 in Q26 (below 2^31), |h16| < 18 2^10. |sum M xw| <= 2^30 +
- * 2^22 for Q <= 128, 2^30 + 2^23 for Q = 256; |C . h16| <= N 2^7 18 2^10 < 2^31 for N <= 512; the
- * int64 terms stay below 2^50.
+ * the weights of all past tokens sum to at most 1.006 and |h| < 18 in Q26 (below 2^31), |h16| <
+ * 18 2^10. |sum M xw| <= 2^30 + 2^22 for Q <= 128, 2^30 + 2^23 for Q = 256; |C . h16| <= N 2^7 18
+ * 2^10 < 2^31 for N <= 512; the int64 terms stay below 2^50.
  */
 #include "op/element.h"
 #include <string.h>

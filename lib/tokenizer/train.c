@@ -435,8 +435,9 @@ int32_t mbi_tokenizer_plain(struct mbi_tokenizer **out, const struct mbi_host *h
 
     *out = NULL;
     if (vocab < FIRST_MERGE || vocab > MBI_MAX_VOCAB)
-        return mbi_fail(err, MAMBAINT_E_RANGE, "tokenizer: a vocabulary of %u; allowed are %u to %u",
-                        vocab, FIRST_MERGE, MBI_MAX_VOCAB);
+        return mbi_fail(err, MAMBAINT_E_RANGE,
+                        "tokenizer: a vocabulary of %u; allowed are %u to %u", vocab, FIRST_MERGE,
+                        MBI_MAX_VOCAB);
     if ((rc = mbi_tokenizer_build_begin(&b, host, pre, false, vocab, err)) >= 0)
         rc = add_fixed(&b, err);
     for (uint32_t i = FIRST_MERGE; rc >= 0 && i < vocab; i++)

@@ -103,18 +103,36 @@ static int feed(mambaint_session *session, const char *ids_path, const char *sta
     return done && save_state(state_path, session);
 }
 
+/* Where the model ends a text or a turn. next() may still have bytes to give out then. */
+static int is_end(const mambaint_model *model, int32_t id)
+{
+    mambaint_tokenizer *tokenizer = NULL;
+    int end = 1;
+
+    if (mambaint_tokenizer_of(&tokenizer, model) == MAMBAINT_OK)
+        end = id == mambaint_tokenizer_end_of_text(tokenizer) ||
+              id == mambaint_tokenizer_role(tokenizer, MAMBAINT_ROLE_END);
+    mambaint_tokenizer_unref(tokenizer);
+    return end;
+}
+
 /* draw: up to count tokens behind the ids, until the text or the turn ends. */
-static int draw(mambaint_session *session, const char *ids_path, size_t count)
+static int draw(const mambaint_model *model, mambaint_session *session, const char *ids_path,
+                size_t count)
 {
     size_t n, len;
     char piece[2048];
-    int32_t *ids = read_ids(ids_path, &n), id, rc = MAMBAINT_E_INVALID;
+    int32_t *ids = read_ids(ids_path, &n), id = 0, rc = MAMBAINT_E_INVALID;
 
     if (ids)
         rc = mambaint_session_feed(session, ids, n, &error);
     for (size_t i = 0; rc == MAMBAINT_OK && i < count; i++) {
         rc = mambaint_session_next(piece, sizeof(piece), &len, session, &error);
-        if (rc == MAMBAINT_OK && (rc = mambaint_session_token(&id, NULL, session)) == MAMBAINT_OK)
+        if (rc == MAMBAINT_OK)
+            rc = mambaint_session_token(&id, NULL, session);
+        if (rc == MAMBAINT_OK && is_end(model, id))
+            rc = MAMBAINT_END;
+        if (rc == MAMBAINT_OK)
             printf("%s%" PRId32, i ? " " : "", id);
     }
     putchar('\n');
@@ -131,9 +149,10 @@ static int score(const mambaint_model *model, mambaint_session *session, const c
     mambaint_tokenizer *tokenizer = NULL;
     int64_t bits;
     uint64_t tokens;
-    const int done = ids && mambaint_tokenizer_of(&tokenizer, model) == MAMBAINT_OK &&
-                     mambaint_tokenizer_encode(ids, len, &n, tokenizer, text, len, 0) == MAMBAINT_OK &&
-                     mambaint_session_score(&bits, &tokens, NULL, session, text, len, &error) >= 0;
+    const int done =
+        ids && mambaint_tokenizer_of(&tokenizer, model) == MAMBAINT_OK &&
+        mambaint_tokenizer_encode(ids, len, &n, tokenizer, text, len, 0) == MAMBAINT_OK &&
+        mambaint_session_score(&bits, &tokens, NULL, session, text, len, &error) >= 0;
 
     if (done) {
         printf("bits_q16 %" PRId64 "\ntokens %" PRIu64 "\n", bits, tokens);
@@ -184,7 +203,7 @@ int main(int argc, char **argv)
         mambaint_model_open(&model, NULL, argv[2], options, &error) >= 0 &&
         mambaint_session_create(&session, model, options, &error) >= 0)
         done = fixed == 6   ? feed(session, argv[3], argv[4], strtoul(argv[5], NULL, 10))
-               : fixed == 5 ? draw(session, argv[3], strtoul(argv[4], NULL, 10))
+               : fixed == 5 ? draw(model, session, argv[3], strtoul(argv[4], NULL, 10))
                             : score(model, session, argv[3]);
     if (!done)
         fprintf(stderr, "logits: %s\n", error.message);

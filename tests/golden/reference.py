@@ -3,13 +3,13 @@
 """A second implementation of docs/arithmetic.md and docs/container.md, slow and plain.
 
 It reads a model file, applies the step graph to token ids one by one and prints the logits of the
-last token and a digest of the state. Nothing here comes from the library: where both disagree, one
-of them or the documents are wrong. Section numbers below are those of arithmetic.md if nothing
-else is said. Every value is checked against the interval that the text derives for it.
+last token and a digest of the state. Texts become ids in tokenizer.py beside it, which does the
+same for docs/tokenizer.md. Nothing here comes from the library: where both disagree, one of them
+or the documents are wrong. Section numbers below are those of arithmetic.md if nothing else is
+said. Every value is checked against the interval that the text derives for it.
 """
 
 import argparse
-import hashlib
 import json
 import math
 import random
@@ -18,6 +18,8 @@ import struct
 import sys
 from operator import mul as product
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from tokenizer import UNICODE, Vocabulary, blake2b, documents
 
 MIN32, MAX32 = -(1 << 31), (1 << 31) - 1
 ARITHMETIC = 1
@@ -32,11 +34,7 @@ def need(condition: bool, sentence: str) -> None:
         raise Refused(sentence)
 
 
-def blake2b(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=32).digest()
-
-
-# ---- 1. Numbers and functions -----------------------------------------------------------------
+# ---- 1. Numbers and functions ----
 
 
 def rsh(x: int, s: int) -> int:
@@ -109,7 +107,7 @@ def self_test() -> None:
     assert (cost(z, 1), cost(z, 0)) == (88618, 183166)
 
 
-# ---- 2. Values, types and intervals -----------------------------------------------------------
+# ---- 2. Values, types and intervals ----
 
 TERNARY, I8, I16, I32, I64 = 1, 2, 3, 4, 5
 BITS = {I8: 8, I16: 16, I32: 32, I64: 64}
@@ -151,7 +149,7 @@ class Node:
         self.memory: Any = None
 
 
-# ---- 3. Operations: what inference derives, and the formula for one token -------------------------
+# ---- 3. Operations: what inference derives, and the formula for one token ----
 
 
 def bounded(lo: int, hi: int, dtype: int = I32) -> Tuple[int, int]:
@@ -587,7 +585,7 @@ class Scan(Op):
         for j in range(used):
             for k in range(heads):
                 step = m.l[j][k] - (m.l[j - 1][k] if j > 0 else 0)
-                need(0 <= step <= 1 << 19, "state: a running decay falls or jumps")
+                need(step == 0 or 32 <= step <= 1 << 19, "state: a running decay falls or jumps")
                 weight = input_weight(step)
                 lo, hi = (sat(rsh(x * weight, 10), 16) for x in (-128, 127))
                 need(all(lo <= m.xw[p][j] <= hi for p in range(k * width, (k + 1) * width)),
@@ -611,7 +609,7 @@ NAMES = ("embed matvec requant requant_rows requant_mul add addsat mul slice con
          "norm_shift gate conv decay turn rotate scan argmax").split()
 
 
-# ---- 4. The step graph --------------------------------------------------------------------------
+# ---- 4. The step graph ----
 
 
 class Graph:
@@ -690,7 +688,7 @@ class Graph:
         self.position = position
 
 
-# ---- 5. The Mamba-Integer step --------------------------------------------------------------------
+# ---- 5. The Mamba-Integer step ----
 
 
 class Config(NamedTuple):
@@ -790,7 +788,7 @@ def mamba_integer(c: Config) -> Graph:
     return g
 
 
-# ---- 8. Sampling and 9. evaluation ------------------------------------------------------------------
+# ---- 8. Sampling and 9. evaluation ----
 
 
 def philox(seed: int, position: int) -> int:
@@ -856,7 +854,7 @@ def cost(z: List[int], token: int) -> int:
     return u[token] + lg2(sum(ex2w(min(v, 1 << 21)) for v in u)) - (30 << 16)
 
 
-# ---- container.md -------------------------------------------------------------------------------------
+# ---- container.md ----
 
 U32, BOOL, STRING, ARRAY, INT32 = 4, 7, 8, 9, 5
 FIXED = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q",
@@ -974,7 +972,7 @@ class Container:
         try:
             return self.key(name, STRING).decode("utf-8")
         except UnicodeDecodeError:
-            raise Refused("key %s is not UTF-8" % name)
+            raise Refused("key %s is no UTF-8" % name)
 
     def u32(self, name: str, lo: int, hi: int) -> int:
         value = self.key(name, U32)
@@ -1002,8 +1000,8 @@ def spelling() -> Dict[str, int]:
     return table
 
 
-class Tokenizer:
-    """container.md, section 4: enough to check it and to name it."""
+class Tokenizer(Vocabulary):
+    """container.md, section 4."""
 
     KEYS = {"tokenizer.ggml." + k for k in
             "model pre tokens token_type merges bos_token_id eos_token_id".split()}
@@ -1011,9 +1009,8 @@ class Tokenizer:
 
     def __init__(self, f: Container):
         f.choice("tokenizer.ggml.model", "gpt2")
-        self.pre = f.choice("tokenizer.ggml.pre", "gpt-2", "cl100k")
-        self.unicode = f.choice("mambaint.unicode", "14.0.0")
-        self.nfc = f.key("mambaint.nfc", BOOL)
+        pre = f.choice("tokenizer.ggml.pre", "gpt-2", "cl100k")
+        f.choice("mambaint.unicode", UNICODE)
         stored = f.array("tokenizer.ggml.tokens", STRING, 131072)
         self.types = f.array("tokenizer.ggml.token_type", INT32, 131072)
         need(len(stored) >= 257 and len(self.types) == len(stored), "the number of tokens")
@@ -1027,7 +1024,8 @@ class Tokenizer:
         named = [self.end] + [r for r in self.roles if r >= 0]
         need(len(set(named)) == len(named) and all(self.types[i] == 3 for i in named),
              "roles are different control tokens")
-        self.merges = self.read_merges(f, stored)
+        super().__init__(pre, bool(f.key("mambaint.nfc", BOOL)), self.tokens, self.types,
+                         self.read_merges(f, stored), self.end, self.roles)
 
     def read(self, stored: bytes, kind: int) -> bytes:
         need(kind in (1, 3, 5), "a token's type")
@@ -1050,20 +1048,8 @@ class Tokenizer:
             need(space == b" " and left in normal and right in normal and left + right in normal,
                  "a merge of unknown tokens")
             merges.append((normal[left], normal[right]))
+        need(len(set(merges)) == len(merges), "a merge occurs twice")
         return merges
-
-    def digest(self) -> bytes:
-        def field(data: bytes) -> bytes:
-            return struct.pack("<Q", len(data)) + data
-
-        out = [field(b"mambaint-tokenizer-1"), field(self.pre.encode()),
-               field(self.unicode.encode()), field(bytes([self.nfc])),
-               field(struct.pack("<I", len(self.tokens)))]
-        out += [field(bytes([kind]) + token) for kind, token in zip(self.types, self.tokens)]
-        out.append(field(struct.pack("<I", len(self.merges))))
-        out += [struct.pack("<II", *merge) for merge in self.merges]
-        out.append(field(struct.pack("<6i", self.end, -1, *self.roles)))
-        return blake2b(b"".join(out))
 
 
 class Model:
@@ -1196,11 +1182,13 @@ def check_state(model: Model, data: bytes, ids: List[int]) -> None:
     fixed = struct.Struct("<QIIII516s256i")
     vocabulary = model.config.vocabulary
     need(len(session) == fixed.size + 4 * vocabulary, "state: the size of its session part")
-    position, _, _, _, n_held, held, *history = fixed.unpack_from(session)
+    position, phase, ended, kept, n_held, held, *history = fixed.unpack_from(session)
     logits = list(struct.unpack_from("<%di" % vocabulary, session, fixed.size))
     recent = ids[-256:]
     need(position == g.position, "state: the position differs")
-    need(n_held <= len(held) and not any(held[n_held:]), "state: the held back bytes")
+    need(phase <= 3 and (phase > 0) == (position > 0) and ended <= 3 and kept <= 1,
+         "state: a word of its session part")
+    need(n_held <= (516 if kept else 260) and not any(held[n_held:]), "state: the held back bytes")
     need(history == recent + [0] * (256 - len(recent)), "state: the last ids differ")
     need(logits == (g.logits.value if position else [0] * vocabulary), "state: the logits differ")
     packed = g.pack()
@@ -1216,6 +1204,25 @@ def read_ids(words: List[str], path: Optional[str]) -> List[int]:
         with open(path, encoding="ascii") as f:
             words = words + f.read().split()
     return [int(word) for word in words]
+
+
+def read_text(model: Model, path: str) -> List[int]:
+    """End of text and the text, as the first document of an evaluation without a separator."""
+    with open(path, "rb") as f:
+        return model.tokenizer.document(f.read(), False)
+
+
+def score_text(model: Model, text: bytes) -> Dict[str, int]:
+    """Section 9: the cost of a text, document by document."""
+    bits = tokens = size = 0
+    for document, separated in documents(text):
+        ids = model.tokenizer.document(document, separated)
+        model.graph.reset()
+        for token, following in zip(ids, ids[1:]):
+            bits += cost(model.graph.feed(token), following)
+        tokens, size = tokens + len(ids) - 1, size + len(document)
+    model.graph.reset()
+    return {"bits_q16": bits, "tokens": tokens, "bytes": size}
 
 
 def generate(model: Model, ids: List[int], count: int, settings: Sampler) -> List[int]:
@@ -1235,8 +1242,12 @@ def arguments() -> argparse.Namespace:
     p.add_argument("model")
     p.add_argument("id", nargs="*", help="token ids to feed")
     p.add_argument("--ids", metavar="FILE", help="further ids, separated by blanks")
+    p.add_argument("--text", metavar="FILE",
+                   help="feed end of text and this text; ids that are given too must be the same")
+    p.add_argument("--score-text", metavar="FILE",
+                   help="only the cost of the documents of a text, each from the zero state")
     p.add_argument("--json", action="store_true", help="one JSON object")
-    p.add_argument("--trace", metavar="FILE", help="write the logits after every token, a line each")
+    p.add_argument("--trace", metavar="FILE", help="write the logits after each token, a line each")
     p.add_argument("--state", metavar="FILE", help="compare a saved state with the end state")
     p.add_argument("--score", action="store_true", help="sum the costs of all ids but the first")
     p.add_argument("--redraw", metavar=("SEED", "FILE"), nargs=2,
@@ -1255,7 +1266,14 @@ def run(a: argparse.Namespace) -> Dict[str, Any]:
         with open(a.redraw[1], "wb") as f:
             f.write(model.redrawn(int(a.redraw[0])))
         return {"redrawn": a.redraw[1]}
+    if a.score_text:
+        with open(a.score_text, "rb") as f:
+            return score_text(model, f.read())
     ids, g, bits, lines = read_ids(a.id, a.ids), model.graph, 0, []
+    if a.text:
+        text = read_text(model, a.text)
+        need(ids in ([], text), "the ids are not those of the text")
+        ids = text
     for n, token in enumerate(ids):
         if a.score and n > 0:
             need(0 <= token < model.config.vocabulary, "token %d is not in the vocabulary" % token)

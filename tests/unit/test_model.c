@@ -305,7 +305,8 @@ END_TEST
 struct change {
     const char *drop, *add_u32, *replace_text, *text; /* keys; NULL: leave */
     const char *drop_tensor, *add_tensor, *reshape, *retype;
-    uint32_t vocab; /* 0: leave */
+    uint32_t vocab;              /* 0: leave */
+    const char *label, *wording; /* a further key of text */
 };
 
 /* The model as a container, with one thing changed. */
@@ -332,6 +333,8 @@ static int32_t open_changed(struct apart *a, const struct change *c, mambaint_er
                               c->add_u32 && !strcmp(c->add_u32, "version") ? 2 : 1);
     if (c->add_u32 && strcmp(c->add_u32, "version"))
         mbi_container_add_u32(w, c->add_u32, 7);
+    if (c->label)
+        mbi_container_add_text(w, c->label, c->wording, strlen(c->wording));
     mbi_config_write(w, &config);
     if (c->vocab) {
         OK(mbi_tokenizer_plain(&plain, &a->host, MBI_PRE_GPT2, c->vocab, NULL));
@@ -388,6 +391,15 @@ START_TEST(unsound_models_are_refused)
         {{.drop = "general.architecture"}, MAMBAINT_E_FORMAT, "general.architecture"},
         {{.replace_text = "y", .text = "llama"}, MAMBAINT_E_UNSUPPORTED, "llama"},
         {{.vocab = 273}, MAMBAINT_E_FORMAT, "273"},
+        {{.label = "general.name", .wording = ""}, MAMBAINT_OK, ""},
+        {{.label = "general.name", .wording = "caf\xc3\xa9 \xf4\x8f\xbf\xbf"}, MAMBAINT_OK, ""},
+        {{.label = "general.name", .wording = "caf\xe9"}, MAMBAINT_E_FORMAT, "general.name"},
+        {{.label = "general.name", .wording = "cut \xe2\x82"}, MAMBAINT_E_FORMAT, "general.name"},
+        {{.label = "general.license", .wording = "\xed\xa0\x80"}, /* a surrogate */
+         MAMBAINT_E_FORMAT,
+         "general.license"},
+        {{.label = "somebody.else", .wording = "\xff"}, MAMBAINT_OK, ""},
+        {{.add_u32 = "general.name"}, MAMBAINT_E_FORMAT, "general.name"},
         {{.drop_tensor = "token_embd.weight"}, MAMBAINT_E_FORMAT, "token_embd.weight"},
         {{.drop_tensor = "blk.0.ssm_d"}, MAMBAINT_E_FORMAT, "blk.0.ssm_d"},
         {{.add_tensor = "blk.1.ssm_d"}, MAMBAINT_E_FORMAT, "tensors"},
@@ -406,6 +418,34 @@ START_TEST(unsound_models_are_refused)
 
         ck_assert_msg(rc == cases[i].rc && strstr(err.message, cases[i].word),
                       "case %zu: %d instead of %d: %s", i, rc, cases[i].rc, err.message);
+    }
+    put_away(&a);
+    tiny_free(&t);
+}
+END_TEST
+
+START_TEST(names_that_are_not_utf8_are_not_saved)
+{
+    struct apart a;
+    struct tiny t;
+
+    tiny_setup(&t, "int8");
+    take_apart(&a, &t);
+    for (int i = 0; i < 3; i++) {
+        mambaint_error err = {0, ""};
+        FILE *f;
+
+        a.parts.name = i == 1 ? "\xc3" : "\xc3\xa9";
+        a.parts.license = i == 2 ? "\xff" : NULL;
+        ck_assert_int_eq(mbi_model_save(&a.host, a.path, &a.parts, &err),
+                         i ? MAMBAINT_E_INVALID : MAMBAINT_OK);
+        ck_assert_msg(!i || strstr(err.message, i == 1 ? "general.name" : "general.license"), "%s",
+                      err.message);
+        f = fopen(a.path, "rb");
+        ck_assert_int_eq(f != NULL, i == 0);
+        if (f)
+            fclose(f);
+        remove(a.path);
     }
     put_away(&a);
     tiny_free(&t);
@@ -490,6 +530,7 @@ int main(void)
     tcase_add_test(tc, ternary_bytes_are_checked);
     tcase_add_test(tc, ternary_zeros_are_counted);
     tcase_add_test(tc, unsound_models_are_refused);
+    tcase_add_test(tc, names_that_are_not_utf8_are_not_saved);
     tcase_add_test(tc, every_flipped_byte_and_every_cut_is_refused);
     tcase_add_test(tc, out_of_memory_leaves_nothing);
     suite_add_tcase(suite, tc);
