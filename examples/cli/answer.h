@@ -6,15 +6,17 @@
 #include "cli.h"
 
 struct answer {
-    char *text; /* NUL-terminated; NULL while empty */
-    size_t size;
-    int32_t *ids;
-    size_t n_ids;
-    const char *stop_reason; /* "end", "length", "interrupted" */
+    FILE *echo; /* where pieces go as they come; NULL: text and ids are kept instead */
+    char *text;
+    size_t size, cap;
+    int32_t *ids; /* of the tokens that went into the state */
+    size_t n_ids, cap_ids;
+    char last;            /* byte of the text; 0 while there is none */
+    char stop_reason[24]; /* the session's, or "length", "interrupted" */
 };
 
-/* Pull at most `tokens` steps. Pieces go to `echo` as they come (NULL: nowhere). */
-int answer_stream(struct answer *a, mambaint_session *session, long tokens, FILE *echo);
+/* Pull at most `tokens` steps. */
+int answer_stream(struct answer *a, mambaint_session *session, long tokens);
 void answer_free(struct answer *a);
 
 int session_save(mambaint_session *session, const char *path);

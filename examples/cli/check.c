@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check: what a file is, and whether it is whole. */
 #include "cli.h"
-#include <string.h>
 
 static int run(struct args *args)
 {
@@ -12,11 +11,11 @@ static int run(struct args *args)
     struct json j;
 
     if (args_switch(args, "json")) {
-        json_open(&j, stdout, "{");
-        json_text(&j, "kind", kind, strlen(kind));
+        json_open(&j, stdout);
+        json_string(&j, "kind", kind);
         json_bool(&j, "ok", rc >= 0);
-        json_text(&j, "message", message, strlen(message));
-        json_close(&j, "}");
+        json_string(&j, "message", message);
+        json_close(&j);
     } else {
         printf("%s: %s, %s\n", args->operand[0], kind, message);
     }
@@ -31,6 +30,6 @@ const struct command command_check = {
     .max_operands = 1,
     .flags = (const struct flag *const[]){flags_json, flags_help, NULL},
     .examples = "  mambaint check storyteller.gguf\n"
-                "  mambaint check run/last.checkpoint --json\n",
+                "  mambaint check storyteller.gguf.checkpoint --json\n",
     .run = run,
 };

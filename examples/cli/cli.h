@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the commands of the tool share: arguments, terminal, JSON, interrupts. The tool is built
- * on the public headers alone. Standard output holds a command's result; everything else goes to
- * standard error.
+ * What the commands of the tool share: arguments, messages, files, terminal, interrupts, JSON. The
+ * tool is built on the public headers alone. Standard output holds a command's result; everything
+ * else goes to standard error.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
 #include <mambaint.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -40,41 +41,40 @@ struct command {
     const char *operands; /* "FILE ..." or "" */
     size_t min_operands, max_operands;
     const struct flag *const *flags; /* groups; NULL-terminated; each ends with an empty name */
-    bool any_option; /* any further --key value goes to the library, which knows its keys */
     const char *examples;
     int (*run)(struct args *args);
 };
 
-#define MAX_OPERANDS 64
+#define MANY_OPERANDS SIZE_MAX
+#define MAX_FLAGS 64
 
 struct args {
     const struct command *command;
-    const char *value[64]; /* texts of FLAG_TEXT and "on" of FLAG_SWITCH, in order of given[] */
-    const struct flag *given[64];
+    const struct flag *given[MAX_FLAGS]; /* FLAG_TEXT and FLAG_SWITCH, in the order they came */
+    char *value[MAX_FLAGS];              /* "on" of a switch */
     size_t n_given;
-    const char *operand[MAX_OPERANDS];
+    const char **operand;
     size_t n_operands;
     mambaint_options *options;
 };
 
 extern const struct flag flags_help[];
 extern const struct flag flags_json[];
+extern const struct flag flags_out[];     /* --out */
 extern const struct flag flags_model[];   /* --model --backend --threads --prefill-chunk */
+extern const struct flag flags_shape[];   /* --preset --layers ... */
 extern const struct flag flags_sampler[]; /* --temperature ... */
 
-/* Parse argv after the command's name. CLI_DONE, or a status to exit with (help included: then
- * *exit_now is set). */
-int args_parse(struct args *args, const struct command *command, int argc, char **argv,
-               bool *exit_now);
+/* Parse argv after the command's name. CLI_DONE, or a status to exit with. */
+int args_parse(struct args *args, const struct command *command, int argc, char **argv);
 void args_free(struct args *args);
 const char *args_text(const struct args *args, const char *flag, const char *fallback);
 bool args_switch(const struct args *args, const char *flag);
+/* The text of a flag without which the command cannot work; NULL after saying so. */
+const char *args_needed(const struct args *args, const char *flag, const char *question);
 /* A whole number of a FLAG_TEXT; false after printing what is wrong. */
 bool args_number(long *out, const struct args *args, const char *flag, long fallback, long lo,
                  long hi);
-/* Lines "key = value" of a configuration file, each handed to the library as an option. Options
- * given on the command line win, so this is called before they are set. */
-int args_config(mambaint_options *options, const char *path);
 void args_help(const struct command *command);
 
 /* ---- the commands ---- */
@@ -84,27 +84,41 @@ extern const struct command command_inspect, command_check, command_synth, comma
 extern const struct command command_tokenizer_train, command_tokenizer_encode;
 extern const struct command command_tokenizer_decode, command_tokenizer_import;
 
-/* ---- errors and files (report.c) ---- */
+/* ---- messages (report.c) ---- */
 
 /* "mambaint: sentence" on standard error; returns CLI_FAILED. */
 int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-int fail_error(const mambaint_error *err);
-
-/* A whole file, or standard input for "-"; NUL added behind. NULL after printing why. */
-char *read_all(const char *path, size_t *size);
-/* New file, fsync, rename, fsync of the directory. */
-int write_all(const char *path, const void *data, size_t size);
+int fail_memory(void);
+/* The library's sentence. CLI_INTERRUPTED, without a word, if the call was cancelled. */
+int fail_error(int32_t rc, const mambaint_error *err);
+/* The same for calls that read options: a wrong one is wrong usage. */
+int fail_option(int32_t rc, const mambaint_error *err);
+/* Standard output takes no more: say so, unless the other end just went away. */
+int fail_output(void);
 
 /* Open the model of --model with the options given. */
 int open_model(mambaint_model **out, const struct args *args);
 /* A text of the model ("architecture", "graph", ...) on the heap; NULL if there is none. */
 char *model_text(const mambaint_model *model, const char *key);
 void digest_hex(char out[65], const uint8_t digest[32]);
+/* A text as ids on the heap, with room for one more in front; NULL after printing why. */
+int32_t *encode_text(size_t *n, const mambaint_tokenizer *tokenizer, const char *text, size_t len,
+                     uint32_t flags);
+
+/* ---- files (file.c) ---- */
+
+/* A whole file, or standard input for "-"; NUL added behind. NULL after printing why. */
+char *read_all(const char *path, size_t *size);
+/* The old file or the new one is there at any moment, never a mixture. */
+int write_all(const char *path, const void *data, size_t size);
+/* Could a file of this name be saved? Says why not; asked before long work. */
+int check_writable(const char *path);
 
 /* ---- terminal (terminal.c) ---- */
 
 bool stderr_is_terminal(void);
 double now_seconds(void);
+
 /* A bar with time left on standard error, drawn at most ten times a second on a terminal and
  * once in ten seconds elsewhere; nothing within the first second. */
 struct progress {
@@ -116,11 +130,31 @@ void progress_begin(struct progress *p, const char *label);
 void progress_show(struct progress *p, double done, double total, const char *detail);
 void progress_end(struct progress *p);
 
-/* Ctrl-C: the first is remembered (and cancels `session` if one is set), the second ends the
- * program. */
+/* For one long call whose end is not known: the time it took so far, on a terminal alone. */
+struct busy {
+    const char *label;
+    double start;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool running, stop;
+};
+void busy_begin(struct busy *b, const char *label);
+void busy_end(struct busy *b);
+
+/* ---- interrupts (interrupt.c) ---- */
+
+/* Ctrl-C, SIGTERM and SIGHUP end the program with status 130 at once ... */
 void interrupts_begin(void);
+/* ... until this: then the first is remembered, and the handler prints `note` (NULL: nothing); the
+ * second ends the program. */
+void interrupts_hold(const char *note);
+/* The session whose call an interrupt cancels. NULL: none. */
 void interrupts_session(mambaint_session *session);
+/* At a prompt Ctrl-C never ends the program, so that the terminal is left in order. */
+void interrupts_at_prompt(bool on);
 bool interrupted(void);
+bool terminated(void); /* by another signal than Ctrl-C */
 void interrupts_clear(void);
 
 /* ---- JSON out (json.c) ---- */
@@ -129,10 +163,12 @@ struct json {
     FILE *to;
     bool need_comma;
 };
-void json_open(struct json *j, FILE *to, const char *bracket); /* "{" */
-void json_close(struct json *j, const char *bracket);          /* "}", with a line end at the top */
+void json_open(struct json *j, FILE *to); /* an object */
+void json_close(struct json *j);          /* ... and a line end */
+/* Bytes that are no UTF-8 become U+FFFD. */
 void json_text(struct json *j, const char *key, const char *text, size_t len);
-void json_number(struct json *j, const char *key, double value);
+void json_string(struct json *j, const char *key, const char *text); /* NULL: "" */
+void json_number(struct json *j, const char *key, double value);     /* not finite: null */
 void json_integer(struct json *j, const char *key, long long value);
 void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n);
 void json_bool(struct json *j, const char *key, bool value);

@@ -13,6 +13,10 @@ struct score {
     uint64_t tokens, bytes;
 };
 
+static double bits(const struct score *s) { return (double)s->bits_q16 / 65536; }
+
+static double per(double sum, uint64_t n) { return n ? sum / (double)n : 0; }
+
 /* The end of a part: behind the first separator that lies PART_BYTES on, or the end of the text.
  * Scores of parts that end with separators add up exactly. */
 static size_t part_end(const char *text, size_t at, size_t size)
@@ -20,8 +24,8 @@ static size_t part_end(const char *text, size_t at, size_t size)
     const char *found = NULL;
 
     if (size - at > PART_BYTES)
-        found = memmem(text + at + PART_BYTES, size - at - PART_BYTES, SEPARATOR,
-                       strlen(SEPARATOR));
+        found =
+            memmem(text + at + PART_BYTES, size - at - PART_BYTES, SEPARATOR, strlen(SEPARATOR));
     return found ? (size_t)(found - text) + strlen(SEPARATOR) : size;
 }
 
@@ -32,33 +36,26 @@ static int score_text(struct score *s, mambaint_session *session, const char *te
     int32_t rc = MAMBAINT_OK;
 
     progress_begin(&p, "eval");
-    for (size_t at = 0, end; at < size && rc == MAMBAINT_OK; at = end) {
-        struct score part;
+    for (size_t at = 0, end; at < size && rc >= 0; at = end) {
+        struct score part = {0};
         char detail[48];
 
         end = part_end(text, at, size);
         rc = mambaint_session_score(&part.bits_q16, &part.tokens, &part.bytes, session, text + at,
                                     end - at, &err);
-        if (rc < 0)
-            break;
         s->bits_q16 += part.bits_q16;
         s->tokens += part.tokens;
         s->bytes += part.bytes;
-        snprintf(detail, sizeof(detail), "%.4f bits/byte",
-                 (double)s->bits_q16 / 65536 / (double)s->bytes);
+        snprintf(detail, sizeof(detail), "%.4f bits/byte", per(bits(s), s->bytes));
         progress_show(&p, (double)end, (double)size, detail);
     }
     progress_end(&p);
-    if (rc == MAMBAINT_E_CANCELLED)
-        return CLI_INTERRUPTED;
-    return rc < 0 ? fail_error(&err) : CLI_DONE;
+    return rc < 0 ? fail_error(rc, &err) : CLI_DONE;
 }
 
 static void print_score(const struct score *s, bool json)
 {
-    const double bits = (double)s->bits_q16 / 65536;
-    const double per_byte = s->bytes ? bits / (double)s->bytes : 0;
-    const double per_token = s->tokens ? bits * M_LN2 / (double)s->tokens : 0;
+    const double per_byte = per(bits(s), s->bytes), per_token = per(bits(s) * M_LN2, s->tokens);
     struct json j;
 
     if (!json) {
@@ -66,39 +63,48 @@ static void print_score(const struct score *s, bool json)
                per_token, (unsigned long long)s->tokens, (unsigned long long)s->bytes);
         return;
     }
-    json_open(&j, stdout, "{");
+    json_open(&j, stdout);
     json_number(&j, "bits_per_byte", per_byte);
     json_number(&j, "nats_per_token", per_token);
     json_integer(&j, "tokens", (long long)s->tokens);
     json_integer(&j, "bytes", (long long)s->bytes);
     json_integer(&j, "bits_q16", (long long)s->bits_q16);
-    json_close(&j, "}");
+    json_close(&j);
+}
+
+static int eval(const struct args *args, mambaint_model *model, const char *text, size_t size)
+{
+    mambaint_session *session = NULL;
+    struct score score = {0};
+    mambaint_error err;
+    const int32_t rc = mambaint_session_create(&session, model, args->options, &err);
+    int status;
+
+    if (rc < 0)
+        return fail_option(rc, &err);
+    interrupts_session(session);
+    interrupts_hold(NULL);
+    if ((status = score_text(&score, session, text, size)) == CLI_DONE)
+        print_score(&score, args_switch(args, "json"));
+    interrupts_session(NULL);
+    mambaint_session_free(session);
+    return status;
 }
 
 static int run(struct args *args)
 {
     mambaint_model *model = NULL;
-    mambaint_session *session = NULL;
-    struct score score = {0};
-    mambaint_error err;
-    size_t size = 0;
     char *text = NULL;
+    size_t size = 0;
     int status = open_model(&model, args);
 
-    interrupts_begin();
     if (status == CLI_DONE && !(text = read_all(args->operand[0], &size)))
         status = CLI_FAILED;
-    if (status == CLI_DONE && mambaint_session_create(&session, model, args->options, &err) < 0)
-        status = fail_error(&err);
-    if (status == CLI_DONE) {
-        interrupts_session(session);
-        status = score_text(&score, session, text, size);
-        interrupts_session(NULL);
-    }
+    if (status == CLI_DONE && !size)
+        status = fail("'%s' is empty: there is nothing to predict", args->operand[0]);
     if (status == CLI_DONE)
-        print_score(&score, args_switch(args, "json"));
+        status = eval(args, model, text, size);
     free(text);
-    mambaint_session_free(session);
     mambaint_model_unref(model);
     return status;
 }

@@ -3,91 +3,137 @@
 #include "answer.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* The prompt goes in as text: -p, else standard input unless that is a terminal. */
-static int feed_prompt(mambaint_session *session, const mambaint_model *model,
-                       const struct args *args, bool fresh)
+#define FEED 4096 /* tokens of a long prompt between two looks at the progress bar */
+
+/* What goes in, and where the session starts. */
+struct job {
+    const struct args *args;
+    mambaint_model *model;
+    const char *load, *save;
+    long tokens;
+    bool json;
+    char *prompt;
+    size_t len;
+};
+
+/* The prompt: -p, else standard input, of which one line end at the end is dropped (a shell's echo
+ * adds it). A saved state needs none, so then nobody is asked to type. */
+static int read_prompt(struct job *job)
 {
-    const char *prompt = args_text(args, "prompt", NULL);
-    mambaint_tokenizer *tokenizer = NULL;
-    mambaint_error err = {0};
-    char *owned = NULL;
-    size_t len = prompt ? strlen(prompt) : 0, need = 0;
-    int32_t *ids = NULL, rc;
+    const char *given = args_text(job->args, "prompt", NULL);
 
-    if (!prompt && !(prompt = owned = read_all("-", &len)))
+    if (!given && isatty(STDIN_FILENO)) {
+        if (job->load)
+            given = "";
+        else
+            fputs("(type the text to continue; Ctrl-D ends it)\n", stderr);
+    }
+    if (given) {
+        job->len = strlen(given);
+        job->prompt = strdup(given);
+        return job->prompt ? CLI_DONE : fail_memory();
+    }
+    if (!(job->prompt = read_all("-", &job->len)))
         return CLI_FAILED;
-    if ((rc = mambaint_tokenizer_of(&tokenizer, model)) == MAMBAINT_OK) {
-        rc = mambaint_tokenizer_encode(NULL, 0, &need, tokenizer, prompt, len, 0);
-        if (rc == MAMBAINT_OK || rc == MAMBAINT_E_SPACE) {
-            ids = malloc((need + 1) * sizeof(*ids));
-            rc = ids ? mambaint_tokenizer_encode(ids + 1, need, &need, tokenizer, prompt, len, 0)
-                     : MAMBAINT_E_NO_MEMORY;
-        }
-    }
-    if (rc == MAMBAINT_OK) {
-        ids[0] = mambaint_tokenizer_end_of_text(tokenizer);
-        rc = fresh ? mambaint_session_feed(session, ids, need + 1, &err)
-                   : need ? mambaint_session_feed(session, ids + 1, need, &err) : MAMBAINT_OK;
-    } else {
-        snprintf(err.message, sizeof(err.message), "the prompt cannot be encoded: %s",
-                 mambaint_status_name(rc));
-    }
-    free(ids);
-    free(owned);
-    mambaint_tokenizer_unref(tokenizer);
-    if (rc == MAMBAINT_E_CANCELLED)
-        return CLI_INTERRUPTED;
-    return rc < 0 ? fail_error(&err) : CLI_DONE;
+    if (job->len && job->prompt[job->len - 1] == '\n')
+        job->len -= job->len > 1 && job->prompt[job->len - 2] == '\r' ? 2 : 1;
+    return CLI_DONE;
 }
 
-static void print_json(const struct answer *a, mambaint_session *session)
+static int feed(mambaint_session *session, const int32_t *ids, size_t n)
+{
+    struct progress p;
+    mambaint_error err;
+    int32_t rc = MAMBAINT_OK;
+
+    progress_begin(&p, "reading the prompt");
+    for (size_t at = 0; at < n && rc >= 0; at += FEED) {
+        rc = mambaint_session_feed(session, ids + at, n - at < FEED ? n - at : FEED, &err);
+        progress_show(&p, (double)at, (double)n, "");
+    }
+    progress_end(&p);
+    return rc < 0 ? fail_error(rc, &err) : CLI_DONE;
+}
+
+/* A fresh session starts with the end-of-text token; then the prompt goes in as text. */
+static int feed_prompt(mambaint_session *session, const struct job *job)
+{
+    mambaint_tokenizer *tokenizer = NULL;
+    const size_t skip = job->load ? 1 : 0;
+    int32_t *ids;
+    size_t n;
+    int status;
+
+    if (mambaint_tokenizer_of(&tokenizer, job->model) < 0)
+        return fail_memory();
+    if ((ids = encode_text(&n, tokenizer, job->prompt, job->len, 0)))
+        ids[0] = mambaint_tokenizer_end_of_text(tokenizer);
+    status = ids ? feed(session, ids + skip, n + 1 - skip) : CLI_FAILED;
+    free(ids);
+    mambaint_tokenizer_unref(tokenizer);
+    return status;
+}
+
+static int print_json(const struct answer *a, mambaint_session *session)
 {
     mambaint_state *state = NULL;
+    mambaint_error err;
     uint8_t digest[32];
-    char hex[65] = "";
+    char hex[65];
     struct json j;
+    const int32_t rc = mambaint_state_get(&state, session, &err);
 
-    if (mambaint_state_get(&state, session, NULL) == MAMBAINT_OK &&
-        mambaint_state_digest(digest, state) == MAMBAINT_OK)
-        digest_hex(hex, digest);
+    if (rc < 0)
+        return fail_error(rc, &err);
+    mambaint_state_digest(digest, state);
     mambaint_state_free(state);
-    json_open(&j, stdout, "{");
+    digest_hex(hex, digest);
+    json_open(&j, stdout);
     json_text(&j, "text", a->text ? a->text : "", a->size);
     json_ids(&j, "token_ids", a->ids, a->n_ids);
-    json_text(&j, "state_digest", hex, strlen(hex));
-    json_text(&j, "stop_reason", a->stop_reason, strlen(a->stop_reason));
-    json_close(&j, "}");
+    json_string(&j, "state_digest", hex);
+    json_string(&j, "stop_reason", a->stop_reason);
+    json_close(&j);
+    return CLI_DONE;
 }
 
-static int generate(struct args *args, mambaint_model *model, long tokens)
+/* What was generated is given out, and the state saved, also after an interrupt. */
+static int finish(const struct answer *a, mambaint_session *session, const struct job *job,
+                  int status)
 {
-    const char *load = args_text(args, "load-state", NULL);
-    const char *save = args_text(args, "save-state", NULL);
-    const bool json = args_switch(args, "json");
+    int more = CLI_DONE;
+
+    if (status != CLI_DONE && status != CLI_INTERRUPTED)
+        return status;
+    if (job->json)
+        more = print_json(a, session);
+    else if (a->last && a->last != '\n')
+        putchar('\n');
+    if (job->save && more == CLI_DONE)
+        more = session_save(session, job->save);
+    return more == CLI_DONE ? status : more;
+}
+
+static int generate(const struct job *job)
+{
+    struct answer answer = {.echo = job->json ? NULL : stdout};
     mambaint_session *session = NULL;
-    struct answer answer = {0};
     mambaint_error err;
+    const int32_t rc = mambaint_session_create(&session, job->model, job->args->options, &err);
     int status = CLI_DONE;
 
-    if (mambaint_session_create(&session, model, args->options, &err) < 0)
-        return fail_error(&err);
+    if (rc < 0)
+        return fail_option(rc, &err);
     interrupts_session(session);
-    if (load)
-        status = session_load(session, model, load);
+    interrupts_hold(NULL);
+    if (job->load)
+        status = session_load(session, job->model, job->load);
     if (status == CLI_DONE)
-        status = feed_prompt(session, model, args, !load);
+        status = feed_prompt(session, job);
     if (status == CLI_DONE)
-        status = answer_stream(&answer, session, tokens, json ? NULL : stdout);
-    if (!json && answer.size && answer.text[answer.size - 1] != '\n')
-        putchar('\n');
-    if (json && (status == CLI_DONE || status == CLI_INTERRUPTED))
-        print_json(&answer, session);
-    if (save && (status == CLI_DONE || status == CLI_INTERRUPTED)) {
-        const int saved = session_save(session, save);
-
-        status = saved == CLI_DONE ? status : saved;
-    }
+        status = finish(&answer, session, job, answer_stream(&answer, session, job->tokens));
     interrupts_session(NULL);
     answer_free(&answer);
     mambaint_session_free(session);
@@ -96,16 +142,23 @@ static int generate(struct args *args, mambaint_model *model, long tokens)
 
 static int run(struct args *args)
 {
-    mambaint_model *model = NULL;
-    long tokens;
+    struct job job = {
+        .args = args,
+        .load = args_text(args, "load-state", NULL),
+        .save = args_text(args, "save-state", NULL),
+        .json = args_switch(args, "json"),
+    };
     int status;
 
-    if (!args_number(&tokens, args, "tokens", 256, 0, 1000000000))
+    if (!args_number(&job.tokens, args, "tokens", 256, 0, 1000000000))
         return CLI_USAGE;
-    interrupts_begin();
-    if ((status = open_model(&model, args)) == CLI_DONE)
-        status = generate(args, model, tokens);
-    mambaint_model_unref(model);
+    if (job.save && (status = check_writable(job.save)) != CLI_DONE)
+        return status;
+    if ((status = open_model(&job.model, args)) == CLI_DONE &&
+        (status = read_prompt(&job)) == CLI_DONE)
+        status = generate(&job);
+    free(job.prompt);
+    mambaint_model_unref(job.model);
     return status;
 }
 
@@ -121,10 +174,12 @@ const struct command command_generate = {
     .name = "generate",
     .summary = "Continue a text.",
     .operands = "",
-    .flags = (const struct flag *const[]){flags, flags_model, flags_sampler, flags_json, flags_help, NULL},
+    .flags = (const struct flag *const[]){flags, flags_model, flags_sampler, flags_json, flags_help,
+                                          NULL},
     .examples =
         "  mambaint generate -m storyteller.gguf -p \"Once upon a time\" -n 200 --seed 7\n"
         "  echo \"The little boat\" | mambaint generate -m storyteller.gguf --temperature 0\n"
-        "  mambaint generate -m storyteller.gguf -p Hello --json --save-state hello.state\n",
+        "  mambaint generate -m storyteller.gguf -p Hello --json --save-state hello.state\n"
+        "  mambaint generate -m storyteller.gguf -p \" again\" --load-state hello.state\n",
     .run = run,
 };

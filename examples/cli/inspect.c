@@ -4,84 +4,84 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void print_section(const mambaint_model *model, const char *title, const char *key)
-{
-    char *text = model_text(model, key);
+/* What a model can tell, in the order of the output. Keys as in JSON; the library and a reader of
+ * text take '-' for '_'. */
+static const struct {
+    const char *key, *title; /* title: a section of lines; NULL: one line */
+    bool number;
+    bool asked; /* only with the flag of that name */
+} facts[] = {
+    {"architecture", NULL, false, false},
+    {"name", NULL, false, false},
+    {"license", NULL, false, false},
+    {"parameters", NULL, true, false},
+    {"vocab", NULL, true, false},
+    {"file_size", NULL, true, false},
+    {"weight_bytes", NULL, true, false},
+    {"token_bytes", NULL, true, false},
+    {"state_size", NULL, true, false},
+    {"model_digest", NULL, false, false},
+    {"graph_digest", NULL, false, false},
+    {"tokenizer_digest", NULL, false, false},
+    {"config", "configuration", false, false},
+    {"decay_spectrum", "decay spectrum (half-lives in tokens at rest)", false, false},
+    {"ternary_zeros", "ternary zeros", false, false},
+    {"metadata", "metadata", false, true},
+    {"tensors", "tensors", false, true},
+    {"graph", "step graph", false, true},
+    {"intervals", "intervals", false, true},
+};
 
-    if (text && *text)
-        printf("\n%s\n%s", title, text);
-    free(text);
+static void print_fact(size_t i, const char *text)
+{
+    char name[32];
+
+    if (!*text)
+        return;
+    if (facts[i].title) {
+        printf("\n%s\n%s", facts[i].title, text);
+        return;
+    }
+    snprintf(name, sizeof(name), "%s", facts[i].key);
+    for (char *p = name; *p; p++)
+        *p = *p == '_' ? '-' : *p;
+    printf("%-17s %s\n", name, text);
 }
 
-static void print_line(const mambaint_model *model, const char *key)
+static int print_facts(const mambaint_model *model, const struct args *args)
 {
-    char *text = model_text(model, key);
-
-    if (text)
-        printf("%-17s %s\n", key, text);
-    free(text);
-}
-
-static void print_text(const mambaint_model *model, const struct args *args)
-{
-    static const char *const line[] = {"architecture", "name",        "license",
-                                       "parameters",   "vocab",       "file-size",
-                                       "weight-bytes", "token-bytes", "state-size",
-                                       "model-digest", "graph-digest", "tokenizer-digest"};
-
-    for (size_t i = 0; i < sizeof(line) / sizeof(line[0]); i++)
-        print_line(model, line[i]);
-    print_section(model, "configuration", "config");
-    print_section(model, "decay spectrum (half-lives in tokens at rest)", "decay-spectrum");
-    print_section(model, "ternary zeros", "ternary-zeros");
-    if (args_switch(args, "metadata"))
-        print_section(model, "metadata", "metadata");
-    if (args_switch(args, "tensors"))
-        print_section(model, "tensors", "tensors");
-    if (args_switch(args, "graph"))
-        print_section(model, "step graph", "graph");
-    if (args_switch(args, "intervals"))
-        print_section(model, "intervals", "intervals");
-}
-
-static void print_json(const mambaint_model *model)
-{
-    static const char *const text[] = {"architecture", "name", "license", "model_digest",
-                                       "graph_digest", "tokenizer_digest", "config",
-                                       "decay_spectrum", "ternary_zeros"};
-    static const char *const number[] = {"parameters", "vocab", "file_size", "weight_bytes",
-                                         "token_bytes", "state_size"};
+    const bool json = args_switch(args, "json");
     struct json j;
 
-    json_open(&j, stdout, "{");
-    for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
-        char *value = model_text(model, text[i]);
+    if (json)
+        json_open(&j, stdout);
+    for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
+        char *text;
 
-        if (value)
-            json_text(&j, text[i], value, strlen(value));
-        free(value);
+        if (facts[i].asked && !args_switch(args, facts[i].key))
+            continue;
+        if (!(text = model_text(model, facts[i].key)))
+            return fail_memory();
+        if (!json)
+            print_fact(i, text);
+        else if (facts[i].number)
+            json_integer(&j, facts[i].key, strtoll(text, NULL, 10));
+        else
+            json_string(&j, facts[i].key, text);
+        free(text);
     }
-    for (size_t i = 0; i < sizeof(number) / sizeof(number[0]); i++) {
-        char *value = model_text(model, number[i]);
-
-        if (value)
-            json_integer(&j, number[i], strtoll(value, NULL, 10));
-        free(value);
-    }
-    json_close(&j, "}");
+    if (json)
+        json_close(&j);
+    return CLI_DONE;
 }
 
 static int run(struct args *args)
 {
     mambaint_model *model = NULL;
-    const int status = open_model(&model, args);
+    int status = open_model(&model, args);
 
-    if (status == CLI_DONE) {
-        if (args_switch(args, "json"))
-            print_json(model);
-        else
-            print_text(model, args);
-    }
+    if (status == CLI_DONE)
+        status = print_facts(model, args);
     mambaint_model_unref(model);
     return status;
 }
@@ -101,6 +101,7 @@ const struct command command_inspect = {
     .operands = "",
     .flags = (const struct flag *const[]){flags, flags_json, flags_help, NULL},
     .examples = "  mambaint inspect -m storyteller.gguf\n"
-                "  mambaint inspect -m storyteller.gguf --graph --intervals\n",
+                "  mambaint inspect -m storyteller.gguf --graph --intervals\n"
+                "  mambaint inspect -m storyteller.gguf --json --tensors\n",
     .run = run,
 };

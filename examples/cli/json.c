@@ -2,55 +2,91 @@
 /* JSON out: the few shapes the tool prints. */
 #include "cli.h"
 #include <math.h>
+#include <string.h>
 
-static void key_text(struct json *j, const char *text, size_t len)
+/* Lowest and highest second byte for a first byte (RFC 3629), so that no surrogate, no overlong
+ * form and nothing beyond U+10FFFF passes. */
+static bool second_byte_ok(unsigned char first, unsigned char second)
 {
-    fputc('"', j->to);
-    for (size_t i = 0; i < len; i++) {
-        const unsigned char c = (unsigned char)text[i];
+    const unsigned char lo = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    const unsigned char hi = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
 
-        if (c == '"' || c == '\\')
-            fprintf(j->to, "\\%c", c);
-        else if (c == '\n')
-            fputs("\\n", j->to);
-        else if (c < 0x20 || c == 0x7f)
-            fprintf(j->to, "\\u%04x", c);
-        else
-            fputc(c, j->to);
+    return second >= lo && second <= hi;
+}
+
+/* Bytes of the character that begins here; 0 if it is none. */
+static size_t character(const unsigned char *p, size_t len)
+{
+    const size_t n = p[0] < 0x80                   ? 1
+                     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                     : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+                     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                                   : 0;
+
+    if (n > len || (n > 1 && !second_byte_ok(p[0], p[1])))
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if (p[i] < 0x80 || p[i] > 0xbf)
+            return 0;
+    return n;
+}
+
+static void put_character(FILE *to, const unsigned char *p, size_t n)
+{
+    if (!n)
+        fputs("\xef\xbf\xbd", to);
+    else if (n > 1)
+        fwrite(p, 1, n, to);
+    else if (*p == '"' || *p == '\\')
+        fprintf(to, "\\%c", *p);
+    else if (*p == '\n')
+        fputs("\\n", to);
+    else if (*p < 0x20 || *p == 0x7f)
+        fprintf(to, "\\u%04x", *p);
+    else
+        fputc(*p, to);
+}
+
+static void put_text(FILE *to, const char *text, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    fputc('"', to);
+    for (size_t i = 0; i < len;) {
+        const size_t n = character(p + i, len - i);
+
+        put_character(to, p + i, n);
+        i += n ? n : 1;
     }
-    fputc('"', j->to);
+    fputc('"', to);
 }
 
 static void member(struct json *j, const char *key)
 {
-    size_t len = 0;
-
     if (j->need_comma)
         fputs(", ", j->to);
     j->need_comma = true;
-    while (key[len])
-        len++;
-    key_text(j, key, len);
+    put_text(j->to, key, strlen(key));
     fputs(": ", j->to);
 }
 
-void json_open(struct json *j, FILE *to, const char *bracket)
+void json_open(struct json *j, FILE *to)
 {
     *j = (struct json){to, false};
-    fputs(bracket, to);
+    fputc('{', to);
 }
 
-void json_close(struct json *j, const char *bracket)
-{
-    fputs(bracket, j->to);
-    fputc('\n', j->to);
-    fflush(j->to);
-}
+void json_close(struct json *j) { fputs("}\n", j->to); }
 
 void json_text(struct json *j, const char *key, const char *text, size_t len)
 {
     member(j, key);
-    key_text(j, text, len);
+    put_text(j->to, text, len);
+}
+
+void json_string(struct json *j, const char *key, const char *text)
+{
+    json_text(j, key, text ? text : "", text ? strlen(text) : 0);
 }
 
 void json_number(struct json *j, const char *key, double value)

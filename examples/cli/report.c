@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors and whole files. */
+/* Messages, and what several commands ask of the library. */
 #include "cli.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 int fail(const char *fmt, ...)
 {
@@ -20,100 +18,36 @@ int fail(const char *fmt, ...)
     return CLI_FAILED;
 }
 
-int fail_error(const mambaint_error *err) { return fail("%s", err->message); }
+int fail_memory(void) { return fail("out of memory"); }
 
-static char *read_stream(FILE *f, const char *path, size_t *size)
+int fail_error(int32_t rc, const mambaint_error *err)
 {
-    size_t cap = 1 << 16, n = 0, got;
-    char *data = malloc(cap + 1);
-
-    while (data && (got = fread(data + n, 1, cap - n, f)) > 0) {
-        n += got;
-        if (n == cap) {
-            char *more = realloc(data, 2 * cap + 1);
-
-            if (!more)
-                free(data);
-            data = more;
-            cap *= 2;
-        }
-    }
-    if (!data) {
-        fail("out of memory while reading '%s'", path);
-        return NULL;
-    }
-    if (ferror(f)) {
-        fail("cannot read '%s': %s", path, strerror(errno));
-        free(data);
-        return NULL;
-    }
-    data[n] = '\0';
-    *size = n;
-    return data;
+    return rc == MAMBAINT_E_CANCELLED ? CLI_INTERRUPTED : fail("%s", err->message);
 }
 
-char *read_all(const char *path, size_t *size)
+int fail_option(int32_t rc, const mambaint_error *err)
 {
-    const bool standard = !strcmp(path, "-");
-    FILE *f = standard ? stdin : fopen(path, "rb");
-    char *data;
+    const int status = fail_error(rc, err);
 
-    if (!f) {
-        fail("cannot open '%s': %s", path, strerror(errno));
-        return NULL;
-    }
-    data = read_stream(f, path, size);
-    if (!standard)
-        fclose(f);
-    return data;
+    return rc == MAMBAINT_E_INVALID || rc == MAMBAINT_E_RANGE ? CLI_USAGE : status;
 }
 
-static bool sync_directory(const char *path)
+int fail_output(void)
 {
-    char dir[4096];
-    const char *slash = strrchr(path, '/');
-    int fd;
-    bool ok;
-
-    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if ((fd = open(dir, O_RDONLY | O_DIRECTORY)) < 0)
-        return false;
-    ok = !fsync(fd);
-    close(fd);
-    return ok;
-}
-
-int write_all(const char *path, const void *data, size_t size)
-{
-    char temp[4096];
-    FILE *f;
-    bool ok;
-
-    if (snprintf(temp, sizeof(temp), "%s.%ld.new", path, (long)getpid()) >= (int)sizeof(temp))
-        return fail("'%s' is too long a name", path);
-    if (!(f = fopen(temp, "wb")))
-        return fail("cannot create '%s': %s", temp, strerror(errno));
-    ok = fwrite(data, 1, size, f) == size && !fflush(f) && !fsync(fileno(f));
-    ok = !fclose(f) && ok;
-    if (ok && !rename(temp, path) && sync_directory(path))
-        return CLI_DONE;
-    fail("cannot write '%s': %s", path, strerror(errno));
-    remove(temp);
-    return CLI_FAILED;
+    return errno == EPIPE ? CLI_FAILED
+                          : fail("cannot write to standard output: %s", strerror(errno));
 }
 
 int open_model(mambaint_model **out, const struct args *args)
 {
-    const char *path = args_text(args, "model", NULL);
+    const char *path = args_needed(args, "model", "which model?");
     mambaint_error err;
+    int32_t rc;
 
-    if (!path) {
-        fprintf(stderr, "mambaint %s: which model? Name one with --model FILE.\n",
-                args->command->name);
+    if (!path)
         return CLI_USAGE;
-    }
-    return mambaint_model_open(out, NULL, path, args->options, &err) < 0 ? fail_error(&err)
-                                                                         : CLI_DONE;
+    rc = mambaint_model_open(out, NULL, path, args->options, &err);
+    return rc < 0 ? fail_error(rc, &err) : CLI_DONE;
 }
 
 char *model_text(const mambaint_model *model, const char *key)
@@ -135,4 +69,22 @@ void digest_hex(char out[65], const uint8_t digest[32])
 {
     for (size_t i = 0; i < 32; i++)
         snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+int32_t *encode_text(size_t *n, const mambaint_tokenizer *tokenizer, const char *text, size_t len,
+                     uint32_t flags)
+{
+    int32_t rc = mambaint_tokenizer_encode(NULL, 0, n, tokenizer, text, len, flags), *ids = NULL;
+
+    if (rc == MAMBAINT_OK || rc == MAMBAINT_E_SPACE) {
+        ids = malloc((*n + 1) * sizeof(*ids));
+        rc = ids ? mambaint_tokenizer_encode(ids + 1, *n, n, tokenizer, text, len, flags)
+                 : MAMBAINT_E_NO_MEMORY;
+    }
+    if (rc < 0) {
+        fail("cannot encode the text: %s", mambaint_status_name(rc));
+        free(ids);
+        return NULL;
+    }
+    return ids;
 }

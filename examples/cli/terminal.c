@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Progress bars and Ctrl-C. */
+/* Progress on standard error. */
 #include "cli.h"
-#include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+#define ERASE_LINE "\r\033[K"
 
 bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
@@ -14,11 +16,6 @@ double now_seconds(void)
 
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-void progress_begin(struct progress *p, const char *label)
-{
-    *p = (struct progress){label, now_seconds(), now_seconds(), false};
 }
 
 static void time_text(char out[32], double seconds)
@@ -31,11 +28,28 @@ static void time_text(char out[32], double seconds)
         snprintf(out, 32, "%02ld:%02ld", s / 60, s % 60);
 }
 
+/* A line that the next one replaces. One that wraps could not be erased, so it is cut. */
+static void show_line(const char *line)
+{
+    struct winsize size;
+    int width = 80;
+
+    if (!ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col > 1)
+        width = size.ws_col;
+    fprintf(stderr, ERASE_LINE "%.*s", width - 1, line);
+    fflush(stderr);
+}
+
+void progress_begin(struct progress *p, const char *label)
+{
+    *p = (struct progress){label, now_seconds(), now_seconds(), false};
+}
+
 void progress_show(struct progress *p, double done, double total, const char *detail)
 {
     const double now = now_seconds(), share = total > 0 ? done / total : 0;
     const bool terminal = stderr_is_terminal();
-    char bar[21], left[32];
+    char line[256], bar[21], left[32];
 
     if (now - p->start < 1 || now - p->last < (terminal ? 0.1 : 10))
         return;
@@ -45,40 +59,62 @@ void progress_show(struct progress *p, double done, double total, const char *de
         bar[i] = i < 20 * share ? '#' : '.';
     bar[20] = '\0';
     time_text(left, share > 0 ? (now - p->start) * (1 - share) / share : 359999);
-    fprintf(stderr, "%s%s [%s] %3.0f%%  %s  %s left%s", terminal ? "\r\033[K" : "", p->label, bar,
-            100 * share, detail, left, terminal ? "" : "\n");
-    fflush(stderr);
+    snprintf(line, sizeof(line), "%s [%s] %3.0f%%  %s  %s left", p->label, bar, 100 * share, detail,
+             left);
+    if (terminal)
+        show_line(line);
+    else
+        fprintf(stderr, "%s\n", line);
 }
 
 void progress_end(struct progress *p)
 {
     if (p->drawn && stderr_is_terminal())
-        fputs("\r\033[K", stderr);
+        fputs(ERASE_LINE, stderr);
 }
 
-static volatile sig_atomic_t interrupt_count;
-static mambaint_session *volatile interrupt_session;
-
-static void on_interrupt(int signal_number)
+static void *show_time(void *arg)
 {
-    (void)signal_number;
-    if (interrupt_count++)
-        _exit(CLI_INTERRUPTED);
-    if (interrupt_session)
-        mambaint_session_cancel(interrupt_session);
+    struct busy *b = arg;
+    bool drawn = false;
+
+    pthread_mutex_lock(&b->lock);
+    while (!b->stop) {
+        struct timespec until;
+        char took[32], line[80];
+
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        if (!pthread_cond_timedwait(&b->wake, &b->lock, &until))
+            continue;
+        time_text(took, now_seconds() - b->start);
+        snprintf(line, sizeof(line), "%s  %s", b->label, took);
+        show_line(line);
+        drawn = true;
+    }
+    pthread_mutex_unlock(&b->lock);
+    if (drawn)
+        fputs(ERASE_LINE, stderr);
+    return NULL;
 }
 
-void interrupts_begin(void)
+void busy_begin(struct busy *b, const char *label)
 {
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_interrupt;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    *b = (struct busy){.label = label, .start = now_seconds()};
+    if (!stderr_is_terminal())
+        return;
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->wake, NULL);
+    b->running = !pthread_create(&b->thread, NULL, show_time, b); /* else it goes without */
 }
 
-void interrupts_session(mambaint_session *session) { interrupt_session = session; }
-bool interrupted(void) { return interrupt_count > 0; }
-void interrupts_clear(void) { interrupt_count = 0; }
+void busy_end(struct busy *b)
+{
+    if (!b->running)
+        return;
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+}

@@ -1,0 +1,234 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every command: what it prints, its JSON, its status, what it refuses.
+# Usage: commands.sh TOOL SOURCE_ROOT
+. "$(dirname "$0")/support.sh"
+need_python
+cd "$work" || exit 1
+hex='len(%s) == 64 and int(%s, 16) >= 0'
+digest() { echo "$hex" | sed "s/%s/$1/g"; }
+
+# ---- help ----
+run 0 --help && says out 'tokenizer import'
+run 0 -h && run 0 help && run 0 --version && says out 'mambaint '
+for command in chat generate train eval inspect check synth bench 'tokenizer train' \
+    'tokenizer encode' 'tokenizer decode' 'tokenizer import'; do
+    # shellcheck disable=SC2086 # one word or two
+    run 0 $command --help </dev/null
+    says out "usage: mambaint $command"
+    says out 'examples:'
+    says out "  mambaint $command"
+    [ ! -s err ] || problem "$command --help prints to standard error"
+    cp out help
+    # shellcheck disable=SC2086
+    run 0 help $command
+    cmp -s out help || problem "help $command differs from $command --help"
+done
+run 0 tokenizer --help && says out 'tokenizer encode'
+
+# ---- wrong usage ----
+usage
+usage no-such-command
+usage tokenizer
+usage tokenizer no-such-command
+usage generate --no-such-flag
+usage generate -x
+usage generate -m
+usage generate
+usage generate -m a b
+usage generate -m a --json=yes
+usage generate -m a -n many
+usage generate -m a --tokens=-1
+usage generate -m a --threads 0
+usage generate -m a --threads 257
+usage generate -m a --tempersture 1 && says err "did you mean '--temperature'"
+usage chat
+usage eval
+usage eval "$text"
+usage inspect
+usage check
+usage check a b
+usage synth
+usage bench
+usage train
+usage tokenizer train --out a
+usage tokenizer train "$text"
+usage tokenizer encode -p a
+usage tokenizer decode 1
+usage tokenizer import one
+usage tokenizer import one two
+
+# ---- synth, inspect, check ----
+run 0 synth --preset mi-tiny --out tiny.gguf --json
+json "d['parameters'] > 10000 and $(digest "d['model_digest']")"
+cp out first
+run 0 synth --preset mi-tiny --out again.gguf --json
+{ cmp -s out first && cmp -s tiny.gguf again.gguf; } || problem 'synth: twice the same, two models'
+run 0 synth --preset mi-tiny --seed 1 --out other.gguf --json
+cmp -s out first && problem 'synth: another seed, the same model'
+run 0 synth --preset mi-tiny-ternary --chunk 1 --norm bitshift --gate squareplus --hold on \
+    --out ternary.gguf --json
+run 0 synth --preset mi-tiny --d_model 64 --out wide.gguf # '_' is '-'
+usage synth --preset no-such --out a
+usage synth --preset mi-tiny --layers 0 --out a
+usage synth --preset mi-tiny --d-state 17 --out a
+usage synth --preset mi-tiny --weights wooden --out a
+refuse 'no-such-folder' synth --preset mi-tiny --out no-such-folder/a
+refuse 'regular file' synth --preset mi-tiny --out .
+refuse 'regular file' synth --preset mi-tiny --out /dev/null
+[ -c /dev/null ] || problem 'synth replaced a device'
+[ ! -e a ] || problem 'a refused command made a file'
+
+run 0 inspect -m tiny.gguf && says out 'mamba-integer'
+says out 'decay spectrum'
+run 0 inspect -m tiny.gguf --json
+json "d['architecture'] == 'mamba-integer' and d['parameters'] > 10000 and d['vocab'] == 300"
+json "$(digest "d['model_digest']") and d['model_digest'] == '$(sed 's/.*"model_digest": "//; s/".*//' first)'"
+run 0 inspect -m ternary.gguf --json --metadata --tensors --graph --intervals
+json "all(d[k] for k in ('metadata', 'tensors', 'graph', 'intervals', 'config', 'ternary_zeros'))"
+run 0 inspect -m tiny.gguf --metadata --tensors --graph --intervals
+says out 'token_embd.weight'
+says out 'logits'
+
+for file in tiny.gguf ternary.gguf; do
+    run 0 check $file --json
+    json "d == {'kind': 'model', 'ok': True, 'message': 'whole'}"
+done
+run 0 check tiny.gguf && says out 'tiny.gguf: model, whole'
+run 1 check no-such-file --json </dev/null
+json "d['kind'] == 'unknown' and not d['ok'] and 'no-such-file' in d['message']"
+run 1 check . --json && json "not d['ok'] and 'directory' in d['message']"
+run 1 check "$text" --json && json "d['kind'] == 'unknown' and not d['ok'] and d['message']"
+printf 'bad \377 name' >'bad'
+name=$(printf 'bad\377name')
+run 1 check "$name" --json && json "'bad\\ufffdname' in d['message']"
+
+# ---- generate ----
+find_seed length generate -m tiny.gguf -p 'Once upon' -n 40
+run 0 generate -m tiny.gguf -p 'Once upon' -n 40 --temperature 0.8 --seed "$seed" --json
+json "isinstance(d['text'], str) and len(d['token_ids']) == 40 and $(digest "d['state_digest']")"
+json "d['stop_reason'] == 'length' and set(d) == {'text', 'token_ids', 'state_digest', 'stop_reason'}"
+cp out json
+run 0 generate -m tiny.gguf -p 'Once upon' -n 40 --seed "$seed"
+[ ! -s err ] || problem 'generate: something on standard error'
+python3 - json out <<'END' || problem 'generate: text and JSON differ'
+import json, sys
+text = json.load(open(sys.argv[1], encoding="utf-8"))["text"].encode()
+out = open(sys.argv[2], "rb").read()
+sys.exit(out != text + (b"" if text.endswith(b"\n") else b"\n"))
+END
+printf 'Once upon' | run 0 generate -m tiny.gguf -n 40 --seed "$seed" --json
+cmp -s out json || problem 'generate: another text from standard input than from -p'
+echo 'Once upon' | run 0 generate --model=tiny.gguf -n40 --seed="$seed" --json
+cmp -s out json || problem 'generate: the line end of echo counts'
+run 0 generate -m tiny.gguf -p 'Once upon' -n 40 --seed 1000 --json
+cmp -s out json && problem 'generate: another seed, the same text'
+run 0 generate -m tiny.gguf -p '' -n 0 --json
+json "d['text'] == '' and d['token_ids'] == []"
+run 0 generate -m tiny.gguf -p 'a' -n 0
+[ ! -s out ] || problem 'generate -n 0 prints something'
+find_seed end-of-turn generate -m tiny.gguf -p a -n 4000 --temperature 2 --top-p 1
+run 0 generate -m tiny.gguf -p a -n 4000 --temperature 2 --top-p 1 --seed "$seed" --json
+json "d['token_ids'][-1] == 4 and 4 not in d['token_ids'][:-1]"
+find_seed stop generate -m tiny.gguf -p a -n 4000 --temperature 2 --top-p 1 --stop e --stop t
+run 0 generate -m tiny.gguf -p a -n 4000 --temperature 2 --top-p 1 --stop e --stop t \
+    --seed "$seed" --json
+json "'e' not in d['text'] and 't' not in d['text']"
+find_seed length generate -m tiny.gguf -p 'Once upon' -n 40
+
+# A text in two halves, the state in a file between them, is the text in one piece.
+run 0 generate -m tiny.gguf -p 'Once upon' -n 15 --seed "$seed" --json --save-state half.state
+cp out half
+run 0 check half.state --json && json "d['kind'] == 'state' and d['ok']"
+run 0 generate -m tiny.gguf -p '' -n 25 --seed "$seed" --json --load-state half.state </dev/null
+python3 - json half out <<'END' || problem 'generate: going on from a state gives another text'
+import json, sys
+whole, first, second = (json.load(open(name, encoding="utf-8")) for name in sys.argv[1:])
+sys.exit(first["token_ids"] + second["token_ids"] != whole["token_ids"] or
+         second["state_digest"] != whole["state_digest"])
+END
+
+refuse backend generate -m tiny.gguf -p a --backend no-such
+refuse no-such-file generate -m no-such-file -p a
+refuse directory generate -m . -p a
+refuse 'another model' generate -m other.gguf -p a --load-state half.state
+refuse state generate -m tiny.gguf -p a --load-state tiny.gguf
+refuse GGUF generate -m half.state -p a
+refuse no-such generate -m tiny.gguf -p a --load-state no-such
+refuse 'no-such/s' generate -m tiny.gguf -p a --save-state no-such/s
+usage generate -m tiny.gguf -p a --temperature hot
+usage generate -m tiny.gguf -p a --temperature -1
+usage generate -m tiny.gguf -p a --top-p 2
+usage generate -m tiny.gguf -p a --seed -1
+usage generate -m tiny.gguf -p a --prefill-chunk 0
+
+# ---- eval ----
+run 0 eval -m tiny.gguf "$text" --json
+json "d['bytes'] == $(wc -c <"$text") and d['tokens'] > 0"
+json "abs(d['bits_per_byte'] * d['bytes'] * 0.69314718056 / d['tokens'] - d['nats_per_token']) < 1e-6"
+cp out first
+run 0 eval -m tiny.gguf - --json <"$text"
+cmp -s out first || problem 'eval: a file and standard input differ'
+run 0 eval -m tiny.gguf "$text" && says out 'bits per byte'
+refuse empty eval -m tiny.gguf /dev/null
+refuse no-such eval -m tiny.gguf no-such
+refuse backend eval -m tiny.gguf "$text" --backend no-such
+
+# ---- bench ----
+run 0 bench -m tiny.gguf --prompt-tokens 20 -n 10 --json
+json "all(d[k] > 0 for k in ('decode_tokens_per_s', 'prefill_tokens_per_s', 'first_token_ms', 'load_ms', 'peak_rss_bytes', 'bytes_per_token'))"
+run 0 bench -m tiny.gguf --prompt-tokens 20 -n 10 && says out 'tokens/s'
+refuse backend bench -m tiny.gguf --backend no-such
+usage bench -m tiny.gguf --prompt-tokens 0
+
+# ---- tokenizer ----
+run 0 tokenizer train "$text" --vocab 320 --out small.tok --json
+json "d['vocab'] == 320 and $(digest "d['tokenizer_digest']")"
+run 0 tokenizer train "$text" --vocab 320 --threads 1 --out small1.tok
+cmp -s small.tok small1.tok || problem 'tokenizer train: threads change the file'
+run 0 check small.tok --json && json "d['kind'] == 'tokenizer' and d['ok']"
+printf 'all \303\251 \000 \377\n<|endoftext|>' >bytes
+run 0 tokenizer encode -t small.tok <bytes && cp out ids
+run 0 tokenizer decode -t small.tok <ids
+cmp -s out bytes || problem 'tokenizer: decode does not undo encode'
+run 0 tokenizer encode -t small.tok --json <bytes && json "d['ids'] and 0 not in d['ids']"
+run 0 tokenizer encode -t small.tok --special --json <bytes && json "d['ids'][-1] == 0"
+# shellcheck disable=SC2046 # ids as arguments
+run 0 tokenizer decode -t small.tok --json $(cat ids) && json "d['text'].startswith('all é \\0 \\ufffd')"
+run 0 tokenizer encode -m tiny.gguf -p 'Hi' --json && json "len(d['ids']) == 2"
+run 0 tokenizer encode -t small.tok -p '' --json && json "d['ids'] == []"
+refuse vocabulary tokenizer decode -t small.tok 320
+usage tokenizer decode -t small.tok one
+usage tokenizer decode -t small.tok -- -1
+usage tokenizer train "$text" --vocab 271 --out a
+refuse no-such tokenizer train no-such --out a
+refuse GGUF tokenizer encode -t half.state -p a
+run 1 generate -m small.tok -p a </dev/null && refused
+data=${text%/*/*}
+"$tool" tokenizer import "$data/gpt2-encoder.json" "$data/gpt2-vocab.bpe" --out gpt2.tok \
+    >out 2>err </dev/null
+case $? in
+0)
+    run 0 tokenizer encode -t gpt2.tok -p 'Hello world' --json && json "d['ids'] == [15496, 995]"
+    refuse '' tokenizer import "$text" "$data/gpt2-vocab.bpe" --out a ;;
+*) says err JSON ;; # a build without jansson
+esac
+
+# ---- where the output cannot go ----
+if [ -c /dev/full ]; then
+    for command in --help 'inspect -m tiny.gguf' 'generate -m tiny.gguf -p a -n 4' \
+        'generate -m tiny.gguf -p a -n 4 --json' "eval -m tiny.gguf $text"; do
+        # shellcheck disable=SC2086
+        "$tool" $command >/dev/full 2>err </dev/null
+        [ $? -eq 1 ] || problem "$command: status is not 1 on a full disk"
+        [ -s err ] || problem "$command: no word on a full disk"
+    done
+fi
+"$tool" generate -m tiny.gguf -p a -n 1000000 2>err | head -c 5 >/dev/null
+[ ! -s err ] || problem 'generate: noise when its reader leaves'
+"$tool" synth --preset mi-tiny --out closed.gguf >&- 2>err
+[ $? -eq 1 ] || problem 'synth: status is not 1 without a standard output'
+cmp -s closed.gguf tiny.gguf || problem 'synth: the closed standard output went into the file'
+
+[ -z "$(find . -name '*.tmp')" ] || problem 'something is left behind'
+finish
