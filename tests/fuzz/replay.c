@@ -129,10 +129,13 @@ static int32_t load_state(struct run *r, const uint8_t *data, size_t n, mambaint
     return rc;
 }
 
+/* A new file each time: some systems wait for the disk when an old one is emptied and closed. */
 static void write_file(const char *path, const uint8_t *data, size_t n)
 {
-    FILE *f = fopen(path, "wb");
+    FILE *f;
 
+    remove(path);
+    f = fopen(path, "wb");
     if (!f || fwrite(data, 1, n, f) != n || fclose(f))
         die(path, NULL);
 }
@@ -184,14 +187,37 @@ struct noise {
     uint64_t seed, n;
 };
 
-static uint64_t draw(struct noise *z, uint64_t below) { return mbi_philox_u64(z->seed, z->n++) % below; }
+static uint64_t draw(struct noise *z, uint64_t below)
+{
+    return mbi_philox_u64(z->seed, z->n++) % below;
+}
 
 /* Numbers that break careless arithmetic. */
 static uint64_t extreme(struct noise *z)
 {
     static const uint64_t value[] = {
-        0, 1, 2, 63, 64, 65, 127, 128, 255, 256, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff,
-        0x80000000, 0xffffffff, 0x100000000, INT64_MAX, UINT64_MAX, UINT64_MAX - 7, UINT64_MAX - 63,
+        0,
+        1,
+        2,
+        63,
+        64,
+        65,
+        127,
+        128,
+        255,
+        256,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x10000,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        0x100000000,
+        INT64_MAX,
+        UINT64_MAX,
+        UINT64_MAX - 7,
+        UINT64_MAX - 63,
     };
 
     return value[draw(z, sizeof(value) / sizeof(*value))];
@@ -341,8 +367,7 @@ static uint8_t *make_tokenizer(size_t *n, struct run *r)
     char path[96];
 
     snprintf(path, sizeof(path), "%s/tokenizer", r->folder);
-    if (mambaint_options_create(&options) ||
-        mambaint_options_set(options, "vocab", "280", &err) ||
+    if (mambaint_options_create(&options) || mambaint_options_set(options, "vocab", "280", &err) ||
         mambaint_tokenizer_train(&t, r->ctx, text, sizeof(text) - 1, options, &err) ||
         mambaint_tokenizer_save(t, path, &err))
         die("tokenizer", &err);
@@ -362,8 +387,7 @@ static uint8_t *make_state(size_t *n, struct run *r)
 
     if (!data || mambaint_session_create(&session, r->model, NULL, &err) ||
         mambaint_session_feed(session, ids, sizeof(ids) / sizeof(*ids), &err) ||
-        mambaint_state_get(&state, session, &err) ||
-        mambaint_state_save(data, MAX_FILE, n, state))
+        mambaint_state_get(&state, session, &err) || mambaint_state_save(data, MAX_FILE, n, state))
         die("state", &err);
     mambaint_state_free(state);
     mambaint_session_free(session);
@@ -415,7 +439,7 @@ static void remove_files(const struct run *r)
 int main(int argc, char **argv)
 {
     const char *text = getenv("MBI_FUZZ_CASES");
-    const uint64_t cases = text ? strtoull(text, NULL, 10) : 10000;
+    const uint64_t cases = text ? strtoull(text, NULL, 10) : 4000;
     struct noise z = {(uint64_t)time(NULL), 0};
     mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
     struct run r = {.folder = "/tmp/mambaint-replay-XXXXXX"};
@@ -445,7 +469,7 @@ int main(int argc, char **argv)
     mutate(&r, &surfaces[1], file[0], size[0], cases / 4, &z);
     mutate(&r, &surfaces[2], file[3], size[3], cases, &z);
     for (size_t i = 0; i < 4; i++)
-        mutate(&r, &surfaces[3], file[i], size[i], cases / 4, &z);
+        mutate(&r, &surfaces[3], file[i], size[i], cases / 10, &z);
 
     for (size_t i = 0; i < 4; i++)
         free(file[i]);

@@ -5,7 +5,4 @@
 /* Twice is once. */
 #include HEADER
 
-int main(void)
-{
-    return 0;
-}
+int main(void) { return 0; }
