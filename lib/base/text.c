@@ -71,7 +71,7 @@ static bool parse_decimals(uint64_t *floor, bool *rest, const char *text, int bi
         else
             *rest |= text[i] != '0';
     }
-    for (int b = 0; b < bits; b++) { /* double the decimals; the carry is the next bit */
+    for (int b = 0; b < bits; b++) { /* twice the decimals; the carry is the next bit */
         int carry = 0;
 
         for (int i = bits - 1; i >= 0; i--) {

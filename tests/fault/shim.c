@@ -247,8 +247,7 @@ ON_DESCRIPTOR(fdatasync, (int fd), (fd))
 ON_DESCRIPTOR(fstat, (int fd, struct stat *st), (fd, st))
 ON_DESCRIPTOR(fstat64, (int fd, struct stat64 *st), (fd, st))
 ON_DESCRIPTOR(unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
-ON_DESCRIPTOR(renameat, (int fd, const char *old, int dir, const char *path),
-              (fd, old, dir, path))
+ON_DESCRIPTOR(renameat, (int fd, const char *old, int dir, const char *path), (fd, old, dir, path))
 
 /* A close that fails has closed all the same, as on Linux. */
 int close(int fd)
