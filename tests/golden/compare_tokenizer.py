@@ -32,13 +32,15 @@ EDGES = [
     b"", b" ", b"  ", b"\n", b"\r\n\r\n", b" \n ", b"a", b"  a", b"\t\ta", b" \n\n  b", b"a \n",
     b"'s 'S 'll 'LL 'lL 're've'm'd't", "'\u017f '\u017fs".encode(), b"''s", b" 's", b"'", b"'r",
     b"12345678 1234", "\u0661\u0662\u0663\u0664 \u2167\u00bd".encode(), b"--\r\n\r\nx", b" !!\n\nx",
-    b"\x00\x01", b"\xff", b"\xe2\x82", b"\xe2\x82x", b"\xe2\xff\x82\xac", b"\xc0\x80", b"\xed\xa0\x80",
-    b"\xf4\x90\x80\x80", b"\xf0\x9f\x99", b"e\xcc\x81\xff\xcc\x81", b" \xff\xff a", "\u00a0x".encode(),
+    b"\x00\x01", b"\xff", b"\xe2\x82", b"\xe2\x82x", b"\xe2\xff\x82\xac", b"\xc0\x80",
+    b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xf0\x9f\x99", b"e\xcc\x81\xff\xcc\x81",
+    b" \xff\xff a", "\u00a0x".encode(),
     "x\u3000\u3000y \u2028z".encode(), "\u0378e\u0301 \ue000\U0010ffff".encode(), b"a" * 200,
     b"abc" * 50, b" " * 70 + b"x", b"<|endoftext|>", b"<|user|><|user|>x<|unused5|>",
     b"<|endoftext|", b"x<|endofturn|>\n<|endoftext|>\ny",
 ]
-TRICKY = " \n\r\t''sdlLrRevE09a.!-\u017f\u00a0\u3000\u0085\u00e9\u0663\u4e2d\u0301\u1100\u1161\u11a8"
+TRICKY = (" \n\r\t''sdlLrRevE09a.!-"
+          "\u017f\u00a0\u3000\u0085\u00e9\u0663\u4e2d\u0301\u1100\u1161\u11a8")
 
 
 class Different(Exception):
@@ -168,7 +170,7 @@ def compare_gpt2(count: Counted, work: Path) -> bool:
     return True
 
 
-def compare_training(count: Counted, work: Path, pre: str) -> Optional[Path]:
+def compare_training(count: Counted, work: Path, pre: str) -> Path:
     text, size = corpus(), 500
     (work / "corpus.txt").write_bytes(text)
     path = work / (pre + ".tokenizer")
@@ -306,6 +308,7 @@ def compare(work: Path) -> None:
 
 def main() -> int:
     print("compare_tokenizer: MBI_TEST_SEED=%d" % SEED)
+    tokenizer.self_test()
     with tempfile.TemporaryDirectory() as work:
         try:
             compare(Path(work))

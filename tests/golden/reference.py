@@ -984,9 +984,9 @@ class Container:
         need(value in values, "key %s is %r" % (name, value))
         return value
 
-    def array(self, name: str, element: int, most: int) -> List[Any]:
+    def array(self, name: str, most: int, *elements: int) -> List[Any]:
         found, values = self.key(name, ARRAY)
-        need(found == element, "key %s: elements of type %d" % (name, found))
+        need(found in elements, "key %s: elements of type %d" % (name, found))
         need(len(values) <= most, "key %s is too long" % name)
         return values
 
@@ -1011,8 +1011,8 @@ class Tokenizer(Vocabulary):
         f.choice("tokenizer.ggml.model", "gpt2")
         pre = f.choice("tokenizer.ggml.pre", "gpt-2", "cl100k")
         f.choice("mambaint.unicode", UNICODE)
-        stored = f.array("tokenizer.ggml.tokens", STRING, 131072)
-        self.types = f.array("tokenizer.ggml.token_type", INT32, 131072)
+        stored = f.array("tokenizer.ggml.tokens", 131072, STRING)
+        self.types = f.array("tokenizer.ggml.token_type", 131072, INT32, U32)
         need(len(stored) >= 257 and len(self.types) == len(stored), "the number of tokens")
         need(len(set(stored)) == len(stored), "two tokens are spelled alike")
         self.byte_of = spelling()
@@ -1043,7 +1043,7 @@ class Tokenizer(Vocabulary):
         single = {self.tokens[i] for i in normal.values() if len(self.tokens[i]) == 1}
         need(len(single) == 256, "a byte is no normal token")
         merges = []
-        for merge in f.array("tokenizer.ggml.merges", STRING, 1048576):
+        for merge in f.array("tokenizer.ggml.merges", 1048576, STRING):
             left, space, right = merge.partition(b" ")
             need(space == b" " and left in normal and right in normal and left + right in normal,
                  "a merge of unknown tokens")

@@ -100,7 +100,7 @@ text() {
     "$logits" score "$1" "$2" >scored || fail "scoring $2 with $1"
     tail -n 1 scored >ids
     head -n 2 scored >want
-    compare "$1" --score
+    compare "$1" --score --text "$2"
     grep -E '^(bits_q16|tokens) ' answer | cmp - want || fail "cost of $2 under $1"
 }
 

@@ -57,7 +57,7 @@ def category(code: int) -> str:
     if unicodedata.unidata_version != UNICODE:
         old = unicodedata.ucd_3_2_0.category(chr(code))
         if old == "Cn" or old[0] != found[0]:
-            raise Unknown("U+%04X: this Python has Unicode %s" % (code, unicodedata.unidata_version))
+            raise Unknown("U+%04X: this Python has another Unicode than %s" % (code, UNICODE))
     return found
 
 
@@ -278,3 +278,46 @@ def documents(text: bytes) -> List[Tuple[bytes, bool]]:
     """Each with whether a separator follows."""
     *separated, last = text.split(SEPARATOR)
     return [(d, True) for d in separated] + ([(last, False)] if last else [])
+
+
+# ---- The examples of tokenizer.md ----
+
+
+def cut(text: str) -> List[List[str]]:
+    return [[piece.decode() for piece in pieces(pre, text.encode())] for pre in ("gpt-2", "cl100k")]
+
+
+def self_test() -> None:
+    assert [len(data) for _, data in codes(b"\xe2\x82A\xf0\x9f\x99")] == [1] * 6
+    assert normal_form(b"e\xcc\x81\xff\xcc\x81") == b"\xc3\xa9\xff\xcc\x81"
+    assert cut("I'm sure it's I'LL") == [["I", "'m", " sure", " it", "'s", " I", "'", "LL"],
+                                         ["I", "'m", " sure", " it", "'s", " I", "'LL"]]
+    assert cut("  two\n\n  lines \n") == [[" ", " two", "\n\n ", " lines", " \n"],
+                                          [" ", " two", "\n\n", " ", " lines", " \n"]]
+    assert cut("1234567 a12") == [["1234567", " a", "12"], ["123", "456", "7", " a", "12"]]
+    assert cut("wait--what?!\r\n\r\nyes") == [
+        ["wait", "--", "what", "?!", "\r\n\r", "\n", "yes"],
+        ["wait", "--", "what", "?!\r\n\r\n", "yes"]]
+    assert cut("#tag \t x") == [["#", "tag", " \t", " x"], ["#tag", " \t", " x"]]
+    assert cut("d'\u017fx") == [["d", "'", "\u017fx"], ["d", "'\u017f", "x"]]
+    assert cut("'steps") == [["'s", "teps"]] * 2
+    assert cut("it 'steps") == [["it", " '", "steps"]] * 2
+    for pre in PIECE:
+        assert pieces(pre, b" \xff\xc3a\xe2\x82") == [b" \xff\xc3", b"a", b"\xe2\x82"]
+    assert shown(b"\xe2\x82A\xf0\x9f") == "\ufffd\ufffdA\ufffd\ufffd"
+    text = b"low lower lowest\nnew newer newest"
+    t = train([text], "gpt-2", 280)
+    assert len(text) == 33 and t.merges == [(135, 117), (124, 127), (126, 117), (48, 273),
+                                            (48, 274), (131, 132), (272, 130), (272, 277)]
+    assert t.digest().hex() == "b4721aaa8716770e83ab940047b6493785afc86735537db086e82eb9f431b1ac"
+    assert t.encode(b"newest lowest") == [274, 279, 275, 279]
+    assert t.encode(b"slower") == [131, 273, 278] and t.encode(b"low\n") == [273, 135, 26]
+    assert [t.end] + t.turn(1, b"new") + t.turn(2, b"low") == [0, 2, 274, 135, 4, 3, 273, 135, 4]
+    found = documents(b"low\n<|endoftext|>\n\n<|endoftext|>\nnew")
+    assert [t.document(*d) for d in found] == [[0, 273, 135, 0], [0, 0], [0, 274, 135]]
+    try:
+        train([text], "gpt-2", 281)
+    except TooFewPairs as e:
+        assert e.args == (8,)
+    else:
+        raise AssertionError("9 merges of that text")
