@@ -2,6 +2,7 @@
 /* The driver of the CPU backends: walks a program's order and calls a kernel for each node. */
 #include "cpu/cpu.h"
 #include "base/intmath.h"
+#include "graph/element.h"
 #include <string.h>
 
 /* Below this many bytes touched a node is not worth waking a second thread for. */
@@ -188,6 +189,51 @@ static void evaluate(const struct mbi_image *image, mbi_ref ref, struct mbi_op_a
         def->finish(a);
 }
 
+/* ---- -Dverify=true: what was proven when the graph was built, looked at while it runs ---- */
+
+#ifndef MBI_VERIFY
+#define MBI_VERIFY 0
+#endif
+
+static bool inside(const void *array, uint32_t dtype, size_t n, int64_t lo, int64_t hi)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mbi_get(array, dtype, i) < lo || mbi_get(array, dtype, i) > hi)
+            return false;
+    return true;
+}
+
+static int32_t verify_state(const struct mbi_image *image, mbi_ref ref,
+                            const struct mbi_batch *batch, mambaint_error *err)
+{
+    const struct mbi_program *p = image->program;
+
+    for (size_t i = p->first_part[ref]; i < p->n_parts && p->part[i].node == ref; i++)
+        for (size_t r = 0; r < batch->n_runs; r++) {
+            const struct mbi_state_field *f = &p->part[i].field;
+
+            if (!inside(batch->run[r].memory->live + p->part[i].offset, f->dtype, f->count, f->lo,
+                        f->hi))
+                return mbi_fail(err, MAMBAINT_E_INTERNAL, "node %u (%s): %s left its interval", ref,
+                                mbi_op_table[node_of(image, ref)->op].name, f->name);
+        }
+    return MAMBAINT_OK;
+}
+
+static int32_t verify_value(const struct mbi_image *image, mbi_ref ref, size_t lanes,
+                            mambaint_error *err)
+{
+    const struct mbi_node *node = node_of(image, ref);
+    const struct mbi_type *t = &node->type;
+
+    if (inside(mbi_cpu_view(image, ref), t->dtype, lanes * t->cols, t->lo, t->hi))
+        return MAMBAINT_OK;
+    return mbi_fail(err, MAMBAINT_E_INTERNAL, "node %u (%s, \"%s\") left its interval", ref,
+                    mbi_op_table[node->op].name, node->label);
+}
+
+/* ---- a run ---- */
+
 /* A node with memory runs stream by stream. */
 static void run_stateful(const struct mbi_image *image, mbi_ref ref, const struct mbi_batch *batch)
 {
@@ -207,21 +253,27 @@ static void run_stateful(const struct mbi_image *image, mbi_ref ref, const struc
     }
 }
 
-static void run_nodes(const struct mbi_image *image, uint32_t from, uint32_t to, size_t lanes,
-                      const struct mbi_batch *batch)
+static int32_t run_nodes(const struct mbi_image *image, uint32_t from, uint32_t to, size_t lanes,
+                         const struct mbi_batch *batch, mambaint_error *err)
 {
     const struct mbi_program *p = image->program;
+    int32_t rc = MAMBAINT_OK;
 
-    for (uint32_t s = from; s < to; s++) {
+    for (uint32_t s = from; s < to && rc == MAMBAINT_OK; s++) {
         const mbi_ref ref = p->order[s];
         struct mbi_op_args a;
 
         if (p->first_part[ref] != MBI_NONE) {
             run_stateful(image, ref, batch);
-            continue;
+            if (MBI_VERIFY)
+                rc = verify_state(image, ref, batch, err);
+        } else {
+            evaluate(image, ref, &a, bind(&a, image, ref, 0, lanes));
         }
-        evaluate(image, ref, &a, bind(&a, image, ref, 0, lanes));
+        if (MBI_VERIFY && rc == MAMBAINT_OK)
+            rc = verify_value(image, ref, lanes, err);
     }
+    return rc;
 }
 
 /* Move the last lane of each run to the front of every value that the tail reads. */
@@ -248,6 +300,7 @@ int32_t mbi_cpu_run(struct mbi_image *image, const struct mbi_batch *batch, mamb
     const struct mbi_program *p = image->program;
     int32_t *ids = (int32_t *)(void *)(image->scratch + p->value[0].offset);
     size_t lanes = 0, out_lanes;
+    int32_t rc;
 
     for (size_t r = 0; r < batch->n_runs; r++) {
         if (batch->run[r].n > p->lanes - lanes)
@@ -258,11 +311,11 @@ int32_t mbi_cpu_run(struct mbi_image *image, const struct mbi_batch *batch, mamb
     out_lanes = batch->all_outputs || p->keep ? lanes : batch->n_runs;
     if (out_lanes > p->out_lanes)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "more outputs than the program has room for");
-    run_nodes(image, 0, p->n_body, lanes, batch);
+    if ((rc = run_nodes(image, 0, p->n_body, lanes, batch, err)) < 0)
+        return rc;
     if (out_lanes < lanes)
         gather_last(image, batch);
-    run_nodes(image, p->n_body, p->n_order, out_lanes, batch);
-    return MAMBAINT_OK;
+    return run_nodes(image, p->n_body, p->n_order, out_lanes, batch, err);
 }
 
 const void *mbi_cpu_view(const struct mbi_image *image, mbi_ref value)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Build everything and run every test. Installs what is missing. The last line is
 # "N passed, N failed, N skipped"; the status is 0 only if nothing failed.
-# Usage: tests/run.sh [--quick] [--sanitize]
+# Usage: tests/run.sh [--quick] [--sanitize | --verify]
 #   --quick     leave the long tests out
 #   --sanitize  build with the address and undefined-behaviour sanitizers, in build-asan/
+#   --verify    build so that every proven interval is looked at while running, in build-verify/
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 # shellcheck source=examples/prepare.sh
@@ -20,8 +21,12 @@ for argument in "$@"; do
         folder=$root/build-asan
         options="-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1"
         selection="$selection --suite unit --suite fault --suite fuzz --suite cli" ;;
+    --verify)
+        folder=$root/build-verify
+        options=-Dverify=true
+        selection="$selection --suite unit --suite bitexact --suite golden" ;;
     *)
-        echo "usage: tests/run.sh [--quick] [--sanitize]" >&2
+        echo "usage: tests/run.sh [--quick] [--sanitize | --verify]" >&2
         exit 2 ;;
     esac
 done

@@ -131,6 +131,7 @@ static int answer(struct chat *chat, const struct text *said)
 
     if (status != CLI_DONE)
         return status;
+    interrupts_clear();
     interrupts_session(chat->session);
     status = stream(chat, said);
     interrupts_session(NULL);
@@ -359,7 +360,8 @@ static int run(struct args *args)
     if ((status = open_model(&chat.model, args)) == CLI_DONE &&
         (status = check_roles(&chat)) == CLI_DONE && (status = open_session(&chat)) == CLI_DONE) {
         greet(&chat);
-        interrupts_hold(NULL);
+        if (chat.terminal)
+            interrupts_hold(NULL);
         prompt = prompt_open(chat.terminal);
         status = prompt ? talk(&chat, prompt) : fail("cannot read from the terminal");
     }

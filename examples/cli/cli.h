@@ -93,6 +93,8 @@ int fail_memory(void);
 int fail_error(int32_t rc, const mambaint_error *err);
 /* The same for calls that read options: a wrong one is wrong usage. */
 int fail_option(int32_t rc, const mambaint_error *err);
+/* The same for calls that also read files, whose numbers may be out of range too. */
+int fail_input(int32_t rc, const mambaint_error *err);
 /* Standard output takes no more: say so, unless the other end just went away. */
 int fail_output(void);
 
@@ -146,13 +148,14 @@ void busy_end(struct busy *b);
 
 /* Ctrl-C, SIGTERM and SIGHUP end the program with status 130 at once ... */
 void interrupts_begin(void);
-/* ... until this: then the first is remembered, and the handler prints `note` (NULL: nothing); the
- * second ends the program. */
+/* ... until one of these: then the first is remembered and the second ends the program. The handler
+ * prints `note` (NULL: nothing), or cancels the session's call. */
 void interrupts_hold(const char *note);
-/* The session whose call an interrupt cancels. NULL: none. */
-void interrupts_session(mambaint_session *session);
-/* At a prompt Ctrl-C never ends the program, so that the terminal is left in order. */
+void interrupts_session(mambaint_session *session); /* NULL: none */
+/* At a prompt no signal ends the program, so that the terminal is left in order ... */
 void interrupts_at_prompt(bool on);
+/* ... and it ends this wait for standard input: false. */
+bool interrupts_wait_input(void);
 bool interrupted(void);
 bool terminated(void); /* by another signal than Ctrl-C */
 void interrupts_clear(void);

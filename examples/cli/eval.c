@@ -83,7 +83,6 @@ static int eval(const struct args *args, mambaint_model *model, const char *text
     if (rc < 0)
         return fail_option(rc, &err);
     interrupts_session(session);
-    interrupts_hold(NULL);
     if ((status = score_text(&score, session, text, size)) == CLI_DONE)
         print_score(&score, args_switch(args, "json"));
     interrupts_session(NULL);

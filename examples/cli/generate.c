@@ -127,7 +127,6 @@ static int generate(const struct job *job)
     if (rc < 0)
         return fail_option(rc, &err);
     interrupts_session(session);
-    interrupts_hold(NULL);
     if (job->load)
         status = session_load(session, job->model, job->load);
     if (status == CLI_DONE)

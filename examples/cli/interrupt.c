@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ctrl-C and its kin. A signal handler can reach nothing but variables of the file. */
 #include "cli.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,12 +11,14 @@
 static volatile sig_atomic_t count, holding, at_prompt, other_signal;
 static mambaint_session *volatile running;
 static const char *volatile told;
+static int wake[2] = {-1, -1}; /* a pipe: the handler may run on another thread than the waiting */
 
-static void tell(const char *text)
+/* What cannot be written is no reason to do anything else. */
+static void tell(int fd, const char *text)
 {
-    const ssize_t put = text ? write(STDERR_FILENO, text, strlen(text)) : 0;
+    const ssize_t put = write(fd, text, strlen(text));
 
-    (void)put; /* a message that cannot be told is no reason to do anything else */
+    (void)put;
 }
 
 static void on_signal(int number)
@@ -22,28 +27,39 @@ static void on_signal(int number)
         other_signal = 1;
     if (at_prompt) {
         count = 1;
+        tell(wake[1], "!");
         return;
     }
-    if (!holding || count)
+    if (!(holding || running) || count)
         _exit(CLI_INTERRUPTED);
     count = 1;
-    tell(told);
+    if (told)
+        tell(STDERR_FILENO, told);
     if (running)
         mambaint_session_cancel(running);
 }
 
-/* Without SA_RESTART, so that a read that waits for the user comes back. */
-void interrupts_begin(void)
+static void take(int number)
 {
-    struct sigaction action, old;
+    struct sigaction action;
 
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigaction(number, &action, NULL);
+}
+
+void interrupts_begin(void)
+{
+    struct sigaction old;
+
+    if (pipe2(wake, O_CLOEXEC | O_NONBLOCK))
+        wake[0] = wake[1] = -1; /* then a signal is noticed with the next key */
+    take(SIGINT);
+    take(SIGTERM);
     if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN) /* nohup stays in force */
-        sigaction(SIGHUP, &action, NULL);
+        take(SIGHUP);
 }
 
 void interrupts_hold(const char *note)
@@ -53,7 +69,34 @@ void interrupts_hold(const char *note)
 }
 
 void interrupts_session(mambaint_session *session) { running = session; }
+
 void interrupts_at_prompt(bool on) { at_prompt = on; }
+
+static void drain(void)
+{
+    char bytes[64];
+
+    while (read(wake[0], bytes, sizeof(bytes)) > 0)
+        continue;
+}
+
+bool interrupts_wait_input(void)
+{
+    struct pollfd from[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                             {.fd = wake[0], .events = POLLIN}};
+
+    while (!count && !other_signal) {
+        const int ready = poll(from, 2, -1);
+
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (ready > 0 && from[0].revents && !count && !other_signal)
+            return true;
+        drain();
+    }
+    return false;
+}
+
 bool interrupted(void) { return count > 0; }
 bool terminated(void) { return other_signal > 0; }
 void interrupts_clear(void) { count = 0; }

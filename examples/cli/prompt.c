@@ -45,7 +45,7 @@ static int read_byte(EditLine *edit, char *byte)
     ssize_t got;
 
     do
-        got = read(STDIN_FILENO, byte, 1);
+        got = interrupts_wait_input() ? read(STDIN_FILENO, byte, 1) : -1;
     while (got > 0 && !*byte && !line_is_empty(edit));
     return got > 0 && !*byte ? 0 : (int)got;
 }
@@ -150,6 +150,8 @@ static ssize_t read_once(struct prompt *p)
     if (p->terminal) {
         fputs(sign, stderr);
         fflush(stderr);
+        if (!interrupts_wait_input())
+            return -1;
     }
     return getline(&p->line, &p->cap, stdin);
 }
@@ -158,13 +160,15 @@ char *prompt_line(struct prompt *p, size_t *len)
 {
     ssize_t n;
 
-    interrupts_at_prompt(p->terminal);
+    interrupts_clear();
+    if (p->terminal)
+        interrupts_at_prompt(true);
     while ((n = read_once(p)) < 0 && interrupted() && !terminated()) {
         fputs("\n(Ctrl-D or /quit leaves)\n", stderr);
         interrupts_clear();
-        clearerr(stdin);
     }
-    interrupts_at_prompt(false);
+    if (p->terminal)
+        interrupts_at_prompt(false);
     if (n < 0 || terminated())
         return NULL;
     if (n && p->line[n - 1] == '\n')

@@ -32,6 +32,12 @@ int fail_option(int32_t rc, const mambaint_error *err)
     return rc == MAMBAINT_E_INVALID || rc == MAMBAINT_E_RANGE ? CLI_USAGE : status;
 }
 
+int fail_input(int32_t rc, const mambaint_error *err)
+{
+    return rc == MAMBAINT_E_RANGE && strncmp(err->message, "option", 6) ? fail_error(rc, err)
+                                                                        : fail_option(rc, err);
+}
+
 int fail_output(void)
 {
     return errno == EPIPE ? CLI_FAILED

@@ -59,8 +59,8 @@ void progress_show(struct progress *p, double done, double total, const char *de
         bar[i] = i < 20 * share ? '#' : '.';
     bar[20] = '\0';
     time_text(left, share > 0 ? (now - p->start) * (1 - share) / share : 359999);
-    snprintf(line, sizeof(line), "%s [%s] %3.0f%%  %s  %s left", p->label, bar, 100 * share, detail,
-             left);
+    snprintf(line, sizeof(line), "%s [%s] %3.0f%%  %s left  %s", p->label, bar, 100 * share, left,
+             detail);
     if (terminal)
         show_line(line);
     else

@@ -52,7 +52,7 @@ static int run_train(struct args *args)
     if (rc >= 0)
         rc = mambaint_tokenizer_train(&tokenizer, NULL, NULL, 0, args->options, &err);
     busy_end(&busy);
-    return rc < 0 ? fail_option(rc, &err) : save(tokenizer, out, args_switch(args, "json"));
+    return rc < 0 ? fail_input(rc, &err) : save(tokenizer, out, args_switch(args, "json"));
 }
 
 static int run_import(struct args *args)

@@ -151,7 +151,7 @@ static int train(struct run *r, const struct args *args)
     rc = mambaint_trainer_create(&r->trainer, NULL, args->options, &err);
     busy_end(&busy);
     if (rc < 0)
-        return fail_option(rc, &err);
+        return fail_input(rc, &err);
     describe(r);
     interrupts_hold("\nsaving after this step; once more ends at once\n");
     status = loop(r);

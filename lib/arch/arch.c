@@ -54,20 +54,21 @@ static int32_t set_field(uint32_t *out, const struct mbi_config_field *f, const 
     switch (f->kind) {
     case MBI_CONFIG_NUMBER:
         if (!mbi_parse_u64(&n, value) || n < f->lo || n > f->hi)
-            return mbi_fail(err, MAMBAINT_E_RANGE, "%s: '%.40s' is not a number from %u to %u",
-                            name, value, f->lo, f->hi);
+            return mbi_fail(err, MAMBAINT_E_RANGE,
+                            "option %s: '%.40s' is not a number from %u to %u", name, value, f->lo,
+                            f->hi);
         *out = (uint32_t)n;
         return MAMBAINT_OK;
     case MBI_CONFIG_BOOL:
         if (strcmp(value, "on") && strcmp(value, "off"))
-            return mbi_fail(err, MAMBAINT_E_INVALID, "%s: '%.40s' is neither on nor off", name,
-                            value);
+            return mbi_fail(err, MAMBAINT_E_INVALID, "option %s: '%.40s' is neither on nor off",
+                            name, value);
         *out = !strcmp(value, "on");
         return MAMBAINT_OK;
     default:
         if (!(*out = word_value(f, value)))
-            return mbi_fail(err, MAMBAINT_E_INVALID, "%s: '%.40s' is not one of %s, %s, ...", name,
-                            value, f->word[0], f->word[1]);
+            return mbi_fail(err, MAMBAINT_E_INVALID, "option %s: '%.40s' is not one of %s, %s, ...",
+                            name, value, f->word[0], f->word[1]);
         return MAMBAINT_OK;
     }
 }

@@ -44,7 +44,7 @@ printf 'Tell me a story about a cat.\n' | "$work/tree/examples/chat.sh" --seed 7
 cat "$work/one" "$work/rest" | cmp -s - "$work/first" || fail "the second run tells another story"
 
 # With a terminal: the same command under one.
-if command -v script >/dev/null; then
+if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; then
     printf 'Tell me a story about a cat.\n\004' |
         script -qec "'$work/tree/examples/chat.sh' --seed 7" /dev/null >"$work/terminal" 2>&1 ||
         fail "with a terminal: status $?: $(tail -n 5 "$work/terminal")"

@@ -21,7 +21,7 @@ allowed() {
         echo base graph exec op arch container tokenizer sample "${1#lib/}" ;;
     lib/api)
         echo base graph exec train op arch container tokenizer sample model convert api ;;
-    cpu) echo base graph/op.h graph/op_attr.h exec/backend.h op/op_list.h cpu ;;
+    cpu) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h op/op_list.h cpu ;;
     examples) ;;
     esac
 }

@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# No variable at file scope: the library's objects have no writable data.
+# Usage: check_no_globals.sh ARCHIVE
+set -u
+command -v objdump >/dev/null || exit 77
+
+objdump -h "$1" | awk '
+    / file format / { member = $1; files++ }
+    $2 ~ /^\.(data|bss|tdata|tbss)/ && $2 !~ /^\.data\.rel\.ro/ && $3 !~ /^0+$/ {
+        print member " " $2 " " $3 " bytes"
+        bad = 1
+    }
+    END { exit bad || !files }'
