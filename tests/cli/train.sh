@@ -101,7 +101,6 @@ stop() {
 resume=
 stop INT
 stop TERM
-stop HUP
 # shellcheck disable=SC2086
 train 0 --steps 4000 --out stopped.gguf $resume
 train 0 --steps 4000 --out straight.gguf --threads 1
