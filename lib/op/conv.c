@@ -26,8 +26,9 @@ static size_t conv_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS],
                          const struct mbi_type *const in[MBI_MAX_IN], const void *attr)
 {
     (void)attr;
+    /* The start value is zero, whatever the input may be. */
     field[0] = (struct mbi_state_field){"conv", MBI_I16, (size_t)(TAPS - 1) * in[0]->cols,
-                                        in[0]->lo, in[0]->hi};
+                                        mbi_min_i64(in[0]->lo, 0), mbi_max_i64(in[0]->hi, 0)};
     return 1;
 }
 
