@@ -26,6 +26,17 @@ for command in chat generate train eval inspect check synth bench 'tokenizer tra
 done
 run 0 tokenizer --help && says out 'tokenizer encode'
 
+# The manual names every flag.
+manual=$2/examples/cli/mambaint.1
+for command in chat generate train eval inspect check synth bench 'tokenizer train' \
+    'tokenizer encode' 'tokenizer decode' 'tokenizer import'; do
+    grep -q "^\.It Cm $command" "$manual" || problem "the manual lacks $command"
+    # shellcheck disable=SC2086
+    for flag in $("$tool" $command --help | sed -n 's|^  ... -\(-[a-z0-9-]*\).*|\1|p'); do
+        grep -q -e "\(Fl\|,\) $flag\b" "$manual" || problem "the manual lacks -$flag of $command"
+    done
+done
+
 # ---- wrong usage ----
 usage
 usage no-such-command

@@ -23,6 +23,10 @@ THOROUGH = "--thorough" in sys.argv
 NUMBERS = [a for a in sys.argv[3:] if a.isdigit()]
 SEED = int(NUMBERS[0]) if NUMBERS else random.SystemRandom().randrange(1 << 32)
 
+# A sanitizer's complaint must not look like a refusal.
+os.environ["ASAN_OPTIONS"] = "exitcode=99"
+os.environ["UBSAN_OPTIONS"] = "halt_on_error=1:exitcode=99"
+
 work = tempfile.mkdtemp(prefix="mambaint-damage-")
 draw = random.Random(SEED)
 problems = 0

@@ -3,11 +3,13 @@
 # Read by the tests of the command, which are called with the tool and the root of the sources.
 # A test ends with `finish`.
 set -u
-tool=$1
+tool=$(cd "$(dirname "$1")" && pwd)/${1##*/} || exit 1
 # shellcheck disable=SC2034 # for the tests
 text=$2/tests/data/tokenizer/udhr/eng.txt
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
+# A sanitizer's complaint must not look like a refusal.
+export ASAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=halt_on_error=1:exitcode=99
 
 # A file, because some checks run at the end of a pipe, in a shell of their own.
 problem() {
