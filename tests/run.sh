@@ -24,7 +24,7 @@ for argument in "$@"; do
     --verify)
         folder=$root/build-verify
         options=-Dverify=true
-        selection="$selection --suite unit --suite golden" ;;
+        selection="$selection --suite unit --suite bitexact --suite golden" ;;
     *)
         echo "usage: tests/run.sh [--quick] [--sanitize | --verify]" >&2
         exit 2 ;;

@@ -2,6 +2,7 @@
 /* Where test values come from: the interval of their type and a seed. */
 #include "bitexact.h"
 #include "base/philox.h"
+#include "graph/element.h"
 
 uint64_t source_u64(struct source *s) { return mbi_philox_u64(s->seed, s->count++); }
 uint64_t source_below(struct source *s, uint64_t n) { return source_u64(s) % n; }
@@ -30,19 +31,7 @@ const char *fill_name(enum fill f)
     return name[f];
 }
 
-int64_t array_get(const void *array, uint32_t dtype, size_t i)
-{
-    switch (dtype) {
-    case MBI_I8:
-        return ((const int8_t *)array)[i];
-    case MBI_I16:
-        return ((const int16_t *)array)[i];
-    case MBI_I32:
-        return ((const int32_t *)array)[i];
-    default:
-        return ((const int64_t *)array)[i];
-    }
-}
+int64_t array_get(const void *array, uint32_t dtype, size_t i) { return mbi_get(array, dtype, i); }
 
 /* Element `col` of a row; ternary rows are packed, their spare places hold zero. */
 static int64_t row_get(const void *row, uint32_t dtype, size_t col)

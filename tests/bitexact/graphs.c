@@ -86,6 +86,17 @@ static mbi_ref make_param(struct maker *m, const struct mbi_type *t)
     return mbi_build_param(&m->b, &p);
 }
 
+/* Decays as scan may rely on them, which a type cannot say (0 or at least 32): from a decay. */
+static mbi_ref make_decay(struct maker *m, const struct mbi_type *t, int32_t hold)
+{
+    const struct mbi_type part = {MBI_I16, 8, 1, t->cols, -1800, 900};
+    const struct mbi_decay_attr attr = {hold};
+    const mbi_ref dt = make_value(m, &part);
+    const mbi_ref in[2] = {dt, make_param(m, &part)};
+
+    return mbi_build_node(&m->b, MBI_OP_decay, "test", in, &attr);
+}
+
 /* The adapters make i8, i16 and i32 of moderate size. */
 static bool case_fits(const struct mbi_op_row *row, const struct mbi_op_case *c)
 {
@@ -107,7 +118,10 @@ static void add_node(struct maker *m)
     for (size_t k = 0; k < row->n_in; k++) {
         const struct mbi_type t = case_type(c, k);
 
-        in[k] = c->rows[k] ? make_param(m, &t) : make_value(m, &t);
+        if (op == MBI_OP_scan && k == 2)
+            in[k] = make_decay(m, &t, ((const struct mbi_scan_attr *)(const void *)c->attr)->hold);
+        else
+            in[k] = c->rows[k] ? make_param(m, &t) : make_value(m, &t);
     }
     mbi_build_node(&m->b, op, "test", in, c->attr);
 }

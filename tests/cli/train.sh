@@ -101,6 +101,8 @@ stop() {
 resume=
 stop INT
 stop TERM
+# A hang-up that was ignored when the test began (nohup) is ignored by what it starts.
+grep -q '^SigIgn:.*[13579bdf]$' /proc/self/status || stop HUP
 # shellcheck disable=SC2086
 train 0 --steps 4000 --out stopped.gguf $resume
 train 0 --steps 4000 --out straight.gguf --threads 1
