@@ -1,192 +1,89 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver of the CPU backends: walks a program's order and calls a kernel for each node. */
-#include "cpu/cpu.h"
-#include "base/intmath.h"
+/* The driver of the CPU backends: walks the steps of an image and calls their kernels. */
+#include "cpu/driver.h"
 #include "graph/element.h"
 #include <string.h>
 
-/* Below this many bytes touched a node is not worth waking a second thread for. */
-#define PARALLEL_BYTES ((size_t)1 << 18)
+/* Below this many products and bytes a step is not worth waking a second thread for. */
+#define PARALLEL_WORK ((size_t)1 << 17)
 
-struct mbi_weights {
-    const struct mbi_host *host;
-    const void *const *param;
-};
-
-struct mbi_memory {
-    const struct mbi_host *host;
-    size_t size;
-    char *live;
-};
-
-struct mbi_image {
-    const struct mbi_program *program;
-    const struct mbi_weights *weights;
-    struct mbi_cpu_kernels kernels;
-    char *scratch;
-};
-
-int32_t mbi_cpu_weights_new(struct mbi_weights **out, const struct mbi_host *host,
-                            const struct mbi_graph *graph, const void *const *param,
-                            mambaint_error *err)
-{
-    (void)graph;
-    if (!(*out = mbi_alloc(host, 1, sizeof(**out))))
-        return mbi_fail_memory(err, "weights");
-    **out = (struct mbi_weights){host, param};
-    return MAMBAINT_OK;
-}
-
-int32_t mbi_cpu_weights_update(struct mbi_weights *w, mambaint_error *err)
-{
-    (void)w, (void)err; /* the kernels read the caller's arrays */
-    return MAMBAINT_OK;
-}
-
-void mbi_cpu_weights_free(struct mbi_weights *w)
-{
-    if (w)
-        mbi_free(w->host, w);
-}
-
-int32_t mbi_cpu_memory_new(struct mbi_memory **out, const struct mbi_program *program,
-                           mambaint_error *err)
-{
-    struct mbi_memory *m = mbi_alloc(program->host, 1, sizeof(*m));
-
-    if (m) {
-        *m = (struct mbi_memory){program->host, program->state_size, NULL};
-        m->live = mbi_alloc_aligned(m->host, m->size + 1);
-    }
-    if (!m || !m->live) {
-        mbi_cpu_memory_free(m);
-        *out = NULL;
-        return mbi_fail_memory(err, "a stream's state");
-    }
-    *out = m;
-    return MAMBAINT_OK;
-}
-
-void mbi_cpu_memory_free(struct mbi_memory *m)
-{
-    if (!m)
-        return;
-    mbi_free_aligned(m->host, m->live);
-    mbi_free(m->host, m);
-}
-
-int32_t mbi_cpu_memory_read(void *live, const struct mbi_memory *m, mambaint_error *err)
-{
-    (void)err;
-    memcpy(live, m->live, m->size);
-    return MAMBAINT_OK;
-}
-
-int32_t mbi_cpu_memory_write(struct mbi_memory *m, const void *live, mambaint_error *err)
-{
-    (void)err;
-    memcpy(m->live, live, m->size);
-    return MAMBAINT_OK;
-}
-
-int32_t mbi_cpu_memory_copy(struct mbi_memory *to, const struct mbi_memory *from,
-                            mambaint_error *err)
-{
-    return mbi_cpu_memory_write(to, from->live, err);
-}
-
-int32_t mbi_cpu_image_new(struct mbi_image **out, const struct mbi_program *program,
-                          struct mbi_weights *w, const struct mbi_cpu_kernels *kernels,
-                          mambaint_error *err)
-{
-    struct mbi_image *image = mbi_alloc(program->host, 1, sizeof(*image));
-
-    if (image) {
-        image->program = program;
-        image->weights = w;
-        image->kernels = *kernels;
-        image->scratch = mbi_alloc_aligned(program->host, program->scratch_size + 1);
-    }
-    if (!image || !image->scratch) {
-        mbi_cpu_image_free(image);
-        *out = NULL;
-        return mbi_fail_memory(err, "scratch memory of a program");
-    }
-    *out = image;
-    return MAMBAINT_OK;
-}
-
-void mbi_cpu_image_free(struct mbi_image *image)
-{
-    if (!image)
-        return;
-    mbi_free_aligned(image->program->host, image->scratch);
-    mbi_free(image->program->host, image);
-}
-
-/* ---- one node ---- */
+/* ---- one step ---- */
 
 struct call {
     mbi_kernel eval;
-    struct mbi_op_args args;
+    const struct mbi_op_args *args;
 };
 
 static void call_part(void *arg, size_t begin, size_t end)
 {
     const struct call *c = arg;
-    struct mbi_op_args args = c->args;
+    struct mbi_op_args args = *c->args;
 
     args.begin = begin;
     args.end = end;
     c->eval(&args);
 }
 
-static const struct mbi_node *node_of(const struct mbi_image *image, mbi_ref ref)
-{
-    return &image->program->graph->node[ref];
-}
-
-/* Inputs and output of a node for the lanes from `lane` on; returns the bytes it touches. */
-static size_t bind(struct mbi_op_args *a, const struct mbi_image *image, mbi_ref ref, size_t lane,
-                   size_t lanes)
+/* Point the nodes of a step at the lanes from `lane` on. */
+static void place(const struct mbi_image *image, const struct mbi_step *step, size_t lane,
+                  size_t lanes)
 {
     const struct mbi_value_plan *value = image->program->value;
-    const struct mbi_node *node = node_of(image, ref);
-    size_t bytes = value[ref].row_size * lanes;
+    const struct mbi_graph *g = image->program->graph;
 
-    *a = (struct mbi_op_args){.attr = node->attr, .out_type = &node->type, .lanes = lanes};
-    a->out = image->scratch + value[ref].offset + lane * value[ref].row_size;
-    for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++) {
-        const mbi_ref in = node->in[k];
-        const struct mbi_node *source = node_of(image, in);
+    for (uint32_t i = 0; i < step->n; i++) {
+        struct mbi_op_args *a = &step->args[i];
+        const struct mbi_node *node = &g->node[step->node[i]];
 
-        a->in_type[k] = &source->type;
-        a->in_is_param[k] = mbi_node_is_param(source);
-        if (a->in_is_param[k]) {
-            a->in[k] = image->weights->param[source->param];
-            bytes += mbi_type_row_size(&source->type) * source->type.rows * lanes;
-        } else {
-            a->in[k] = image->scratch + value[in].offset + lane * value[in].row_size;
-            bytes += value[in].row_size * lanes;
-        }
+        a->lanes = lanes;
+        a->out = image->scratch + value[step->node[i]].offset +
+                 lane * value[step->node[i]].row_size;
+        for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++)
+            if (!a->in_is_param[k])
+                a->in[k] = image->scratch + value[node->in[k]].offset +
+                           lane * value[node->in[k]].row_size;
     }
-    return bytes;
 }
 
-static void evaluate(const struct mbi_image *image, mbi_ref ref, struct mbi_op_args *a,
-                     size_t bytes)
+/* Point them at a stream's state. */
+static void enter_stream(const struct mbi_image *image, const struct mbi_step *step,
+                         const struct mbi_run *run)
 {
-    const uint32_t op = node_of(image, ref)->op;
-    const struct mbi_op_def *def = mbi_op_table[op].def;
-    struct call c = {image->kernels.eval[op], *a};
-    const size_t units = def->units(a);
+    const struct mbi_program *p = image->program;
 
-    if (bytes < PARALLEL_BYTES)
+    for (uint32_t i = 0; i < step->n; i++) {
+        struct mbi_op_args *a = &step->args[i];
+        const mbi_ref ref = step->node[i];
+
+        a->pos = run->pos;
+        a->copy = run->memory->live + image->copy_offset[ref];
+        for (size_t k = p->first_part[ref]; k < p->n_parts && p->part[k].node == ref; k++)
+            a->state[p->part[k].index] = run->memory->live + p->part[k].offset;
+    }
+}
+
+static const struct mbi_op_def *def_of(const struct mbi_image *image, mbi_ref ref)
+{
+    return mbi_op_table[image->program->graph->node[ref].op].def;
+}
+
+/* The parts of a step, then what its nodes do once at the end. */
+static void evaluate(const struct mbi_image *image, const struct mbi_step *step)
+{
+    const struct mbi_op_args *a = step->args;
+    const struct mbi_cpu_op *kernel = step->kernel;
+    struct call c = {kernel->eval, a};
+    const size_t units = kernel->units ? kernel->units(a) : def_of(image, step->node[0])->units(a);
+
+    if (kernel->prepare)
+        kernel->prepare(a);
+    if (step->lane_work * a->lanes < PARALLEL_WORK)
         call_part(&c, 0, units);
     else
         mbi_parallel_for(image->program->host, units, 1, call_part, &c);
-    if (def->finish)
-        def->finish(a);
+    for (uint32_t i = 0; i < step->n; i++)
+        if (def_of(image, step->node[i])->finish)
+            def_of(image, step->node[i])->finish(&a[i]);
 }
 
 /* ---- -Dverify=true: what was proven when the graph was built, looked at while it runs ---- */
@@ -215,7 +112,7 @@ static int32_t verify_state(const struct mbi_image *image, mbi_ref ref,
             if (!inside(batch->run[r].memory->live + p->part[i].offset, f->dtype, f->count, f->lo,
                         f->hi))
                 return mbi_fail(err, MAMBAINT_E_INTERNAL, "node %u (%s): %s left its interval", ref,
-                                mbi_op_table[node_of(image, ref)->op].name, f->name);
+                                mbi_op_table[p->graph->node[ref].op].name, f->name);
         }
     return MAMBAINT_OK;
 }
@@ -223,7 +120,7 @@ static int32_t verify_state(const struct mbi_image *image, mbi_ref ref,
 static int32_t verify_value(const struct mbi_image *image, mbi_ref ref, size_t lanes,
                             mambaint_error *err)
 {
-    const struct mbi_node *node = node_of(image, ref);
+    const struct mbi_node *node = &image->program->graph->node[ref];
     const struct mbi_type *t = &node->type;
 
     if (inside(mbi_cpu_view(image, ref), t->dtype, lanes * t->cols, t->lo, t->hi))
@@ -234,46 +131,57 @@ static int32_t verify_value(const struct mbi_image *image, mbi_ref ref, size_t l
 
 /* ---- a run ---- */
 
-/* A node with memory runs stream by stream. */
-static void run_stateful(const struct mbi_image *image, mbi_ref ref, const struct mbi_batch *batch)
+/* Nodes with memory run stream by stream. */
+static void run_stateful(const struct mbi_image *image, const struct mbi_step *step,
+                         const struct mbi_batch *batch)
 {
-    const struct mbi_program *p = image->program;
     size_t lane = 0;
 
     for (size_t r = 0; r < batch->n_runs; r++) {
-        const struct mbi_run *run = &batch->run[r];
-        struct mbi_op_args a;
-        const size_t bytes = bind(&a, image, ref, lane, run->n);
-
-        a.pos = run->pos;
-        for (size_t i = p->first_part[ref]; i < p->n_parts && p->part[i].node == ref; i++)
-            a.state[p->part[i].index] = run->memory->live + p->part[i].offset;
-        evaluate(image, ref, &a, bytes * 8); /* a recurrence does more per byte */
-        lane += run->n;
+        place(image, step, lane, batch->run[r].n);
+        enter_stream(image, step, &batch->run[r]);
+        evaluate(image, step);
+        lane += batch->run[r].n;
     }
 }
 
-static int32_t run_nodes(const struct mbi_image *image, uint32_t from, uint32_t to, size_t lanes,
+static int32_t run_steps(const struct mbi_image *image, uint32_t from, uint32_t to, size_t lanes,
                          const struct mbi_batch *batch, mambaint_error *err)
 {
-    const struct mbi_program *p = image->program;
     int32_t rc = MAMBAINT_OK;
 
     for (uint32_t s = from; s < to && rc == MAMBAINT_OK; s++) {
-        const mbi_ref ref = p->order[s];
-        struct mbi_op_args a;
+        const struct mbi_step *step = &image->step[s];
 
-        if (p->first_part[ref] != MBI_NONE) {
-            run_stateful(image, ref, batch);
-            if (MBI_VERIFY)
-                rc = verify_state(image, ref, batch, err);
+        if (step->stateful) {
+            run_stateful(image, step, batch);
         } else {
-            evaluate(image, ref, &a, bind(&a, image, ref, 0, lanes));
+            place(image, step, 0, lanes);
+            evaluate(image, step);
         }
-        if (MBI_VERIFY && rc == MAMBAINT_OK)
-            rc = verify_value(image, ref, lanes, err);
+        for (uint32_t i = 0; MBI_VERIFY && i < step->n && rc == MAMBAINT_OK; i++) {
+            if (image->program->first_part[step->node[i]] != MBI_NONE)
+                rc = verify_state(image, step->node[i], batch, err);
+            if (rc == MAMBAINT_OK)
+                rc = verify_value(image, step->node[i], lanes, err);
+        }
     }
     return rc;
+}
+
+/* Copies of a state that was put in from outside, or that is new. */
+static void make_copies(const struct mbi_image *image, const struct mbi_batch *batch)
+{
+    for (size_t r = 0; r < batch->n_runs; r++) {
+        if (!batch->run[r].memory->stale)
+            continue;
+        for (uint32_t s = 0; s < image->n_steps; s++)
+            if (image->step[s].kernel->copy_make) {
+                enter_stream(image, &image->step[s], &batch->run[r]);
+                image->step[s].kernel->copy_make(image->step[s].args);
+            }
+        batch->run[r].memory->stale = false;
+    }
 }
 
 /* Move the last lane of each run to the front of every value that the tail reads. */
@@ -311,11 +219,12 @@ int32_t mbi_cpu_run(struct mbi_image *image, const struct mbi_batch *batch, mamb
     out_lanes = batch->all_outputs || p->keep ? lanes : batch->n_runs;
     if (out_lanes > p->out_lanes)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "more outputs than the program has room for");
-    if ((rc = run_nodes(image, 0, p->n_body, lanes, batch, err)) < 0)
+    make_copies(image, batch);
+    if ((rc = run_steps(image, 0, image->n_body, lanes, batch, err)) < 0)
         return rc;
     if (out_lanes < lanes)
         gather_last(image, batch);
-    return run_nodes(image, p->n_body, p->n_order, out_lanes, batch, err);
+    return run_steps(image, image->n_body, image->n_steps, out_lanes, batch, err);
 }
 
 const void *mbi_cpu_view(const struct mbi_image *image, mbi_ref value)

@@ -11,11 +11,15 @@
 #define MBI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define MBI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define MBI_RESTRICT __restrict__
+#define MBI_ALWAYS_INLINE static inline __attribute__((always_inline))
+#define MBI_NEVER_INLINE static __attribute__((noinline))
 #else
 #define MBI_PRINTF(fmt, args)
 #define MBI_LIKELY(x) (x)
 #define MBI_UNLIKELY(x) (x)
 #define MBI_RESTRICT
+#define MBI_ALWAYS_INLINE static inline
+#define MBI_NEVER_INLINE static
 #endif
 
 #if defined(__CUDACC__)

@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define CACHE_LINE 64
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static void *alloc_default(void *user, void *old, size_t size)
 {
@@ -38,20 +40,39 @@ void *mbi_alloc(const struct mbi_host *host, size_t n, size_t size)
 }
 
 /* The block's own address is kept just below the aligned one. */
-void *mbi_alloc_aligned(const struct mbi_host *host, size_t size)
+static void *alloc_at(const struct mbi_host *host, size_t size, size_t align)
 {
     size_t bytes;
     uint8_t *block, *aligned;
     void **back;
 
-    if (!mbi_add_size(&bytes, size, CACHE_LINE + sizeof(void *)) ||
-        !(block = mbi_alloc(host, bytes, 1)))
+    if (!mbi_add_size(&bytes, size, align + sizeof(void *)) ||
+        !(block = mbi_realloc(host, NULL, bytes, 1)))
         return NULL;
     aligned = block + sizeof(void *);
-    aligned += (CACHE_LINE - (uintptr_t)aligned % CACHE_LINE) % CACHE_LINE;
+    aligned += (align - (uintptr_t)aligned % align) % align;
     back = (void **)(void *)aligned;
     back[-1] = block;
     return aligned;
+}
+
+void *mbi_alloc_aligned(const struct mbi_host *host, size_t size)
+{
+    void *block = alloc_at(host, size, CACHE_LINE);
+
+    return block ? memset(block, 0, size) : NULL;
+}
+
+/* Whole pages inside the block alone are advised about; a refusal costs nothing but speed. */
+void *mbi_alloc_huge(const struct mbi_host *host, size_t size)
+{
+    void *block;
+
+    if (size < HUGE_PAGE)
+        return alloc_at(host, size, CACHE_LINE);
+    if ((block = alloc_at(host, size, HUGE_PAGE)))
+        madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    return block;
 }
 
 void mbi_free(const struct mbi_host *host, void *block)

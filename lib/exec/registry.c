@@ -9,6 +9,9 @@ static const struct mbi_backend *const backends[] = {
 #if MBI_HAVE_AVX2
     &mbi_backend_avx2,
 #endif
+#if MBI_HAVE_AVX512
+    &mbi_backend_avx512,
+#endif
 };
 
 const struct mbi_backend *mbi_backend_at(size_t index)

@@ -48,6 +48,12 @@ struct mbi_op_args {
     uint64_t pos;
     void *state[MBI_MAX_STATE_FIELDS];
     size_t begin, end;
+
+    /* A backend's own, for its kernels alone; the reference looks at none of them. */
+    const void *packed;             /* the matrix in the backend's layout; NULL: only as in[] */
+    void *work;                     /* scratch of one evaluation */
+    void *copy;                     /* what the backend keeps beside state[], made from it */
+    const struct mbi_op_args *next; /* the node behind this one, where a kernel does several */
 };
 
 /* Shapes and attributes that the bit-exactness tests must visit. */

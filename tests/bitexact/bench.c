@@ -131,19 +131,22 @@ static void set_up(struct setting *s, const struct mbi_host *host, const struct 
 }
 
 /* Seconds of one call: the best of several rounds of at least 20 ms. */
-static double measure(struct setting *s, const struct mbi_op_def *def, mbi_kernel eval)
+static double measure(struct setting *s, const struct mbi_op_def *def,
+                      const struct mbi_cpu_op *kernel)
 {
     double best = 1e9;
 
     s->args.begin = 0;
-    s->args.end = def->units(&s->args);
+    s->args.end = kernel_units(kernel, def, &s->args);
     for (int round = 0; round < 5; round++) {
         const double start = seconds();
         double used = 0;
         size_t calls = 0;
 
         for (; used < 0.02; used = seconds() - start, calls++) {
-            eval(&s->args);
+            if (kernel->prepare)
+                kernel->prepare(&s->args);
+            kernel->eval(&s->args);
             if (def->finish)
                 def->finish(&s->args);
             s->args.pos += s->args.lanes;
@@ -163,7 +166,7 @@ static void print_shape(const struct shape *shape)
 
 void bench(const struct options *o)
 {
-    struct subject subject[4];
+    struct subject subject[MAX_SUBJECTS];
     const size_t n = subject_list(subject, o);
 
     for (size_t i = 0; i < MBI_COUNT(shapes); i++) {
@@ -175,12 +178,19 @@ void bench(const struct options *o)
         set_up(&s, o->host, &shapes[i]);
         print_shape(&shapes[i]);
         for (size_t k = 0; k < n; k++) {
-            const double t = measure(&s, row->def, subject[k].kernels.eval[shapes[i].op]);
+            struct extra extra;
+            double t;
+
+            extra_make(&extra, &s.args, &subject[k].kernels, shapes[i].op, o->host);
+            if (extra.copy)
+                subject[k].kernels.op[shapes[i].op].copy_make(&s.args);
+            t = measure(&s, row->def, &subject[k].kernels.op[shapes[i].op]);
             const double elements = (double)shapes[i].lanes * (double)s.out_type.cols;
 
             printf("  %s %.3f ns/value", subject[k].name, 1e9 * t / elements);
             if (shapes[i].op == MBI_OP_matvec)
                 printf(" %.1f GMAC/s", 1e-9 * elements * (double)s.type[0].cols / t);
+            extra_free(&extra, o->host);
         }
         printf("\n");
         for (size_t k = 0; k < s.n_blocks; k++)

@@ -10,7 +10,7 @@ static const char usage[] =
     "Compares every kernel with the reference, then runs N random graphs in every way.\n"
     "--cases N repeats each case with N seeds.\n";
 
-size_t subject_list(struct subject out[4], const struct options *o)
+size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
 {
     size_t n = 0;
 
@@ -22,6 +22,16 @@ size_t subject_list(struct subject out[4], const struct options *o)
     if (mbi_backend_avx2.probe() && (!o->backend || !strcmp(o->backend, "avx2"))) {
         out[n].name = "avx2";
         mbi_cpu_kernels_avx2(&out[n++].kernels);
+    }
+#endif
+#if MBI_HAVE_AVX512
+    if (mbi_backend_avx512.probe() && (!o->backend || !strcmp(o->backend, "avx512"))) {
+        out[n].name = "avx512";
+        mbi_cpu_kernels_avx512(&out[n++].kernels, false);
+        if (__builtin_cpu_supports("avx512vnni")) {
+            out[n].name = "avx512"; /* the table that the backend takes here */
+            mbi_cpu_kernels_avx512(&out[n++].kernels, true);
+        }
     }
 #endif
     return n;
@@ -64,7 +74,7 @@ static bool read_options(struct options *o, bool *self, bool *measure, int argc,
 /* A misspelt name must not pass for a check. */
 static bool names_exist(const struct options *o)
 {
-    struct subject subject[4];
+    struct subject subject[MAX_SUBJECTS];
     bool found = !o->op;
 
     for (uint32_t op = 1; op < mbi_op_count && !found; op++)
@@ -74,7 +84,7 @@ static bool names_exist(const struct options *o)
 
 static size_t run_checks(const struct options *o)
 {
-    struct subject subject[4];
+    struct subject subject[MAX_SUBJECTS];
     const size_t n = subject_list(subject, o);
     size_t bad = 0;
 

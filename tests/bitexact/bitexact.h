@@ -71,7 +71,22 @@ struct subject {
 };
 
 /* Kernel tables of this build that can run here; returns how many. */
-size_t subject_list(struct subject out[4], const struct options *o);
+#define MAX_SUBJECTS 6
+size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o);
+
+/* What a kernel gets beside the operation's arguments: made as the driver makes it. */
+struct extra {
+    void *packed, *work, *copy;
+    size_t copy_size;
+};
+
+/* Allocates for `lanes` lanes and packs the matrix; the copy is made by extra_copy(). */
+void extra_make(struct extra *x, struct mbi_op_args *a, const struct mbi_cpu_kernels *kernels,
+                uint32_t op, const struct mbi_host *host);
+void extra_free(struct extra *x, const struct mbi_host *host);
+/* Parts of a call. */
+size_t kernel_units(const struct mbi_cpu_op *kernel, const struct mbi_op_def *def,
+                    const struct mbi_op_args *a);
 
 /* Every case of every operation, a kernel table against the reference. */
 size_t check_kernels(const struct options *o, const struct subject *subject);

@@ -5,6 +5,7 @@
  * states and the bytes around them must be the same.
  */
 #include "bitexact.h"
+#include "cpu/pack.h"
 
 #define GUARD 64
 #define POISON 0xA5
@@ -90,9 +91,43 @@ static void result_free(struct result *r)
 enum cut { WHOLE, PARTS, THREADS };
 
 struct call {
-    mbi_kernel eval;
+    const struct mbi_cpu_op *kernel;
     struct mbi_op_args args;
 };
+
+void extra_make(struct extra *x, struct mbi_op_args *a, const struct mbi_cpu_kernels *kernels,
+                uint32_t op, const struct mbi_host *host)
+{
+    const struct mbi_cpu_op *kernel = &kernels->op[op];
+
+    *x = (struct extra){NULL};
+    if (kernels->packs && op == MBI_OP_matvec) {
+        a->packed = x->packed = mbi_alloc_huge(host, mbi_packed_size(a->in_type[1]));
+        if (!x->packed)
+            exit(2);
+        mbi_pack(x->packed, a->in_type[1], a->in[1], host);
+    }
+    if (kernel->work_size && !(a->work = x->work = mbi_alloc_aligned(host, kernel->work_size(a) + 1)))
+        exit(2);
+    if (kernel->copy_size) {
+        x->copy_size = kernel->copy_size(a);
+        if (!(a->copy = x->copy = mbi_alloc_aligned(host, x->copy_size + 1)))
+            exit(2);
+    }
+}
+
+void extra_free(struct extra *x, const struct mbi_host *host)
+{
+    mbi_free_aligned(host, x->packed);
+    mbi_free_aligned(host, x->work);
+    mbi_free_aligned(host, x->copy);
+}
+
+size_t kernel_units(const struct mbi_cpu_op *kernel, const struct mbi_op_def *def,
+                    const struct mbi_op_args *a)
+{
+    return kernel->units ? kernel->units(a) : def->units(a);
+}
 
 static void call_part(void *arg, size_t begin, size_t end)
 {
@@ -101,15 +136,30 @@ static void call_part(void *arg, size_t begin, size_t end)
 
     args.begin = begin;
     args.end = end;
-    c->eval(&args);
+    c->kernel->eval(&args);
 }
 
-/* Lanes [from, from + n) from the state in r. */
-static void run_lanes(const struct trial *t, mbi_kernel eval, struct result *r, size_t from,
-                      size_t n, enum cut cut, struct source *s)
+/* The copy that a kernel has moved on is the one that the new state gives. */
+static bool copy_follows(const struct mbi_cpu_op *kernel, struct mbi_op_args *a, struct extra *x)
 {
-    struct call c = {.eval = eval};
+    void *moved = need(x->copy_size, 1);
+    bool same;
+
+    memcpy(moved, x->copy, x->copy_size);
+    kernel->copy_make(a);
+    same = !memcmp(moved, x->copy, x->copy_size);
+    free(moved);
+    return same;
+}
+
+/* Lanes [from, from + n) from the state in r; false: a kernel's copy of the state went astray. */
+static bool run_lanes(const struct trial *t, const struct mbi_cpu_kernels *kernels,
+                      struct result *r, size_t from, size_t n, enum cut cut, struct source *s)
+{
+    struct call c = {.kernel = &kernels->op[t->op]};
     struct mbi_op_args *a = &c.args;
+    struct extra extra;
+    bool follows = true;
     size_t units;
 
     *a = (struct mbi_op_args){.out = r->out.data + from * mbi_type_row_size(&t->out),
@@ -124,7 +174,12 @@ static void run_lanes(const struct trial *t, mbi_kernel eval, struct result *r, 
     }
     for (size_t i = 0; i < t->n_fields; i++)
         a->state[i] = r->state[i].data;
-    units = t->row->def->units(a);
+    extra_make(&extra, a, kernels, t->op, t->o->host);
+    if (extra.copy)
+        c.kernel->copy_make(a);
+    if (c.kernel->prepare)
+        c.kernel->prepare(a);
+    units = kernel_units(c.kernel, t->row->def, a);
     if (cut == THREADS)
         mbi_parallel_for(t->o->threaded, units, 1, call_part, &c);
     else
@@ -134,6 +189,10 @@ static void run_lanes(const struct trial *t, mbi_kernel eval, struct result *r, 
         }
     if (t->row->def->finish)
         t->row->def->finish(a);
+    if (extra.copy)
+        follows = copy_follows(c.kernel, a, &extra);
+    extra_free(&extra, t->o->host);
+    return follows;
 }
 
 /* ---- comparing ---- */
@@ -212,19 +271,22 @@ static size_t check_intervals(const struct trial *t, const struct result *r)
 static size_t check_way(const struct trial *t, const struct result *want, size_t first,
                         enum cut cut, struct source *s)
 {
-    const mbi_kernel eval = t->subject->kernels.eval[t->op];
+    const struct mbi_cpu_kernels *kernels = &t->subject->kernels;
     struct result got = result_new(t, source_below(s, 4));
     char how[80];
+    bool follows = true;
     size_t bad;
 
     if (first)
-        run_lanes(t, eval, &got, 0, first, cut, s);
-    run_lanes(t, eval, &got, first, t->lanes - first, cut, s);
+        follows = run_lanes(t, kernels, &got, 0, first, cut, s);
+    follows &= run_lanes(t, kernels, &got, first, t->lanes - first, cut, s);
     snprintf(how, sizeof(how), "run(%zu) then run(%zu), %s", first, t->lanes - first,
              cut == WHOLE   ? "whole"
              : cut == PARTS ? "in parts"
                             : "on threads");
     bad = same_result(t, how, want, &got);
+    if (!follows)
+        bad += complain(t, "the kernel's copy does not follow from the new state");
     result_free(&got);
     return bad;
 }
@@ -239,11 +301,12 @@ static bool worth_cutting(const struct trial *t, size_t k)
 
 static size_t check_filled(const struct trial *t, struct source *s)
 {
-    const mbi_kernel reference = t->row->def->eval;
+    struct mbi_cpu_kernels reference;
     struct result want = result_new(t, 0);
     size_t bad;
 
-    run_lanes(t, reference, &want, 0, t->lanes, WHOLE, s);
+    mbi_cpu_kernels_scalar(&reference);
+    run_lanes(t, &reference, &want, 0, t->lanes, WHOLE, s);
     bad = check_intervals(t, &want);
     bad += check_way(t, &want, 0, WHOLE, s);
     bad += check_way(t, &want, 0, WHOLE, s);
@@ -284,6 +347,7 @@ static void fill_value(const struct trial *t, size_t k, void *array, size_t rows
 /* Reach a state by running the reference over random tokens from the start of a chunk. */
 static void warm_up(struct trial *t, size_t warm, struct source *s)
 {
+    struct mbi_cpu_kernels reference;
     struct trial before = *t;
     struct result r;
 
@@ -295,8 +359,9 @@ static void warm_up(struct trial *t, size_t warm, struct source *s)
                        source_below(s, 2) ? FILL_UNIFORM : t->fill, s, 0);
         }
     r = result_new(&before, 0);
+    mbi_cpu_kernels_scalar(&reference);
     if (warm)
-        run_lanes(&before, t->row->def->eval, &r, 0, warm, WHOLE, s);
+        run_lanes(&before, &reference, &r, 0, warm, WHOLE, s);
     for (size_t i = 0; i < t->n_fields; i++)
         memcpy(t->start[i].data, r.state[i].data, r.state[i].size);
     t->pos += warm;

@@ -69,7 +69,7 @@ static size_t expect_found(const struct options *o, uint32_t op, mbi_kernel wron
     struct options quiet = *o;
 
     mbi_cpu_kernels_scalar(&planted.kernels);
-    planted.kernels.eval[op] = wrong;
+    planted.kernels.op[op].eval = wrong;
     quiet.op = mbi_op_table[op].name;
     quiet.only = -1;
     quiet.quiet = true;

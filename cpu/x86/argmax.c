@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* argmax for AVX2: the largest value first, then its first place.    arithmetic.md, argmax */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 static int32_t largest(const int32_t *x, size_t n)
 {
@@ -29,7 +29,7 @@ static size_t first_of(const int32_t *x, size_t n, int32_t value)
     return i;
 }
 
-void mbi_avx2_argmax(const struct mbi_op_args *a)
+void MBI_X86(argmax)(const struct mbi_op_args *a)
 {
     const size_t n = a->in_type[0]->cols;
     int32_t *y = a->out;

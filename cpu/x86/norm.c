@@ -3,7 +3,7 @@
  * The norms for AVX2: two passes over a group, with a root and a division, or a few comparisons,
  * between them.                                       arithmetic.md, norm_rms and norm_shift
  */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 /* The magnitudes max(v, -1 - v) of a group, or-ed: only their highest bit is wanted. */
 static int headroom_shift(const void *r, uint32_t dtype, size_t at, size_t d)
@@ -100,9 +100,9 @@ static void norm(const struct mbi_op_args *a, struct factor (*factor)(uint64_t, 
     }
 }
 
-void mbi_avx2_norm_rms(const struct mbi_op_args *a) { norm(a, factor_rms, mbi_op_norm_rms.eval); }
+void MBI_X86(norm_rms)(const struct mbi_op_args *a) { norm(a, factor_rms, mbi_op_norm_rms.eval); }
 
-void mbi_avx2_norm_shift(const struct mbi_op_args *a)
+void MBI_X86(norm_shift)(const struct mbi_op_args *a)
 {
     norm(a, factor_shift, mbi_op_norm_shift.eval);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sums and products for AVX2.                          arithmetic.md, add, addsat and mul */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/finish.h"
 
 /* ---- add ---- */
 
@@ -13,7 +13,7 @@ static inline void add_loop(const struct mbi_op_args *a, size_t end, uint32_t fi
                _mm256_add_epi32(load8(a->in[0], first, i), load8(a->in[1], second, i)));
 }
 
-void mbi_avx2_add(const struct mbi_op_args *a)
+void MBI_X86(add)(const struct mbi_op_args *a)
 {
     const uint32_t first = a->in_type[0]->dtype, second = a->in_type[1]->dtype;
     const size_t end = loadable(first) && loadable(second) ? vector_end(a) : a->begin;
@@ -27,43 +27,15 @@ void mbi_avx2_add(const struct mbi_op_args *a)
 
 /* ---- addsat ---- */
 
-/*
- * The second term is first cut to [lo - a.hi, hi - a.lo]: beyond that the result is saturated
- * whatever the first is, and stays so. What is left must fit i32.
- */
-struct cut {
-    int64_t lo, hi; /* of the result */
-    int64_t b_lo, b_hi;
-};
-
-static bool cut_fits(struct cut *cut, const struct mbi_type *a, const struct mbi_type *b, int bits)
-{
-    cut->lo = -((int64_t)1 << (bits - 1));
-    cut->hi = -cut->lo - 1;
-    cut->b_lo = mbi_max_i64(b->lo, cut->lo - a->hi);
-    cut->b_hi = mbi_min_i64(b->hi, cut->hi - a->lo);
-    return mbi_clamp_i64(cut->b_lo, INT32_MIN, INT32_MAX) == cut->b_lo &&
-           mbi_clamp_i64(cut->b_hi, INT32_MIN, INT32_MAX) == cut->b_hi &&
-           mbi_min_i64(cut->b_lo, cut->b_hi) + a->lo >= INT32_MIN &&
-           mbi_max_i64(cut->b_lo, cut->b_hi) + a->hi <= INT32_MAX;
-}
-
 static inline void addsat_loop(const struct mbi_op_args *a, size_t end, const struct cut *cut,
                                uint32_t first, uint32_t second)
 {
-    const __m256i lo = _mm256_set1_epi32((int32_t)cut->lo),
-                  hi = _mm256_set1_epi32((int32_t)cut->hi);
-    const __m256i b_lo = _mm256_set1_epi32((int32_t)cut->b_lo);
-    const __m256i b_hi = _mm256_set1_epi32((int32_t)cut->b_hi);
-
-    for (size_t i = a->begin; i < end; i += LANES) {
-        const __m256i b = clamp8(load8(a->in[1], second, i), b_lo, b_hi);
-
-        store8(a->out, MBI_I32, i, clamp8(_mm256_add_epi32(load8(a->in[0], first, i), b), lo, hi));
-    }
+    for (size_t i = a->begin; i < end; i += LANES)
+        store8(a->out, MBI_I32, i,
+               add_cut8(load8(a->in[0], first, i), load8(a->in[1], second, i), cut));
 }
 
-void mbi_avx2_addsat(const struct mbi_op_args *a)
+void MBI_X86(addsat)(const struct mbi_op_args *a)
 {
     const struct mbi_addsat_attr *at = a->attr;
     const uint32_t first = a->in_type[0]->dtype, second = a->in_type[1]->dtype;
@@ -129,7 +101,7 @@ static inline void mul_loop(const struct mbi_op_args *a, uint32_t first, uint32_
     }
 }
 
-void mbi_avx2_mul(const struct mbi_op_args *a)
+void MBI_X86(mul)(const struct mbi_op_args *a)
 {
     const struct mbi_mul_attr *at = a->attr;
     const uint32_t first = a->in_type[0]->dtype, second = a->in_type[1]->dtype;

@@ -8,7 +8,7 @@
 #define MBI_CPU_AVX2_SIMD_H
 
 #include "base/intmath.h"
-#include "cpu/avx2/avx2.h"
+#include "cpu/x86/x86.h"
 #include <immintrin.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* conv for AVX2: sixteen channels at a time, their last three inputs in registers while the
  * tokens of a tile pass.                                                arithmetic.md, conv */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 #define TAPS 4
 #define WIDTH 16 /* channels of a step */
@@ -101,7 +101,7 @@ static void conv_tile(const struct mbi_op_args *a, size_t c, size_t from, size_t
         store(old + j * n, ch.old[j]);
 }
 
-void mbi_avx2_conv(const struct mbi_op_args *a)
+void MBI_X86(conv)(const struct mbi_op_args *a)
 {
     const size_t end = a->begin + (a->end - a->begin) / WIDTH * WIDTH;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rotate for AVX2: eight pairs at a time.                             arithmetic.md, rotate */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 /*
  * rho times the bracket, rounded: t and s are odd in rho and no bracket meets a tie, so the sign
@@ -82,7 +82,7 @@ static void rotate8(int8_t *v, const struct turn *r)
     store_half(v, _mm_packus_epi32(low_half(x), high_half(x)));
 }
 
-void mbi_avx2_rotate(const struct mbi_op_args *a)
+void MBI_X86(rotate)(const struct mbi_op_args *a)
 {
     const size_t pairs = (size_t)((const struct mbi_rotate_attr *)a->attr)->pairs;
     const size_t n = a->out_type->cols;

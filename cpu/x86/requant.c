@@ -4,41 +4,7 @@
  * is exact in 32, or done in 64 where a product needs it.
  *                                  arithmetic.md, requant, requant_rows and requant_mul
  */
-#include "cpu/avx2/simd.h"
-
-/* ceil(lo / 2^n): the floor, and one more if it dropped a bit. Shifts beyond 31 leave the sign. */
-static inline __m256i ceil_shift(__m256i lo, __m256i n)
-{
-    const __m256i floor = _mm256_srav_epi32(lo, n);
-    const __m256i exact = _mm256_cmpeq_epi32(_mm256_sllv_epi32(floor, n), lo);
-
-    return _mm256_add_epi32(floor, _mm256_andnot_si256(exact, _mm256_set1_epi32(1)));
-}
-
-/*
- * clamp(x 2^n, lo, hi), 0 <= n <= 32. x 2^n > hi is x > floor(hi / 2^n), x 2^n < lo is
- * x < ceil(lo / 2^n); what is left lies in [lo, hi], so its shift in 32 bits is exact.
- */
-static inline __m256i lshift_clamp(__m256i x, __m256i n, __m256i lo, __m256i hi)
-{
-    const __m256i over = _mm256_cmpgt_epi32(x, _mm256_srav_epi32(hi, n));
-    const __m256i under = _mm256_cmpgt_epi32(ceil_shift(lo, n), x);
-    const __m256i y = _mm256_blendv_epi8(_mm256_sllv_epi32(x, n), hi, over);
-
-    return _mm256_blendv_epi8(y, lo, under);
-}
-
-/* clamp(rsh(x, s), lo, hi) with a shift for each lane, -32 <= s <= 31. */
-static inline __m256i shift_clamp8(__m256i x, __m256i s, __m256i lo, __m256i hi)
-{
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i y = clamp8(rsh8(x, _mm256_max_epi32(s, zero)), lo, hi);
-    const __m256i left = _mm256_cmpgt_epi32(zero, s);
-
-    if (_mm256_testz_si256(left, left))
-        return y;
-    return _mm256_blendv_epi8(y, lshift_clamp(x, _mm256_sub_epi32(zero, s), lo, hi), left);
-}
+#include "cpu/x86/finish.h"
 
 /* ---- requant ---- */
 
@@ -53,7 +19,7 @@ static inline void requant_loop(const struct mbi_op_args *a, size_t end, uint32_
         store8(a->out, out, i, shift_clamp8(load8(a->in[0], in, i), s, lo, hi));
 }
 
-void mbi_avx2_requant(const struct mbi_op_args *a)
+void MBI_X86(requant)(const struct mbi_op_args *a)
 {
     const struct mbi_requant_attr *q = a->attr;
     const uint32_t in = a->in_type[0]->dtype, out = a->out_type->dtype;
@@ -89,7 +55,7 @@ static inline void rows_loop(const struct mbi_op_args *a, const int8_t *e, size_
                             lo, hi));
 }
 
-void mbi_avx2_requant_rows(const struct mbi_op_args *a)
+void MBI_X86(requant_rows)(const struct mbi_op_args *a)
 {
     const struct mbi_requant_attr *q = a->attr;
     const struct mbi_type *e = a->in_type[1];
@@ -118,27 +84,7 @@ void mbi_avx2_requant_rows(const struct mbi_op_args *a)
 
 /* ---- requant_mul ---- */
 
-/*
- * rsh(v, s) of four 64-bit v, 1 <= s <= 62, |v| <= 2^46: v + 2^62 + 2^(s-1) is positive and
- * below 2^63, so a logical shift floors it; 2^62 is a multiple of 2^s.
- */
-static inline __m256i rsh_i64(__m256i v, int s)
-{
-    const int64_t offset = (int64_t)1 << 62, half = (int64_t)1 << (s - 1);
-    const __m256i moved = _mm256_add_epi64(v, _mm256_set1_epi64x(offset + half));
-
-    return _mm256_sub_epi64(_mm256_srl_epi64(moved, _mm_cvtsi32_si128(s)),
-                            _mm256_set1_epi64x(offset >> s));
-}
-
-static inline __m256i clamp_i64(__m256i v, __m256i lo, __m256i hi)
-{
-    v = _mm256_blendv_epi8(v, hi, _mm256_cmpgt_epi64(v, hi));
-    return _mm256_blendv_epi8(v, lo, _mm256_cmpgt_epi64(lo, v));
-}
-
-/* |x| <= 2^31 and m < 2^15, so a product is below 2^46. */
-void mbi_avx2_requant_mul(const struct mbi_op_args *a)
+void MBI_X86(requant_mul)(const struct mbi_op_args *a)
 {
     const struct mbi_requant_attr *q = a->attr;
     const int32_t s = q->shift + *(const int8_t *)a->in[2];
@@ -150,13 +96,8 @@ void mbi_avx2_requant_mul(const struct mbi_op_args *a)
         mbi_op_requant_mul.eval(a);
         return;
     }
-    for (size_t i = a->begin; i < end; i += LANES) {
-        const __m256i x = load8(a->in[0], a->in_type[0]->dtype, i);
-        const __m256i even = clamp_i64(rsh_i64(_mm256_mul_epi32(x, m), s), lo, hi);
-        const __m256i odd = clamp_i64(rsh_i64(_mm256_mul_epi32(odd_lanes(x), m), s), lo, hi);
-
+    for (size_t i = a->begin; i < end; i += LANES)
         store8(a->out, a->out_type->dtype, i,
-               _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA));
-    }
+               mul_shift_clamp8(load8(a->in[0], a->in_type[0]->dtype, i), m, s, lo, hi));
     reference_part(mbi_op_requant_mul.eval, a, end, a->end);
 }

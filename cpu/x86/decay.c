@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* decay for AVX2.                                                      arithmetic.md, decay */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 /* ell of eight v in [MIN, MAX]: the exponent is at most 3584 << 8, below 2^21. */
 static inline __m256i ell8(__m256i v)
@@ -11,7 +11,7 @@ static inline __m256i ell8(__m256i v)
 }
 
 /* Saturating addition of i16 is sat16 of the sum. */
-void mbi_avx2_decay(const struct mbi_op_args *a)
+void MBI_X86(decay)(const struct mbi_op_args *a)
 {
     const struct mbi_decay_attr *at = a->attr;
     const __m256i lowest = _mm256_set1_epi32(MBI_DECAY_V_MIN);

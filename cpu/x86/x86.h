@@ -1,16 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels of the avx2 backend, one file per family as in lib/op. */
-#ifndef MBI_CPU_AVX2_AVX2_H
-#define MBI_CPU_AVX2_AVX2_H
+/*
+ * The x86 kernels, one file per family as in lib/op. The same sources are compiled for AVX2, for
+ * AVX-512 (more registers, the same eight lanes) and, where it matters, for AVX-512 with VNNI; the
+ * names tell the results apart.
+ */
+#ifndef MBI_CPU_X86_X86_H
+#define MBI_CPU_X86_X86_H
 
 #include "cpu/cpu.h"
+
+#if defined(__AVX512VNNI__)
+#define MBI_X86(name) mbi_vnni_##name
+#elif defined(__AVX512F__)
+#define MBI_X86(name) mbi_avx512_##name
+#else
+#define MBI_X86(name) mbi_avx2_##name
+#endif
 
 /*
  * Each gives the bits of the operation's reference kernel, for any part [begin, end) and any
  * alignment. Types, shapes and ends that are not worth a vector go to the reference.
  */
-#define MBI_AVX2_KERNELS(KERNEL)                                                                   \
-    KERNEL(matvec)                                                                                 \
+#define MBI_X86_KERNELS(KERNEL)                                                                    \
     KERNEL(requant)                                                                                \
     KERNEL(requant_rows)                                                                           \
     KERNEL(requant_mul)                                                                            \
@@ -23,11 +34,21 @@
     KERNEL(conv)                                                                                   \
     KERNEL(decay)                                                                                  \
     KERNEL(rotate)                                                                                 \
-    KERNEL(scan)                                                                                   \
     KERNEL(argmax)
 
-#define MBI_AVX2_DECLARE(name) void mbi_avx2_##name(const struct mbi_op_args *args);
-MBI_AVX2_KERNELS(MBI_AVX2_DECLARE)
-#undef MBI_AVX2_DECLARE
+/* Puts the kernels of one instruction set into a table that holds the reference's. */
+void mbi_avx2_fill(struct mbi_cpu_kernels *k);
+void mbi_avx512_fill(struct mbi_cpu_kernels *k);
+void mbi_vnni_fill(struct mbi_cpu_kernels *k);
+
+#define MBI_X86_DECLARE(name) void MBI_X86(name)(const struct mbi_op_args *args);
+MBI_X86_KERNELS(MBI_X86_DECLARE)
+#undef MBI_X86_DECLARE
+
+/* Kernels with more than one function, and the patterns. */
+extern const struct mbi_cpu_op MBI_X86(matvec);
+extern const struct mbi_cpu_op MBI_X86(scan);
+extern const struct mbi_cpu_pattern MBI_X86(patterns)[];
+extern const size_t MBI_X86(n_patterns);
 
 #endif

@@ -7,7 +7,7 @@
  * M and xe are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
  *                                                                       arithmetic.md, scan
  */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 #define MAX_CHUNK 256
 #define MAX_STATE 256 /* of this file; a wider state goes to the reference */
@@ -427,7 +427,7 @@ static void run_part(struct work *w, const struct part *p)
         fold(w, p);
 }
 
-void mbi_avx2_scan(const struct mbi_op_args *a)
+static void eval(const struct mbi_op_args *a)
 {
     const struct mbi_scan_attr *at = a->attr;
     struct part p = {a,
@@ -452,3 +452,5 @@ void mbi_avx2_scan(const struct mbi_op_args *a)
         run_part(&work, &p);
     }
 }
+
+const struct mbi_cpu_op MBI_X86(scan) = {.name = "scan", .eval = eval};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gate for AVX2. Quotient and root are made digit by digit, eight at a time: exact, and no floats.
  *                                                                       arithmetic.md, gate */
-#include "cpu/avx2/simd.h"
+#include "cpu/x86/simd.h"
 
 /* |x clamp(x + 512, 0, 1024)| <= 2^25, and 2^30 after the shift. */
 static inline __m256i gate_hard(__m256i x)
@@ -68,7 +68,7 @@ static inline void gate_loop(const struct mbi_op_args *a, size_t end, __m256i (*
         store8(a->out, MBI_I32, i, gate(load8(a->in[0], MBI_I16, i)));
 }
 
-void mbi_avx2_gate(const struct mbi_op_args *a)
+void MBI_X86(gate)(const struct mbi_op_args *a)
 {
     const struct mbi_gate_attr *at = a->attr;
     const size_t end = vector_end(a);
