@@ -35,12 +35,10 @@ struct mbi_cpu_op {
  * written, so each inner value must have one reader: node `reader`, at input `slot`. Kernels get the
  * nodes' arguments as a chain (a->next).
  */
-#define MBI_CPU_PATTERN_MAX 10
-
 struct mbi_cpu_pattern {
     uint8_t n;
-    uint8_t op[MBI_CPU_PATTERN_MAX];
-    uint8_t reader[MBI_CPU_PATTERN_MAX], slot[MBI_CPU_PATTERN_MAX]; /* of the nodes but the last */
+    uint8_t op[MBI_FUSE_MAX];
+    uint8_t reader[MBI_FUSE_MAX], slot[MBI_FUSE_MAX]; /* of the nodes but the last */
     bool (*fits)(const struct mbi_op_args *a); /* are these types and attributes done? NULL: all */
     struct mbi_cpu_op kernel;
 };
@@ -48,8 +46,7 @@ struct mbi_cpu_pattern {
 struct mbi_cpu_kernels {
     struct mbi_cpu_op op[MBI_OP_END];
     bool packs; /* matvec reads the layout of cpu/pack.h */
-    const struct mbi_cpu_pattern *pattern; /* tried in order at every node */
-    size_t n_patterns;
+    const struct mbi_cpu_pattern *const *pattern; /* tried in order at every node; NULL ends */
 };
 
 extern const struct mbi_backend mbi_backend_scalar;

@@ -25,12 +25,15 @@ static void call_part(void *arg, size_t begin, size_t end)
 }
 
 /* Point the nodes of a step at the lanes from `lane` on. */
-static void place(const struct mbi_image *image, const struct mbi_step *step, size_t lane,
-                  size_t lanes)
+static void place(const struct mbi_image *image, struct mbi_step *step, size_t lane, size_t lanes)
 {
     const struct mbi_value_plan *value = image->program->value;
     const struct mbi_graph *g = image->program->graph;
 
+    if (step->lane == lane && step->lanes == lanes)
+        return;
+    step->lane = lane;
+    step->lanes = lanes;
     for (uint32_t i = 0; i < step->n; i++) {
         struct mbi_op_args *a = &step->args[i];
         const struct mbi_node *node = &g->node[step->node[i]];
@@ -46,16 +49,20 @@ static void place(const struct mbi_image *image, const struct mbi_step *step, si
 }
 
 /* Point them at a stream's state. */
-static void enter_stream(const struct mbi_image *image, const struct mbi_step *step,
+static void enter_stream(const struct mbi_image *image, struct mbi_step *step,
                          const struct mbi_run *run)
 {
     const struct mbi_program *p = image->program;
 
+    for (uint32_t i = 0; i < step->n; i++)
+        step->args[i].pos = run->pos;
+    if (step->live == run->memory->live)
+        return;
+    step->live = run->memory->live;
     for (uint32_t i = 0; i < step->n; i++) {
         struct mbi_op_args *a = &step->args[i];
         const mbi_ref ref = step->node[i];
 
-        a->pos = run->pos;
         a->copy = run->memory->live + image->copy_offset[ref];
         for (size_t k = p->first_part[ref]; k < p->n_parts && p->part[k].node == ref; k++)
             a->state[p->part[k].index] = run->memory->live + p->part[k].offset;
@@ -68,19 +75,22 @@ static const struct mbi_op_def *def_of(const struct mbi_image *image, mbi_ref re
 }
 
 /* The parts of a step, then what its nodes do once at the end. */
-static void evaluate(const struct mbi_image *image, const struct mbi_step *step)
+static void evaluate(const struct mbi_image *image, struct mbi_step *step)
 {
-    const struct mbi_op_args *a = step->args;
+    struct mbi_op_args *a = step->args;
     const struct mbi_cpu_op *kernel = step->kernel;
     struct call c = {kernel->eval, a};
     const size_t units = kernel->units ? kernel->units(a) : def_of(image, step->node[0])->units(a);
 
     if (kernel->prepare)
         kernel->prepare(a);
-    if (step->lane_work * a->lanes < PARALLEL_WORK)
-        call_part(&c, 0, units);
-    else
+    if (!image->program->host->pool || step->lane_work * a->lanes < PARALLEL_WORK) {
+        a->begin = 0;
+        a->end = units;
+        kernel->eval(a);
+    } else {
         mbi_parallel_for(image->program->host, units, 1, call_part, &c);
+    }
     for (uint32_t i = 0; i < step->n; i++)
         if (def_of(image, step->node[i])->finish)
             def_of(image, step->node[i])->finish(&a[i]);
@@ -132,7 +142,7 @@ static int32_t verify_value(const struct mbi_image *image, mbi_ref ref, size_t l
 /* ---- a run ---- */
 
 /* Nodes with memory run stream by stream. */
-static void run_stateful(const struct mbi_image *image, const struct mbi_step *step,
+static void run_stateful(const struct mbi_image *image, struct mbi_step *step,
                          const struct mbi_batch *batch)
 {
     size_t lane = 0;
@@ -151,7 +161,7 @@ static int32_t run_steps(const struct mbi_image *image, uint32_t from, uint32_t 
     int32_t rc = MAMBAINT_OK;
 
     for (uint32_t s = from; s < to && rc == MAMBAINT_OK; s++) {
-        const struct mbi_step *step = &image->step[s];
+        struct mbi_step *step = &image->step[s];
 
         if (step->stateful) {
             run_stateful(image, step, batch);

@@ -41,6 +41,10 @@ struct mbi_step {
     const mbi_ref *node;
     size_t lane_work; /* products and bytes that one lane takes, for cutting */
     bool stateful;
+
+    /* What the arguments point at now. */
+    size_t lane, lanes;
+    const char *live;
 };
 
 struct mbi_image {

@@ -77,12 +77,13 @@ static const struct mbi_cpu_pattern *find_pattern(struct mbi_image *image, uint3
     const struct mbi_program *p = image->program;
     const uint32_t end = s < p->n_body ? p->n_body : p->n_order;
 
-    if (p->keep || MBI_VERIFY)
+    const struct mbi_cpu_pattern *const *pattern = image->kernels.pattern;
+
+    if (!pattern || p->keep || MBI_VERIFY)
         return NULL;
-    for (size_t i = 0; i < image->kernels.n_patterns; i++)
-        if (pattern_matches(image, &image->kernels.pattern[i], s, end, readers))
-            return &image->kernels.pattern[i];
-    return NULL;
+    while (*pattern && !pattern_matches(image, *pattern, s, end, readers))
+        pattern++;
+    return *pattern;
 }
 
 /* ---- steps ---- */

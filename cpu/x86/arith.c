@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sums and products for AVX2.                          arithmetic.md, add, addsat and mul */
-#include "cpu/x86/finish.h"
+#include "cpu/x86/narrow.h"
 
 /* ---- add ---- */
 

@@ -8,7 +8,8 @@
 
 #if defined(__AVX512VNNI__)
 
-#define MANY 6 /* lanes that share a pass over four groups: 24 sums in registers */
+#define MANY 6    /* lanes that share a pass over four groups: 24 sums in registers */
+#define SHORT 128 /* steps: such rows are left sooner than they are worth a pass of their own */
 
 static inline __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 
@@ -22,16 +23,6 @@ static inline __m512i four_bytes(const char *p)
 
 /* Sums stay in registers: the compiler neither regroups them nor reloads factors. */
 #define KEEP(v) __asm__("" : "+v"(v))
-
-/* The sums of a tile, `groups` vectors a lane, on their way out of the registers. */
-MBI_NEVER_INLINE void put(const struct product *p, size_t group, size_t groups, size_t t,
-                          size_t lanes, const __m512i *sums)
-{
-    for (size_t i = 0; i < lanes; i++)
-        for (size_t g = 0; g < groups; g++, sums++)
-            finish16(&p->finish, t + i, (group + g) * MBI_PACK_ROWS, load(sums),
-                     load((const char *)sums + 32));
-}
 
 /* Inputs as they are, zeros behind them, and their sum. */
 static size_t bytes_size(const struct mbi_type *x) { return mbi_align_size(x->cols, 64); }
@@ -81,7 +72,7 @@ MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t 
     for (size_t i = 0; i < lanes; i++)
         for (size_t g = 0; g < groups; g++)
             sums[i * groups + g] = acc[i][g];
-    put(p, group, groups, t, lanes, sums);
+    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, groups, t, lanes, sums);
 }
 
 /*
@@ -105,7 +96,7 @@ static void bytes_one(const struct product *p, size_t group)
         acc[0] = _mm512_dpbusd_epi32(acc[0], load64(w + k * MBI_PACK_VECTOR),
                                      four_bytes(x + 4 * k));
     sum = _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
-    put(p, group, 1, 0, 1, &sum);
+    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, 0, 1, &sum);
 }
 
 MBI_ALWAYS_INLINE void bytes_lanes(const struct product *p, size_t group, size_t groups)
@@ -124,7 +115,7 @@ static void bytes_multiply(const struct product *p)
 {
     size_t group = p->begin;
 
-    for (; p->lanes == 1 && group < p->end; group++)
+    for (; p->lanes == 1 && p->steps > SHORT && group < p->end; group++)
         bytes_one(p, group);
     for (; group + BLOCK_GROUPS <= p->end; group += BLOCK_GROUPS)
         bytes_lanes(p, group, BLOCK_GROUPS);
@@ -186,7 +177,7 @@ static void planes_one(const struct product *p, size_t group)
     for (int q = 0; q < 4; q++)
         sum = _mm512_add_epi32(sum, _mm512_sra_epi32(_mm512_add_epi32(acc[0][q], acc[1][q]),
                                                      _mm_cvtsi32_si128(2 * q)));
-    put(p, group, 1, 0, 1, &sum);
+    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, 0, 1, &sum);
 }
 
 /* Several lanes: planes are unpacked once for all of them. */
@@ -229,7 +220,7 @@ MBI_ALWAYS_INLINE void planes_tile(const struct product *p, size_t group, size_t
     for (size_t i = 0; i < lanes; i++)
         for (size_t g = 0; g < groups; g++)
             sums[i * groups + g] = acc[i][g];
-    put(p, group, groups, t, lanes, sums);
+    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, groups, t, lanes, sums);
 }
 
 MBI_ALWAYS_INLINE void planes_lanes(const struct product *p, size_t group, size_t groups)

@@ -1,109 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* conv for AVX2: sixteen channels at a time, their last three inputs in registers while the
- * tokens of a tile pass.                                                arithmetic.md, conv */
-#include "cpu/x86/simd.h"
+/* conv for x86, and the nodes that follow it in a block: a slice before, gate and requant behind.
+ *                                                        arithmetic.md, conv, gate, requant */
+#include "cpu/x86/conv.h"
+#include "cpu/x86/narrow.h"
+#include "cpu/x86/gate.h"
 
-#define TAPS 4
-#define WIDTH 16 /* channels of a step */
-#define TILE 32  /* tokens between two groups of channels, so that rows stay in a cache */
-
-/* Everything that belongs to sixteen channels, in the order of unpacking: [0] has the channels
- * 0-3 and 8-11, [1] the others. */
-struct channels {
-    __m256i old[TAPS - 1];     /* inputs, oldest first */
-    __m256i w01[2], w23[2];    /* pairs of taps */
-    __m256i right[2], left[2]; /* shifts; one of the two is 0 */
-    __m256i limit[2], bias[2];
-};
-
-/* Sixteen i32 in the order that unpacking gives their i16. */
-static void unpack_order(__m256i to[2], const int32_t v[WIDTH])
+/* Channels [begin, end) rounded down to whole steps. */
+static size_t whole_steps(const struct mbi_op_args *a)
 {
-    const __m256i a = load(v), b = load(v + LANES);
-
-    to[0] = _mm256_permute2x128_si256(a, b, 0x20);
-    to[1] = _mm256_permute2x128_si256(a, b, 0x31);
-}
-
-static int32_t pair(int32_t low, int32_t high)
-{
-    return (int32_t)((uint32_t)high << 16 | ((uint32_t)low & 65535));
-}
-
-static void load_channels(struct channels *ch, const struct mbi_op_args *a, size_t c)
-{
-    const int8_t *w = (const int8_t *)a->in[1] + c * TAPS, *e = (const int8_t *)a->in[2] + c;
-    const int16_t *bias = (const int16_t *)a->in[3] + c, *old = (const int16_t *)a->state[0] + c;
-    int32_t w01[WIDTH], w23[WIDTH], right[WIDTH], left[WIDTH], limit[WIDTH], b[WIDTH];
-
-    for (size_t i = 0; i < WIDTH; i++) {
-        w01[i] = pair(w[i * TAPS], w[i * TAPS + 1]);
-        w23[i] = pair(w[i * TAPS + 2], w[i * TAPS + 3]);
-        right[i] = e[i] > 0 ? e[i] : 0;
-        left[i] = e[i] < 0 ? -e[i] : 0;
-        limit[i] = e[i] < 0 ? 1 << 17 : INT32_MAX;
-        b[i] = bias[i];
-    }
-    unpack_order(ch->w01, w01);
-    unpack_order(ch->w23, w23);
-    unpack_order(ch->right, right);
-    unpack_order(ch->left, left);
-    unpack_order(ch->limit, limit);
-    unpack_order(ch->bias, b);
-    for (size_t j = 0; j < TAPS - 1; j++)
-        ch->old[j] = load(old + j * a->out_type->cols);
-}
-
-/*
- * bias + rsh(sum, e) before saturation. |sum| <= 4 * 2^15 * 127 < 2^24. Where e is negative the sum
- * is first cut to 2^17, which any bias leaves saturated, so up to 13 bits to the left still fit.
- */
-static inline __m256i finish_sum(__m256i sum, const struct channels *ch, size_t k)
-{
-    const __m256i lowest = _mm256_sub_epi32(_mm256_setzero_si256(), ch->limit[k]);
-    const __m256i cut = clamp8(sum, lowest, ch->limit[k]);
-
-    return _mm256_add_epi32(_mm256_sllv_epi32(rsh8(cut, ch->right[k]), ch->left[k]), ch->bias[k]);
-}
-
-/* One token: its sixteen outputs, which packing saturates and brings back to memory order. */
-static inline __m256i step(struct channels *ch, __m256i x)
-{
-    __m256i u[2];
-
-    for (size_t k = 0; k < 2; k++) {
-        const __m256i p01 = k ? _mm256_unpackhi_epi16(ch->old[0], ch->old[1])
-                              : _mm256_unpacklo_epi16(ch->old[0], ch->old[1]);
-        const __m256i p23 =
-            k ? _mm256_unpackhi_epi16(ch->old[2], x) : _mm256_unpacklo_epi16(ch->old[2], x);
-
-        u[k] = finish_sum(_mm256_add_epi32(_mm256_madd_epi16(p01, ch->w01[k]),
-                                           _mm256_madd_epi16(p23, ch->w23[k])),
-                          ch, k);
-    }
-    ch->old[0] = ch->old[1];
-    ch->old[1] = ch->old[2];
-    ch->old[2] = x;
-    return _mm256_packs_epi32(u[0], u[1]);
+    return a->begin + (a->end - a->begin) / WIDTH * WIDTH;
 }
 
 static void conv_tile(const struct mbi_op_args *a, size_t c, size_t from, size_t to)
 {
     const size_t n = a->out_type->cols;
-    int16_t *old = (int16_t *)a->state[0] + c;
     struct channels ch;
 
     load_channels(&ch, a, c);
     for (size_t t = from; t < to; t++)
         store((int16_t *)a->out + t * n + c,
-              step(&ch, load((const int16_t *)a->in[0] + t * n + c)));
-    for (size_t j = 0; j < TAPS - 1; j++)
-        store(old + j * n, ch.old[j]);
+              convolve(&ch, load((const int16_t *)a->in[0] + t * n + c)));
+    store_channels(&ch, a, c);
 }
 
 void MBI_X86(conv)(const struct mbi_op_args *a)
 {
-    const size_t end = a->begin + (a->end - a->begin) / WIDTH * WIDTH;
+    const size_t end = whole_steps(a);
 
     if (a->in_type[2]->lo < -13) {
         mbi_op_conv.eval(a);
@@ -114,3 +36,99 @@ void MBI_X86(conv)(const struct mbi_op_args *a)
             conv_tile(a, c, t, mbi_min_size(t + TILE, a->lanes));
     reference_part(mbi_op_conv.eval, a, end, a->end);
 }
+
+/* ---- slice, conv, gate, requant ---- */
+
+struct chain {
+    const struct mbi_op_args *conv;
+    const int16_t *in; /* lanes lie in_step apart */
+    size_t in_step;
+    __m256i shift, lo, hi; /* of the requant */
+    int8_t *out;
+};
+
+/* The requant's result fits i8, so packing saturates nothing. Its shift is not negative. */
+static inline void chain_step(const struct chain *k, __m256i u, size_t at, int32_t kind)
+{
+    const __m256i a = gate8(_mm256_cvtepi16_epi32(low_half(u)), kind);
+    const __m256i b = gate8(_mm256_cvtepi16_epi32(high_half(u)), kind);
+
+    store8(k->out, MBI_I8, at, clamp8(rsh8(a, k->shift), k->lo, k->hi));
+    store8(k->out, MBI_I8, at + LANES, clamp8(rsh8(b, k->shift), k->lo, k->hi));
+}
+
+static inline void chain_loop(const struct chain *k, size_t begin, size_t end, int32_t kind)
+{
+    const struct mbi_op_args *a = k->conv;
+    const size_t n = a->out_type->cols;
+
+    for (size_t t = 0; t < a->lanes; t += TILE)
+        for (size_t c = begin; c < end; c += WIDTH) {
+            struct channels ch;
+
+            load_channels(&ch, a, c);
+            for (size_t i = t; i < mbi_min_size(t + TILE, a->lanes); i++)
+                chain_step(k, convolve(&ch, load(k->in + i * k->in_step + c)), i * n + c, kind);
+            store_channels(&ch, a, c);
+        }
+}
+
+static void chain(const struct mbi_op_args *first, const struct mbi_op_args *conv, const int16_t *in,
+                  size_t in_step)
+{
+    const struct mbi_op_args *gate = conv->next, *requant = gate->next;
+    const struct mbi_requant_attr *q = requant->attr;
+    const struct chain k = {conv,
+                            in,
+                            in_step,
+                            _mm256_set1_epi32(q->shift),
+                            _mm256_set1_epi32(q->lo),
+                            _mm256_set1_epi32(q->hi),
+                            requant->out};
+    const size_t begin = first->begin * WIDTH, end = first->end * WIDTH;
+    const int32_t kind = ((const struct mbi_gate_attr *)gate->attr)->kind;
+
+    if (kind == MBI_GATE_HARD)
+        chain_loop(&k, begin, end, MBI_GATE_HARD);
+    else if (kind == MBI_GATE_ALGEBRAIC)
+        chain_loop(&k, begin, end, MBI_GATE_ALGEBRAIC);
+    else
+        chain_loop(&k, begin, end, MBI_GATE_SQUAREPLUS);
+}
+
+static void conv_chain(const struct mbi_op_args *a) { chain(a, a, a->in[0], a->in_type[0]->cols); }
+
+static void slice_chain(const struct mbi_op_args *a)
+{
+    const struct mbi_slice_attr *at = a->attr;
+
+    chain(a, a->next, (const int16_t *)a->in[0] + at->offset, a->in_type[0]->cols);
+}
+
+static bool conv_fits(const struct mbi_op_args *a)
+{
+    const struct mbi_op_args *requant = a->next->next;
+    const struct mbi_requant_attr *q = requant->attr;
+
+    return a->in_type[2]->lo >= -13 && a->out_type->cols % WIDTH == 0 && q->shift >= 0 &&
+           q->shift <= 31 && requant->out_type->dtype == MBI_I8;
+}
+
+static bool slice_fits(const struct mbi_op_args *a) { return conv_fits(a->next); }
+
+/* Parts are steps of channels. */
+static size_t conv_units(const struct mbi_op_args *a) { return a->out_type->cols / WIDTH; }
+
+const struct mbi_cpu_pattern MBI_X86(slice_conv_gate_requant) = {
+    .n = 4,
+    .op = {MBI_OP_slice, MBI_OP_conv, MBI_OP_gate, MBI_OP_requant},
+    .reader = {1, 2, 3},
+    .fits = slice_fits,
+    .kernel = {.name = "slice+conv+gate+requant", .eval = slice_chain, .units = conv_units}};
+
+const struct mbi_cpu_pattern MBI_X86(conv_gate_requant) = {
+    .n = 3,
+    .op = {MBI_OP_conv, MBI_OP_gate, MBI_OP_requant},
+    .reader = {1, 2},
+    .fits = conv_fits,
+    .kernel = {.name = "conv+gate+requant", .eval = conv_chain, .units = conv_units}};

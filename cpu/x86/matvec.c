@@ -68,7 +68,7 @@ static inline void multiply(const struct mbi_op_args *a, enum finish_kind kind)
     p.x = (const char *)a->work + offsets_size(a->lanes);
     p.x_size = way->x_size(a->in_type[0]);
     p.lanes = a->lanes;
-    p.finish = finish_of(a, kind);
+    p.finish = MBI_X86(finish_of)(a, kind);
     way->multiply(&p);
 }
 
@@ -90,23 +90,20 @@ static bool fits_mul(const struct mbi_op_args *a) { return way_for(a) && mul_fit
 
 /* The three requants behind a matvec, each with and without the residual sum. */
 #define MATVEC_PATTERNS(REQUANT, EVAL, FITS)                                                       \
-    {.n = 3,                                                                                       \
-     .op = {MBI_OP_matvec, MBI_OP_##REQUANT, MBI_OP_addsat},                                       \
-     .reader = {1, 2},                                                                             \
-     .slot = {0, 1},                                                                               \
-     .fits = FITS,                                                                                 \
-     .kernel = KERNEL("matvec+" #REQUANT "+addsat", EVAL)},                                        \
-        {.n = 2,                                                                                   \
-         .op = {MBI_OP_matvec, MBI_OP_##REQUANT},                                                  \
-         .reader = {1},                                                                            \
-         .slot = {0},                                                                              \
-         .fits = FITS,                                                                             \
-         .kernel = KERNEL("matvec+" #REQUANT, EVAL)}
+    const struct mbi_cpu_pattern MBI_X86(matvec_##REQUANT##_addsat) = {                            \
+        .n = 3,                                                                                    \
+        .op = {MBI_OP_matvec, MBI_OP_##REQUANT, MBI_OP_addsat},                                    \
+        .reader = {1, 2},                                                                          \
+        .slot = {0, 1},                                                                            \
+        .fits = FITS,                                                                              \
+        .kernel = KERNEL("matvec+" #REQUANT "+addsat", EVAL)};                                     \
+    const struct mbi_cpu_pattern MBI_X86(matvec_##REQUANT) = {                                     \
+        .n = 2,                                                                                    \
+        .op = {MBI_OP_matvec, MBI_OP_##REQUANT},                                                   \
+        .reader = {1},                                                                             \
+        .fits = FITS,                                                                              \
+        .kernel = KERNEL("matvec+" #REQUANT, EVAL)};
 
-const struct mbi_cpu_pattern MBI_X86(patterns)[] = {
-    MATVEC_PATTERNS(requant, eval_shift, fits_shift),
-    MATVEC_PATTERNS(requant_rows, eval_rows, fits_rows),
-    MATVEC_PATTERNS(requant_mul, eval_mul, fits_mul),
-};
-
-const size_t MBI_X86(n_patterns) = MBI_COUNT(MBI_X86(patterns));
+MATVEC_PATTERNS(requant, eval_shift, fits_shift)
+MATVEC_PATTERNS(requant_rows, eval_rows, fits_rows)
+MATVEC_PATTERNS(requant_mul, eval_mul, fits_mul)

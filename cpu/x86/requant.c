@@ -4,7 +4,7 @@
  * is exact in 32, or done in 64 where a product needs it.
  *                                  arithmetic.md, requant, requant_rows and requant_mul
  */
-#include "cpu/x86/finish.h"
+#include "cpu/x86/narrow.h"
 
 /* ---- requant ---- */
 

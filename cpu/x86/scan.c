@@ -5,15 +5,18 @@
  * the bounds: all sums of magnitudes stay below 2^31, so partial sums in any order do too, and a
  * pair of i16 products can reach 2^31 only from four times -32768, which no factor here takes:
  * M and xe are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
+ *
+ * Beside h the memory keeps h16, what y reads of it, in the order of the products: for each head and
+ * slice of sixteen columns, rows n in pairs. It changes when h does, at the end of a chunk.
  *                                                                       arithmetic.md, scan
  */
-#include "cpu/x86/simd.h"
+#include "cpu/x86/slice.h"
 
 #define MAX_CHUNK 256
-#define MAX_STATE 256 /* of this file; a wider state goes to the reference */
+#define MAX_STATE 512
 #define MAX_HEAD 256
 #define TILE 4096 /* elements of a tile of S, C, M or B: rows are chosen to fit */
-#define BLOCK 4   /* rows done at a time */
+#define ONE_SLICES 4 /* slices done at a time for a row alone */
 
 enum { FIELD_H, FIELD_B, FIELD_XW, FIELD_L };
 
@@ -38,8 +41,7 @@ struct work {
     int16_t s[TILE]; /* S of a tile of rows, 0 above the diagonal */
     int16_t c[TILE]; /* C of the same rows; while folding: B, rows in pairs */
     int16_t m[TILE]; /* M of one head */
-    _Alignas(64) int32_t h[MAX_STATE / 2][SLICE];    /* h16 of one slice, rows n in pairs */
-    _Alignas(64) int32_t x[MAX_CHUNK / 2][2][LANES]; /* xw or xe of one slice, rows j in pairs */
+    _Alignas(64) int32_t x[MAX_CHUNK / 2][SLICE]; /* xw or xe of one slice, rows j in pairs */
     struct head head;
 };
 
@@ -72,6 +74,12 @@ static int32_t l_input(const struct part *p, size_t head, size_t j)
 static const int16_t *xw_row(const struct part *p, const struct head *hd, size_t j)
 {
     return j + 1 < p->chunk ? xw_slot(p, hd->index, j) : hd->last[j + 1 - p->chunk];
+}
+
+/* h16 of one slice: [N / 2][SLICE] pairs. */
+static int32_t *h_slice(const struct part *p, size_t head, size_t col)
+{
+    return (int32_t *)p->a->copy + (head * p->dim + col) * p->n / 2;
 }
 
 static int s_shift(const struct part *p) { return mbi_bitlen(p->n) - 2; } /* log2(N) - 1 */
@@ -124,14 +132,16 @@ static void enter_rows(const struct part *p, size_t head)
     }
 }
 
-static void load_head(struct head *hd, const struct part *p, size_t head)
+/* L of the rows below `to`, and what is left of h at the rows from `first` on. */
+static void load_head(struct head *hd, const struct part *p, size_t head, size_t first)
 {
-    const size_t last = p->chunk - 1;
+    const size_t last = p->chunk - 1, end = mbi_align_size(p->to, 16);
 
     hd->index = head;
-    memset(hd->L, 0, sizeof(hd->L));
     for (size_t j = 0; j < mbi_min_size(p->to, last); j++)
         hd->L[j] = (uint32_t)*l_slot(p, head, j);
+    for (size_t j = p->to; j < end; j++)
+        hd->L[j] = 0;
     memset(hd->last, 0, sizeof(hd->last));
     if (p->to == p->chunk) {
         const uint32_t l = (uint32_t)l_input(p, head, last);
@@ -139,7 +149,7 @@ static void load_head(struct head *hd, const struct part *p, size_t head)
         enter(p, hd, head, last, mbi_input_weight(l));
         hd->L[last] = l + (last ? hd->L[last - 1] : 0);
     }
-    for (size_t j = 0; j < p->to; j += LANES) {
+    for (size_t j = first / LANES * LANES; j < p->to; j += LANES) {
         const __m256i L = load(hd->L + j);
         const __m256i held = _mm256_cmpeq_epi32(L, _mm256_set1_epi32(p->at->hold ? 0 : -1));
 
@@ -207,37 +217,14 @@ static void make_m(int16_t *m, const int16_t *s, const struct head *hd, size_t i
     }
 }
 
-/* h16 of the columns from `col` on: (h + 2^15) >> 16 of the rows n and n + 1 in one lane.
- * |h| < 18 2^26, so the sum fits. */
-static void load_h(struct work *w, const struct part *p, size_t head, size_t col)
+/* h16 of eight columns: (h + 2^15) >> 16 of the rows n and n + 1 in one lane. |h| < 18 2^26, so
+ * the sums fit. */
+static inline __m256i pair_h(__m256i even, __m256i odd)
 {
-    const size_t dim = p->dim, pairs = p->n / 2;
-    const int32_t *h = (const int32_t *)p->a->state[FIELD_H] + head * p->n * dim + col;
     const __m256i half = _mm256_set1_epi32(1 << 15);
 
-    for (size_t n = 0; n < pairs; n++, h += 2 * dim)
-        for (size_t k = 0; k < SLICE; k += LANES) {
-            const __m256i low = _mm256_add_epi32(load(h + k), half);
-            const __m256i high = _mm256_add_epi32(load(h + dim + k), half);
-
-            store(&w->h[n][k], _mm256_blend_epi16(_mm256_srli_epi32(low, 16), high, 0xAA));
-        }
-}
-
-/* Columns 0-3, 8-11 of a slice, then 4-7, 12-15: rows a and b in one lane. */
-static inline void interleave(int32_t to[2][LANES], __m256i a, __m256i b)
-{
-    store(to[0], _mm256_unpacklo_epi16(a, b));
-    store(to[1], _mm256_unpackhi_epi16(a, b));
-}
-
-/* Back to the order of memory. */
-static inline void straighten(__m256i v[2])
-{
-    const __m256i first = _mm256_permute2x128_si256(v[0], v[1], 0x20);
-
-    v[1] = _mm256_permute2x128_si256(v[0], v[1], 0x31);
-    v[0] = first;
+    return _mm256_blend_epi16(_mm256_srli_epi32(_mm256_add_epi32(even, half), 16),
+                              _mm256_add_epi32(odd, half), 0xAA);
 }
 
 /* Pairs that lie in slots are a plain walk; the last pair may hold row Q - 1. */
@@ -248,10 +235,10 @@ static void load_xw(struct work *w, const struct part *p, size_t col, size_t row
     size_t j = 0;
 
     for (; j + 2 < p->chunk && j < rows; j += 2, row += 2 * step)
-        interleave(w->x[j / 2], load(row), load(row + step));
+        slice_store(w->x[j / 2], slice_pairs(load(row), load(row + step)));
     if (j < rows)
-        interleave(w->x[j / 2], load(xw_row(p, &w->head, j) + col),
-                   load(xw_row(p, &w->head, j + 1) + col));
+        slice_store(w->x[j / 2], slice_pairs(load(xw_row(p, &w->head, j) + col),
+                                             load(xw_row(p, &w->head, j + 1) + col)));
 }
 
 /* rsh(inside, 9 - sN) + rsh(carried keep, 16): |inside| + 2^8 < 2^31; the 64-bit product is below
@@ -267,34 +254,78 @@ static inline __m256i join(__m256i inside, __m256i carried, int32_t kept, int s)
     return _mm256_add_epi32(near, SELECT_BITS(even, odd, 16));
 }
 
-/* y of the rows i .. i+rows-1 (r0 counts inside the tile) and of one slice. */
-static inline void y_rows(const struct work *w, const struct part *p, size_t i, size_t r0,
-                          size_t rows, size_t col)
+static inline void put_y(const struct part *p, size_t head, size_t i, size_t col, int32_t kept,
+                         struct slice inside, struct slice carried)
 {
-    __m256i inside[BLOCK][2], carried[BLOCK][2];
+    int32_t *y =
+        (int32_t *)p->a->out + ((p->lane + i - p->from) * p->heads + head) * p->dim + col;
+    const int s = 9 - s_shift(p);
 
-    for (size_t r = 0; r < rows; r++)
-        inside[r][0] = inside[r][1] = carried[r][0] = carried[r][1] = _mm256_setzero_si256();
-    mac_pairs(inside, rows, w->m + r0 * p->s_cols, p->s_cols, 2, &w->x[0][0][0],
-              (i + rows + 1) / 2);
-    mac_pairs(carried, rows, w->c + r0 * p->n, p->n, 2, &w->h[0][0], p->n / 2);
-    for (size_t r = 0; r < rows; r++) {
-        const int32_t kept = w->head.keep[i + r];
-        int32_t *y = (int32_t *)p->a->out +
-                     ((p->lane + i + r - p->from) * p->heads + w->head.index) * p->dim + col;
-
-        straighten(inside[r]);
-        store(y, join(inside[r][0], carried[r][0], kept, 9 - s_shift(p)));
-        store(y + LANES, join(inside[r][1], carried[r][1], kept, 9 - s_shift(p)));
-    }
+    store(y, join(slice_low(inside), slice_low(carried), kept, s));
+    store(y + LANES, join(slice_high(inside), slice_high(carried), kept, s));
 }
 
-/* All rows of a tile for one head. Rows are made in blocks of four, the last ones singly. */
+/* y of the rows i .. i+rows-1 (r0 counts inside the tile) and of one slice. */
+MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t i, size_t r0,
+                              size_t rows, size_t col)
+{
+    struct slice inside[SLICE_ROWS], carried[SLICE_ROWS];
+    const size_t head = w->head.index;
+
+    for (size_t r = 0; r < rows; r++)
+        inside[r] = carried[r] = slice_zero();
+    slice_product(inside, rows, w->m + r0 * p->s_cols, p->s_cols, 2, w->x[0], (i + rows + 1) / 2);
+    slice_product(carried, rows, w->c + r0 * p->n, p->n, 2, h_slice(p, head, col), p->n / 2);
+    for (size_t r = 0; r < rows; r++)
+        put_y(p, head, i + r, col, w->head.keep[i + r], inside[r], carried[r]);
+}
+
+/*
+ * One row alone, as when decoding: up to four slices at once, so that their sums are independent
+ * and the factor is read once for all.
+ */
+MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t i, size_t col,
+                             size_t slices)
+{
+    struct slice inside[ONE_SLICES], carried[ONE_SLICES];
+    const size_t head = w->head.index, step = p->n / 2 * SLICE;
+    const int32_t *h = h_slice(p, head, col);
+
+    for (size_t k = 0; k < slices; k++)
+        inside[k] = carried[k] = slice_zero();
+    for (size_t n = 0; n < p->n / 2; n++)
+        for (size_t k = 0; k < slices; k++)
+            carried[k] = slice_dot(carried[k], w->c + 2 * n, slice_load(h + k * step + n * SLICE));
+    for (size_t j = 0; j <= i; j += 2) {
+        const int16_t *even = xw_row(p, &w->head, j) + col, *odd = xw_row(p, &w->head, j + 1) + col;
+
+        for (size_t k = 0; k < slices; k++)
+            inside[k] = slice_dot(inside[k], w->m + j,
+                                  slice_pairs(load(even + k * SLICE), load(odd + k * SLICE)));
+    }
+    for (size_t k = 0; k < slices; k++)
+        put_y(p, head, i, col + k * SLICE, w->head.keep[i], inside[k], carried[k]);
+}
+
+/* M of row i is 0 behind the diagonal, so the row behind it may be any. */
+static void head_one(struct work *w, const struct part *p, size_t head, size_t i)
+{
+    size_t col = 0;
+
+    load_head(&w->head, p, head, i);
+    make_m(w->m, w->s, &w->head, i, mbi_align_size(i + 1, 16));
+    for (; col + ONE_SLICES * SLICE <= p->dim; col += ONE_SLICES * SLICE)
+        y_one(w, p, i, col, ONE_SLICES);
+    for (; col < p->dim; col += SLICE)
+        y_one(w, p, i, col, 1);
+}
+
+/* All rows of a tile for one head. Rows are made in blocks, the last ones singly. */
 static void head_tile(struct work *w, const struct part *p, size_t head, size_t i, size_t rows)
 {
-    load_head(&w->head, p, head);
+    load_head(&w->head, p, head, i);
     for (size_t r = 0; r < rows; r++) {
-        const size_t block_end = mbi_min_size(r / BLOCK * BLOCK + BLOCK, rows);
+        const size_t block_end = mbi_min_size(r / SLICE_ROWS * SLICE_ROWS + SLICE_ROWS, rows);
 
         make_m(w->m + r * p->s_cols, w->s + r * p->s_cols, &w->head, i + r,
                mbi_align_size(i + block_end, 16));
@@ -302,10 +333,9 @@ static void head_tile(struct work *w, const struct part *p, size_t head, size_t 
     for (size_t col = 0; col < p->dim; col += SLICE) {
         size_t r = 0;
 
-        load_h(w, p, head, col);
         load_xw(w, p, col, i + rows);
-        for (; r + BLOCK <= rows; r += BLOCK)
-            y_rows(w, p, i + r, r, BLOCK, col);
+        for (; r + SLICE_ROWS <= rows; r += SLICE_ROWS)
+            y_rows(w, p, i + r, r, SLICE_ROWS, col);
         for (; r < rows; r++)
             y_rows(w, p, i + r, r, 1, col);
     }
@@ -320,13 +350,10 @@ static void load_b(struct work *w, const struct part *p, size_t n0, size_t cols)
     for (size_t j = 0; j < p->chunk; j += 2)
         for (size_t n = 0; n < cols; n += 16) {
             const __m256i zero = _mm256_setzero_si256();
-            const __m256i a = load16_i8(b_row(p, j) + n0 + n);
-            const __m256i b = j + 1 < p->chunk ? load16_i8(b_row(p, j + 1) + n0 + n) : zero;
-            __m256i pairs[2] = {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
+            const __m256i even = load16_i8(b_row(p, j) + n0 + n);
+            const __m256i odd = j + 1 < p->chunk ? load16_i8(b_row(p, j + 1) + n0 + n) : zero;
 
-            straighten(pairs);
-            store(w->c + j * cols + 2 * n, pairs[0]);
-            store(w->c + j * cols + 2 * n + 16, pairs[1]);
+            slice_store((int32_t *)(void *)(w->c + j * cols + 2 * n), slice_pairs(even, odd));
         }
 }
 
@@ -337,14 +364,15 @@ static void load_xe(struct work *w, const struct part *p, const int16_t *decay, 
         const __m256i a = load(xw_row(p, &w->head, j) + col);
         const __m256i b = load(xw_row(p, &w->head, j + 1) + col);
 
-        interleave(w->x[j / 2], _mm256_mulhrs_epi16(a, _mm256_set1_epi16(decay[j])),
-                   _mm256_mulhrs_epi16(b, _mm256_set1_epi16(decay[j + 1])));
+        slice_store(w->x[j / 2],
+                    slice_pairs(_mm256_mulhrs_epi16(a, _mm256_set1_epi16(decay[j])),
+                                _mm256_mulhrs_epi16(b, _mm256_set1_epi16(decay[j + 1]))));
     }
 }
 
 /* h = rsh(h kept + sum 2^23, 15) of eight lanes, in 64 bits; |sum| < 2^23, the result < 2^31, so
  * bits 15 to 46 are all of it. */
-static inline void fold_lanes(int32_t *h, __m256i sum, int32_t kept)
+static inline __m256i fold_lanes(const int32_t *h, __m256i sum, int32_t kept)
 {
     const __m256i factor = _mm256_set1_epi32(kept), up = _mm256_set1_epi32(1 << 23);
     const __m256i half = _mm256_set1_epi64x(1 << 14), old = load(h);
@@ -354,23 +382,41 @@ static inline void fold_lanes(int32_t *h, __m256i sum, int32_t kept)
         _mm256_add_epi64(half, _mm256_add_epi64(_mm256_mul_epi32(odd_lanes(old), factor),
                                                 _mm256_mul_epi32(odd_lanes(sum), up)));
 
-    store(h, SELECT_BITS(even, odd, 15));
+    return SELECT_BITS(even, odd, 15);
 }
 
-/* Four rows of h (the first at n inside the loaded columns) and one slice. */
-static void fold_rows(const struct work *w, const struct part *p, int32_t *h, size_t n, size_t cols)
+/* Two rows of h and what y reads of them. */
+static inline void fold_pair(int32_t *h, int32_t *h16, size_t dim, struct slice even,
+                             struct slice odd, int32_t kept)
+{
+    const __m256i a = fold_lanes(h, slice_low(even), kept);
+    const __m256i b = fold_lanes(h + LANES, slice_high(even), kept);
+    const __m256i c = fold_lanes(h + dim, slice_low(odd), kept);
+    const __m256i d = fold_lanes(h + dim + LANES, slice_high(odd), kept);
+
+    store(h, a);
+    store(h + LANES, b);
+    store(h + dim, c);
+    store(h + dim + LANES, d);
+    store(h16, pair_h(a, c));
+    store(h16 + LANES, pair_h(b, d));
+}
+
+/* Some rows of h and one slice; n counts inside the loaded columns, n0 + n in the state. */
+static void fold_rows(const struct work *w, const struct part *p, size_t n0, size_t n, size_t cols,
+                      size_t col)
 {
     const int32_t kept = w->head.keep[p->chunk - 1];
-    __m256i sum[BLOCK][2];
+    int32_t *h = (int32_t *)p->a->state[FIELD_H] +
+                 (w->head.index * p->n + n0 + n) * p->dim + col;
+    int32_t *h16 = h_slice(p, w->head.index, col) + (n0 + n) / 2 * SLICE;
+    struct slice sum[SLICE_ROWS];
 
-    for (size_t r = 0; r < BLOCK; r++)
-        sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-    mac_pairs(sum, BLOCK, w->c + 2 * n, 2, 2 * cols, &w->x[0][0][0], (p->chunk + 1) / 2);
-    for (size_t r = 0; r < BLOCK; r++) {
-        straighten(sum[r]);
-        fold_lanes(h + r * p->dim, sum[r][0], kept);
-        fold_lanes(h + r * p->dim + LANES, sum[r][1], kept);
-    }
+    for (size_t r = 0; r < SLICE_ROWS; r++)
+        sum[r] = slice_zero();
+    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->x[0], (p->chunk + 1) / 2);
+    for (size_t r = 0; r < SLICE_ROWS; r += 2)
+        fold_pair(h + r * p->dim, h16 + r / 2 * SLICE, p->dim, sum[r], sum[r + 1], kept);
 }
 
 /* One head, the state columns n0 .. n0+cols-1. */
@@ -379,15 +425,14 @@ static void fold_head(struct work *w, const struct part *p, size_t head, size_t 
     int16_t decay[MAX_CHUNK + LANES];
     __m256i end;
 
-    load_head(&w->head, p, head);
+    load_head(&w->head, p, head, p->chunk - 1);
     end = _mm256_set1_epi32((int32_t)w->head.L[p->chunk - 1]);
     for (size_t j = 0; j < p->chunk; j += LANES)
         store8(decay, MBI_I16, j, ex2_8(_mm256_sub_epi32(end, load(w->head.L + j))));
     for (size_t col = 0; col < p->dim; col += SLICE) {
         load_xe(w, p, decay, col);
-        for (size_t n = 0; n < cols; n += BLOCK)
-            fold_rows(w, p, (int32_t *)p->a->state[FIELD_H] + (head * p->n + n0 + n) * p->dim + col,
-                      n, cols);
+        for (size_t n = 0; n < cols; n += SLICE_ROWS)
+            fold_rows(w, p, n0, n, cols, col);
     }
 }
 
@@ -421,28 +466,37 @@ static void run_part(struct work *w, const struct part *p)
         load_c(w, p, i, rows);
         make_s(w, p, i, rows);
         for (size_t head = p->a->begin; head < p->a->end; head++)
-            head_tile(w, p, head, i, rows);
+            if (rows == 1)
+                head_one(w, p, head, i);
+            else
+                head_tile(w, p, head, i, rows);
     }
     if (p->to == p->chunk)
         fold(w, p);
 }
 
-static void eval(const struct mbi_op_args *a)
+static struct part part_of(const struct mbi_op_args *a)
 {
     const struct mbi_scan_attr *at = a->attr;
-    struct part p = {a,
-                     at,
-                     0,
-                     0,
-                     0,
-                     (size_t)at->chunk,
-                     (size_t)at->heads,
-                     (size_t)at->head_dim,
-                     (size_t)at->d_state,
-                     mbi_max_size((size_t)at->chunk, 16)};
+
+    return (struct part){.a = a,
+                         .at = at,
+                         .chunk = (size_t)at->chunk,
+                         .heads = (size_t)at->heads,
+                         .dim = (size_t)at->head_dim,
+                         .n = (size_t)at->d_state,
+                         .s_cols = mbi_max_size((size_t)at->chunk, 16)};
+}
+
+/* Other shapes go to the reference. */
+static bool shape_fits(const struct part *p) { return p->n >= 16 && p->dim % SLICE == 0; }
+
+static void eval(const struct mbi_op_args *a)
+{
+    struct part p = part_of(a);
     struct work work;
 
-    if (p.n < 16 || p.n > MAX_STATE || p.dim % SLICE) {
+    if (!shape_fits(&p)) {
         mbi_op_scan.eval(a);
         return;
     }
@@ -453,4 +507,26 @@ static void eval(const struct mbi_op_args *a)
     }
 }
 
-const struct mbi_cpu_op MBI_X86(scan) = {.name = "scan", .eval = eval};
+static size_t copy_size(const struct mbi_op_args *a)
+{
+    const struct part p = part_of(a);
+
+    return shape_fits(&p) ? p.heads * p.dim * p.n * sizeof(int16_t) : 0;
+}
+
+static void copy_make(const struct mbi_op_args *a)
+{
+    const struct part p = part_of(a);
+
+    for (size_t head = 0; shape_fits(&p) && head < p.heads; head++)
+        for (size_t n = 0; n < p.n; n += 2) {
+            const int32_t *h = (const int32_t *)a->state[FIELD_H] + (head * p.n + n) * p.dim;
+
+            for (size_t col = 0; col < p.dim; col += LANES)
+                store(h_slice(&p, head, col / SLICE * SLICE) + n / 2 * SLICE + col % SLICE,
+                      pair_h(load(h + col), load(h + p.dim + col)));
+        }
+}
+
+const struct mbi_cpu_op MBI_X86(scan) = {
+    .name = "scan", .eval = eval, .copy_size = copy_size, .copy_make = copy_make};

@@ -12,8 +12,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-#define LANES 8  /* of int32 */
-#define SLICE 16 /* columns that mac_pairs does at a time */
+#define LANES 8 /* of int32 */
 
 static inline __m256i load(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline void store(void *p, __m256i v) { _mm256_storeu_si256((__m256i *)p, v); }
@@ -103,43 +102,11 @@ static inline __m128i sum_lanes4(__m256i a, __m256i b, __m256i c, __m256i d)
 }
 
 /* Keeps the compiler from regrouping sums and reloading factors, which costs it registers. */
+#if defined(__AVX512F__)
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
+#else
 #define IN_REGISTER(v) __asm__("" : "+x"(v))
-
-/* acc[r] += one pair of each factor row times one row of sixteen pairs. */
-static inline void mac_pair(__m256i acc[][2], size_t rows, const int16_t *factor, size_t row_step,
-                            const int32_t *x)
-{
-    __m256i x0 = load(x), x1 = load(x + LANES);
-
-    IN_REGISTER(x0);
-    IN_REGISTER(x1);
-    for (size_t r = 0; r < rows; r++) {
-        const __m256i f = broadcast_pair(factor + r * row_step);
-
-        acc[r][0] = _mm256_add_epi32(acc[r][0], _mm256_madd_epi16(f, x0));
-        acc[r][1] = _mm256_add_epi32(acc[r][1], _mm256_madd_epi16(f, x1));
-        IN_REGISTER(acc[r][0]);
-        IN_REGISTER(acc[r][1]);
-    }
-}
-
-/*
- * acc[r] += pair k of factor row r times pair k of x, for each k: sixteen columns of a product of
- * i16 matrices. Row r begins at r * row_step, its pairs lie pair_step apart; pair k of x is a row
- * of sixteen pairs. The caller answers for the sums. Two steps a turn spare register moves.
- */
-static inline void mac_pairs(__m256i acc[][2], size_t rows, const int16_t *factor, size_t row_step,
-                             size_t pair_step, const int32_t *x, size_t pairs)
-{
-    size_t k = 0;
-
-    for (; k + 2 <= pairs; k += 2) {
-        mac_pair(acc, rows, factor + k * pair_step, row_step, x + k * SLICE);
-        mac_pair(acc, rows, factor + (k + 1) * pair_step, row_step, x + (k + 1) * SLICE);
-    }
-    if (k < pairs)
-        mac_pair(acc, rows, factor + k * pair_step, row_step, x + k * SLICE);
-}
+#endif
 
 /*
  * rsh(x, s), a shift for each lane, 0 <= s <= 31: the floor plus the highest bit that it drops,

@@ -9,9 +9,11 @@
 #define WORD_LANES 6 /* lanes that share a pass over i8 weights */
 #define LANES_MAX 3  /* and over ternary ones */
 
-MBI_NEVER_INLINE void put(const struct product *p, size_t t, size_t group, __m256i a, __m256i b)
+static inline void put(const struct product *p, size_t t, size_t group, __m256i a, __m256i b)
 {
-    finish16(&p->finish, t, group * MBI_PACK_ROWS, a, b);
+    const __m256i sums[2] = {a, b};
+
+    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, t, 1, sums);
 }
 
 /* ---- i8 weights ---- */

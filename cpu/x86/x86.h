@@ -48,7 +48,19 @@ MBI_X86_KERNELS(MBI_X86_DECLARE)
 /* Kernels with more than one function, and the patterns. */
 extern const struct mbi_cpu_op MBI_X86(matvec);
 extern const struct mbi_cpu_op MBI_X86(scan);
-extern const struct mbi_cpu_pattern MBI_X86(patterns)[];
-extern const size_t MBI_X86(n_patterns);
+#define MBI_X86_PATTERNS(PATTERN)                                                                  \
+    PATTERN(matvec_requant_addsat)                                                                 \
+    PATTERN(matvec_requant)                                                                        \
+    PATTERN(matvec_requant_rows_addsat)                                                            \
+    PATTERN(matvec_requant_rows)                                                                   \
+    PATTERN(matvec_requant_mul_addsat)                                                             \
+    PATTERN(matvec_requant_mul)                                                                    \
+    PATTERN(slice_conv_gate_requant)                                                               \
+    PATTERN(conv_gate_requant)                                                                     \
+    PATTERN(leave)
+
+#define MBI_X86_DECLARE(name) extern const struct mbi_cpu_pattern MBI_X86(name);
+MBI_X86_PATTERNS(MBI_X86_DECLARE)
+#undef MBI_X86_DECLARE
 
 #endif

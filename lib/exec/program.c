@@ -39,7 +39,8 @@ static void fill_order(struct mbi_program *p)
     }
 }
 
-/* Step at which each value is read last; the outputs and, with keep, all values live for ever. */
+/* Step at which each value is read last, or would be if a backend did its reader together with the
+ * nodes behind it; the outputs and, with keep, all values live for ever. */
 static void last_reads(const struct mbi_program *p, uint32_t *last)
 {
     const struct mbi_graph *g = p->graph;
@@ -49,7 +50,7 @@ static void last_reads(const struct mbi_program *p, uint32_t *last)
 
         last[node] = s;
         for (size_t k = 0; k < mbi_op_table[g->node[node].op].n_in; k++)
-            last[g->node[node].in[k]] = s;
+            last[g->node[node].in[k]] = s + MBI_FUSE_MAX - 1;
     }
     for (mbi_ref i = 0; i < g->n_nodes; i++)
         if (p->keep || i == g->logits || i == g->argmax)

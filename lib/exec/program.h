@@ -12,6 +12,12 @@
 
 #include "graph/graph.h"
 
+/*
+ * Neighbours in the order that a backend may do at once. Until the last of them is written, what any
+ * of them reads stays where it is: values live this much longer than their last reader.
+ */
+#define MBI_FUSE_MAX 10
+
 struct mbi_value_plan {
     size_t offset;   /* in the scratch memory; multiple of 64 */
     size_t row_size; /* bytes of a lane */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random graphs: operations drawn from the table, their shapes from the cases, joined by slices,
- * repetitions and requants where types do not meet. A graph is run token by token on the scalar
- * backend with all values kept; then on every backend, in runs of other lengths, with threads,
- * beside a second stream, with and without keeping. Every value and the end state must be equal.
+ * Random graphs, and models of random configurations, in turn. A random graph has operations drawn
+ * from the table, their shapes from the cases, joined by slices, repetitions and requants where
+ * types do not meet. Each is run token by token on the scalar backend with all values kept; then on
+ * every backend, in runs of other lengths, with threads, beside a second stream, with and without
+ * keeping (so with and without fused kernels). Every value and the end state must be equal.
  */
+#include "arch/arch.h"
 #include "bitexact.h"
 #include "exec/backend.h"
 
@@ -124,6 +126,70 @@ static void add_node(struct maker *m)
             in[k] = c->rows[k] ? make_param(m, &t) : make_value(m, &t);
     }
     mbi_build_node(&m->b, op, "test", in, c->attr);
+}
+
+/* ---- models: graphs that an architecture makes of a random configuration ---- */
+
+static const char *pick(struct source *s, const char *const *list)
+{
+    size_t n = 0;
+
+    while (list[n])
+        n++;
+    return list[source_below(s, n)];
+}
+
+/* Sizes on both sides of the vectors' widths; fields not named here keep their fallback. */
+static const char *pick_number(struct source *s, const char *flag)
+{
+    static const char *const sizes[][8] = {
+        {"layers", "1", "2", NULL},
+        {"d-model", "8", "16", "33", "48", "64", "130", NULL},
+        {"heads", "1", "2", "3", "9", NULL},
+        {"head-dim", "7", "8", "16", "24", "32", "64", NULL},
+        {"d-state", "2", "16", "32", "64", NULL},
+        {"chunk", "1", "2", "8", "32", "64", NULL},
+        {"rotation-pairs", "0", "1", "4", "8", NULL},
+    };
+
+    for (size_t i = 0; i < MBI_COUNT(sizes); i++)
+        if (!strcmp(flag, sizes[i][0]))
+            return pick(s, sizes[i] + 1);
+    return !strcmp(flag, "vocab") ? "50" : NULL;
+}
+
+static void set_field(struct mbi_config *c, const struct mbi_config_field *f, struct source *s)
+{
+    static const char *const switches[] = {"on", "off", NULL};
+    const char *value = f->kind == MBI_CONFIG_BOOL   ? pick(s, switches)
+                        : f->kind == MBI_CONFIG_WORD ? pick(s, f->word)
+                                                     : pick_number(s, f->flag);
+    bool known;
+
+    if (value && mbi_config_set(c, f->flag, value, &known, NULL) < 0)
+        exit(2);
+}
+
+/* Configurations that contradict themselves are drawn again. */
+static struct mbi_graph *make_model(const struct options *o, struct source *s)
+{
+    struct mbi_graph *graph = NULL;
+
+    while (!graph) {
+        size_t n = 0;
+        struct mbi_config c;
+
+        while (mbi_arch_at(n))
+            n++;
+        mbi_config_init(&c, mbi_arch_at(source_below(s, n)));
+        for (size_t i = 0; i < c.arch->n_fields; i++)
+            if (c.arch->field[i].flag)
+                set_field(&c, &c.arch->field[i], s);
+        if (c.arch->resolve(&c, true, NULL) < 0 ||
+            mbi_arch_graph(&graph, o->host, &c, NULL) < 0)
+            graph = NULL;
+    }
+    return graph;
 }
 
 static struct mbi_graph *make_graph(const struct options *o, struct source *s, mambaint_error *err)
@@ -380,7 +446,7 @@ static size_t check_graph(const struct options *o, uint32_t number)
     mambaint_error err = {0};
     size_t bad;
 
-    if (!(c.graph = make_graph(o, &s, &err))) {
+    if (!(c.graph = number % 2 ? make_model(o, &s) : make_graph(o, &s, &err))) {
         printf("graph %u, seed %llu: %s\n", number, (unsigned long long)o->seed, err.message);
         return 1;
     }
