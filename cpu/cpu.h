@@ -22,18 +22,18 @@ typedef void (*mbi_kernel)(const struct mbi_op_args *args);
 /* A kernel, and what it wants beside an operation's own arguments. Any but eval may be NULL. */
 struct mbi_cpu_op {
     const char *name;
-    mbi_kernel eval;                                   /* the parts [begin, end) */
-    size_t (*units)(const struct mbi_op_args *a);      /* number of parts; NULL: the operation's */
-    size_t (*work_size)(const struct mbi_op_args *a);  /* bytes of a->work for a->lanes lanes */
-    mbi_kernel prepare;                                /* fills a->work, once before the parts */
-    size_t (*copy_size)(const struct mbi_op_args *a);  /* bytes of a->copy; state[] is not set */
-    mbi_kernel copy_make;                              /* fills a->copy from state[] */
+    mbi_kernel eval;                                  /* the parts [begin, end) */
+    size_t (*units)(const struct mbi_op_args *a);     /* number of parts; NULL: the operation's */
+    size_t (*work_size)(const struct mbi_op_args *a); /* bytes of a->work for a->lanes lanes */
+    mbi_kernel prepare;                               /* fills a->work, once before the parts */
+    size_t (*copy_size)(const struct mbi_op_args *a); /* bytes of a->copy; state[] is not set */
+    mbi_kernel copy_make;                             /* fills a->copy from state[] */
 };
 
 /*
  * Neighbours in a program's order that one kernel does at once. Only the last node's value is
- * written, so each inner value must have one reader: node `reader`, at input `slot`. Kernels get the
- * nodes' arguments as a chain (a->next).
+ * written, so each inner value must have one reader: node `reader`, at input `slot`. Kernels get
+ * the nodes' arguments as a chain (a->next).
  */
 struct mbi_cpu_pattern {
     uint8_t n;
@@ -45,7 +45,7 @@ struct mbi_cpu_pattern {
 
 struct mbi_cpu_kernels {
     struct mbi_cpu_op op[MBI_OP_END];
-    bool packs; /* matvec reads the layout of cpu/pack.h */
+    bool packs;                                   /* matvec reads the layout of cpu/pack.h */
     const struct mbi_cpu_pattern *const *pattern; /* tried in order at every node; NULL ends */
 };
 
@@ -88,8 +88,8 @@ const void *mbi_cpu_view(const struct mbi_image *image, mbi_ref value);
     .weights_free = mbi_cpu_weights_free, .image_free = mbi_cpu_image_free,                        \
     .memory_free = mbi_cpu_memory_free, .memory_read = mbi_cpu_memory_read,                        \
     .memory_write = mbi_cpu_memory_write, .memory_copy = mbi_cpu_memory_copy, .run = mbi_cpu_run,  \
-    .peek = mbi_cpu_peek, .view = mbi_cpu_view, .weights_new = weights_new, .image_new = image_new,  \
-    .memory_new = memory_new
+    .peek = mbi_cpu_peek, .view = mbi_cpu_view, .weights_new = weights_new,                        \
+    .image_new = image_new, .memory_new = memory_new
 
 /* The three functions that need the table, for a `fill(struct mbi_cpu_kernels *)`. */
 #define MBI_CPU_BACKEND_TABLE(fill)                                                                \

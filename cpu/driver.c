@@ -39,12 +39,12 @@ static void place(const struct mbi_image *image, struct mbi_step *step, size_t l
         const struct mbi_node *node = &g->node[step->node[i]];
 
         a->lanes = lanes;
-        a->out = image->scratch + value[step->node[i]].offset +
-                 lane * value[step->node[i]].row_size;
+        a->out =
+            image->scratch + value[step->node[i]].offset + lane * value[step->node[i]].row_size;
         for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++)
             if (!a->in_is_param[k])
-                a->in[k] = image->scratch + value[node->in[k]].offset +
-                           lane * value[node->in[k]].row_size;
+                a->in[k] =
+                    image->scratch + value[node->in[k]].offset + lane * value[node->in[k]].row_size;
     }
 }
 

@@ -109,11 +109,11 @@ static void make_step(struct mbi_image *image, uint32_t s, const struct mbi_cpu_
     const struct mbi_program *p = image->program;
     struct mbi_step *step = &image->step[image->n_steps++];
 
-    *step = (struct mbi_step){
-        .kernel = pattern ? &pattern->kernel : &image->kernels.op[node_at(p, s)->op],
-        .args = &image->args[s],
-        .node = &p->order[s],
-        .n = pattern ? pattern->n : 1};
+    *step = (struct mbi_step){.kernel = pattern ? &pattern->kernel
+                                                : &image->kernels.op[node_at(p, s)->op],
+                              .args = &image->args[s],
+                              .node = &p->order[s],
+                              .n = pattern ? pattern->n : 1};
     for (uint32_t i = 0; i < step->n; i++) {
         step->lane_work += node_work(p, step->node[i]);
         step->stateful |= p->first_part[step->node[i]] != MBI_NONE;

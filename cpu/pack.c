@@ -42,7 +42,8 @@ static void pack_group(const struct packing *p, size_t group)
             memcpy(to + r * MBI_PACK_BYTES, &bytes, sizeof(bytes));
         }
     for (size_t r = 0; r < MBI_PACK_ROWS && size % MBI_PACK_BYTES; r++) {
-        const uint32_t bytes = flip ^ row_bytes(row[r], size, size / MBI_PACK_BYTES * MBI_PACK_BYTES);
+        const uint32_t bytes =
+            flip ^ row_bytes(row[r], size, size / MBI_PACK_BYTES * MBI_PACK_BYTES);
 
         memcpy(to + r * MBI_PACK_BYTES, &bytes, sizeof(bytes));
     }

@@ -6,8 +6,8 @@ void mbi_cpu_kernels_scalar(struct mbi_cpu_kernels *k)
 {
     *k = (struct mbi_cpu_kernels){.packs = false};
     for (uint32_t op = 1; op < MBI_OP_END; op++)
-        k->op[op] = (struct mbi_cpu_op){.name = mbi_op_table[op].name,
-                                        .eval = mbi_op_table[op].def->eval};
+        k->op[op] =
+            (struct mbi_cpu_op){.name = mbi_op_table[op].name, .eval = mbi_op_table[op].def->eval};
 }
 
 static int32_t probe(void) { return 1; }

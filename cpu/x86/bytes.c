@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packed matrices for VNNI: one instruction multiplies four unsigned weights of each of sixteen rows
- * with four inputs and adds them to the rows' sums, modulo 2^32 and without saturation.
+ * Packed matrices for VNNI: one instruction multiplies four unsigned weights of each of sixteen
+ * rows with four inputs and adds them to the rows' sums, modulo 2^32 and without saturation.
  *                                                                       arithmetic.md, matvec
  */
 #include "cpu/x86/matvec.h"
@@ -43,7 +43,7 @@ static uint32_t bytes_prepare(void *to, const void *x, const struct mbi_type *ty
 
 /* `groups` groups against `lanes` inputs; both are constants where this is called. */
 MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t groups, size_t t,
-                              size_t lanes)
+                                  size_t lanes)
 {
     const size_t stride = p->steps * MBI_PACK_VECTOR;
     const uint8_t *w = group_at(p, group);
@@ -93,8 +93,8 @@ static void bytes_one(const struct product *p, size_t group)
             acc[i] = _mm512_dpbusd_epi32(acc[i], load64(w + (k + i) * MBI_PACK_VECTOR),
                                          four_bytes(x + 4 * (k + i)));
     for (; k < p->steps; k++)
-        acc[0] = _mm512_dpbusd_epi32(acc[0], load64(w + k * MBI_PACK_VECTOR),
-                                     four_bytes(x + 4 * k));
+        acc[0] =
+            _mm512_dpbusd_epi32(acc[0], load64(w + k * MBI_PACK_VECTOR), four_bytes(x + 4 * k));
     sum = _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
     MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, 0, 1, &sum);
 }
@@ -131,8 +131,8 @@ const struct way MBI_X86(way_bytes) = {bytes_size, bytes_prepare, bytes_multiply
 
 static uint32_t planes_prepare(void *to, const void *x, const struct mbi_type *type)
 {
-    const __m512i planes = _mm512_broadcast_i32x4(
-        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const __m512i planes =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
     const uint32_t sum = bytes_prepare(to, x, type);
 
     for (size_t k = 0; k < bytes_size(type); k += 64)
@@ -155,8 +155,8 @@ MBI_ALWAYS_INLINE void planes_step(__m512i acc[4], const __m512i mask[4], const 
 
 /*
  * One lane: nothing is shifted, so the sums of the four planes come out 1, 4, 16 and 64 times too
- * large. |64 * 2 * 128 * k| over k <= cols / 4 products stays below 2^31 up to 2^19 columns, so each
- * is an exact multiple and the shifts that bring them back are exact.
+ * large. |64 * 2 * 128 * k| over k <= cols / 4 products stays below 2^31 up to 2^19 columns, so
+ * each is an exact multiple and the shifts that bring them back are exact.
  */
 static void planes_one(const struct product *p, size_t group)
 {
@@ -182,7 +182,7 @@ static void planes_one(const struct product *p, size_t group)
 
 /* Several lanes: planes are unpacked once for all of them. */
 MBI_ALWAYS_INLINE void planes_tile(const struct product *p, size_t group, size_t groups, size_t t,
-                               size_t lanes)
+                                   size_t lanes)
 {
     const size_t stride = p->steps * MBI_PACK_VECTOR;
     const __m512i three = _mm512_set1_epi8(3);

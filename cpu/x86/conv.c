@@ -73,8 +73,8 @@ static inline void chain_loop(const struct chain *k, size_t begin, size_t end, i
         }
 }
 
-static void chain(const struct mbi_op_args *first, const struct mbi_op_args *conv, const int16_t *in,
-                  size_t in_step)
+static void chain(const struct mbi_op_args *first, const struct mbi_op_args *conv,
+                  const int16_t *in, size_t in_step)
 {
     const struct mbi_op_args *gate = conv->next, *requant = gate->next;
     const struct mbi_requant_attr *q = requant->attr;

@@ -55,9 +55,8 @@ static inline void load_channels(struct channels *ch, const struct mbi_op_args *
     for (size_t k = 0; k < 2; k++) {
         ch->right[k] = _mm256_max_epi32(exponent[k], zero);
         ch->left[k] = _mm256_max_epi32(_mm256_sub_epi32(zero, exponent[k]), zero);
-        ch->limit[k] =
-            _mm256_blendv_epi8(_mm256_set1_epi32(INT32_MAX), _mm256_set1_epi32(1 << 17),
-                               _mm256_cmpgt_epi32(zero, exponent[k]));
+        ch->limit[k] = _mm256_blendv_epi8(_mm256_set1_epi32(INT32_MAX), _mm256_set1_epi32(1 << 17),
+                                          _mm256_cmpgt_epi32(zero, exponent[k]));
     }
     for (size_t j = 0; j < TAPS - 1; j++)
         ch->old[j] = load(old + j * a->out_type->cols);

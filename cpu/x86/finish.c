@@ -76,11 +76,11 @@ static inline void finish16(const struct finish *f, size_t t, size_t r, __mmask1
     if (kind == FINISH_SHIFT)
         sum = shift_clamp16(sum, wide(f->shift), f);
     else if (kind == FINISH_ROWS)
-        sum = shift_clamp16(sum,
-                            _mm512_add_epi32(wide(f->shift),
-                                             _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(
-                                                 mask, f->exponent + r))),
-                            f);
+        sum = shift_clamp16(
+            sum,
+            _mm512_add_epi32(wide(f->shift),
+                             _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, f->exponent + r))),
+            f);
     else if (kind == FINISH_MUL)
         sum = joined(mul_shift_clamp8(lower(sum), f->m, f->s, f->lo, f->hi),
                      mul_shift_clamp8(upper(sum), f->m, f->s, f->lo, f->hi));

@@ -128,7 +128,8 @@ static void tiny_head(const struct leaving *l, int32_t *sum, struct factor *f)
                                                .attr = &one,
                                                .lanes = 1,
                                                .end = 1});
-    for (size_t i = 0; i < l->dim; i++) /* doubled, so that a factor of 1 and a shift of 1 undo it */
+    for (size_t i = 0; i < l->dim;
+         i++) /* doubled, so that a factor of 1 and a shift of 1 undo it */
         sum[i] = 2 * y[i];
     *f = (struct factor){0, 1, 1};
 }
@@ -191,10 +192,10 @@ static bool fits(const struct mbi_op_args *a)
     dim = node[SKIP]->out_type->cols / heads;
     return dim % LANES == 0 && dim <= MAX_HEAD && node[SKIP]->in_is_param[1] &&
            node[SKIP]->in_type[0]->dtype == MBI_I8 && node[SKIP]->in_type[1]->dtype == MBI_I16 &&
-           direct->shift >= -32 && direct->shift <= 31 &&
-           node[SHIFT]->out_type->dtype == MBI_I32 && node[ADD]->in_type[0]->dtype == MBI_I32 &&
-           (size_t)norm->groups == heads && norm->bits == 16 &&
-           narrows(node[CLAMP_Z], MBI_I16, MBI_I16) && narrows(node[SHIFT_Z], MBI_I32, MBI_I16) &&
+           direct->shift >= -32 && direct->shift <= 31 && node[SHIFT]->out_type->dtype == MBI_I32 &&
+           node[ADD]->in_type[0]->dtype == MBI_I32 && (size_t)norm->groups == heads &&
+           norm->bits == 16 && narrows(node[CLAMP_Z], MBI_I16, MBI_I16) &&
+           narrows(node[SHIFT_Z], MBI_I32, MBI_I16) &&
            node[PRODUCT]->in_type[0]->dtype == MBI_I16 &&
            ((const struct mbi_mul_attr *)node[PRODUCT]->attr)->group == 1 &&
            narrows(node[NARROW], MBI_I32, MBI_I8);

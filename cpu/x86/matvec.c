@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * matvec and the nodes behind it: chooses the way to multiply, prepares the inputs, and finishes the
- * sums while they are in registers. Weights are packed with an offset that makes them unsigned
+ * matvec and the nodes behind it: chooses the way to multiply, prepares the inputs, and finishes
+ * the sums while they are in registers. Weights are packed with an offset that makes them unsigned
  * (cpu/pack.h), so a row's sum is too large by that offset times the sum of the inputs; the offset
  * of a lane takes it back. All of it is exact modulo 2^32 and the true sum fits i32 by inference,
  * so it does not matter what the sums pass on their way.               arithmetic.md, matvec

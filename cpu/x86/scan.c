@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scan for AVX2: the rows that a run brings to one chunk are done together, as products of small
- * matrices of i16. The sums and roundings are those of lib/op/scan.c, whose head comment proves
- * the bounds: all sums of magnitudes stay below 2^31, so partial sums in any order do too, and a
- * pair of i16 products can reach 2^31 only from four times -32768, which no factor here takes:
- * M and xe are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
+ * matrices of i16. The sums and roundings are those of lib/op/scan.c, whose head comment proves the
+ * bounds: all sums of magnitudes stay below 2^31, so partial sums in any order do too, and a pair
+ * of i16 products can reach 2^31 only from four times -32768, which no factor here takes: M and xe
+ * are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
  *
- * Beside h the memory keeps h16, what y reads of it, in the order of the products: for each head and
- * slice of sixteen columns, rows n in pairs. It changes when h does, at the end of a chunk.
+ * The memory keeps a copy of the state in the order of the products: for each head and slice of
+ * sixteen columns h16, what y reads of h, with its rows n in pairs, and xw with its rows j in
+ * pairs; for each head L. Row Q - 1, which the state has no slot for, is there until the chunk is
+ * folded.
  *                                                                       arithmetic.md, scan
  */
 #include "cpu/x86/slice.h"
 
 #define MAX_CHUNK 256
 #define MAX_STATE 512
-#define MAX_HEAD 256
-#define TILE 4096 /* elements of a tile of S, C, M or B: rows are chosen to fit */
+#define TILE 4096    /* elements of a tile of S, C, M or B: rows are chosen to fit */
 #define ONE_SLICES 4 /* slices done at a time for a row alone */
 
 enum { FIELD_H, FIELD_B, FIELD_XW, FIELD_L };
@@ -29,20 +30,12 @@ struct part {
     size_t s_cols;               /* a row of S and M: Q, at least 16 */
 };
 
-/* What one head knows of the chunk. Rows without a token have L = 0. */
-struct head {
-    size_t index;
-    uint32_t L[MAX_CHUNK + LANES];
-    int32_t keep[MAX_CHUNK + LANES]; /* what is left of h after L, in Q15 */
-    int16_t last[2][MAX_HEAD];       /* xw of row Q - 1, which has no slot, and a row of zeros */
-};
-
 struct work {
     int16_t s[TILE]; /* S of a tile of rows, 0 above the diagonal */
     int16_t c[TILE]; /* C of the same rows; while folding: B, rows in pairs */
     int16_t m[TILE]; /* M of one head */
-    _Alignas(64) int32_t x[MAX_CHUNK / 2][SLICE]; /* xw or xe of one slice, rows j in pairs */
-    struct head head;
+    _Alignas(64) int32_t xe[MAX_CHUNK / 2][SLICE]; /* of one slice, rows j in pairs */
+    int32_t keep[MAX_CHUNK + LANES];               /* of one head: what is left of h, in Q15 */
 };
 
 static const int8_t *b_row(const struct part *p, size_t j)
@@ -71,30 +64,58 @@ static int32_t l_input(const struct part *p, size_t head, size_t j)
     return ((const int32_t *)p->a->in[2])[(p->lane + j - p->from) * p->heads + head];
 }
 
-static const int16_t *xw_row(const struct part *p, const struct head *hd, size_t j)
-{
-    return j + 1 < p->chunk ? xw_slot(p, hd->index, j) : hd->last[j + 1 - p->chunk];
-}
+/* The parts of the copy: h16, xw, L. */
+static size_t chunk_pairs(const struct part *p) { return (p->chunk + 1) / 2; }
 
-/* h16 of one slice: [N / 2][SLICE] pairs. */
+/* [N / 2][SLICE] pairs. */
 static int32_t *h_slice(const struct part *p, size_t head, size_t col)
 {
-    return (int32_t *)p->a->copy + (head * p->dim + col) * p->n / 2;
+    return (int32_t *)p->a->copy + (head * p->dim + col) * (p->n / 2);
+}
+
+/* [(Q + 1) / 2][SLICE] pairs; a row without a token is zero. */
+static int32_t *xw_slice(const struct part *p, size_t head, size_t col)
+{
+    return (int32_t *)p->a->copy + p->heads * p->dim * (p->n / 2) +
+           (head * p->dim + col) * chunk_pairs(p);
+}
+
+/* s_cols entries, zero behind the last token. */
+static uint32_t *l_copy(const struct part *p, size_t head)
+{
+    return (uint32_t *)p->a->copy + p->heads * p->dim * (p->n / 2 + chunk_pairs(p)) +
+           head * p->s_cols;
 }
 
 static int s_shift(const struct part *p) { return mbi_bitlen(p->n) - 2; } /* log2(N) - 1 */
 
 /* ---- taking in the tokens of the part ---- */
 
+/* Eight columns of row j in their place among the pairs. */
+static inline void put_pair(int32_t *pairs, size_t j, __m256i v)
+{
+    int32_t *to = pairs + j / 2 * SLICE;
+    const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(65535));
+
+    store(to, j % 2 ? _mm256_or_si256(load(to), _mm256_slli_epi32(v, 16)) : low);
+}
+
 /* xw of one row: |x w| <= 2^7 2^18, and after the shift it fits 16 bits but for a saturation. */
-static void weigh(int16_t *xw, const int8_t *x, uint32_t w, size_t dim)
+static void enter(const struct part *p, size_t head, size_t j, uint32_t w)
 {
     const __m256i factor = _mm256_set1_epi32((int32_t)w), half = _mm256_set1_epi32(512);
+    const __m256i highest = _mm256_set1_epi32(32767);
+    const int8_t *x =
+        (const int8_t *)p->a->in[0] + ((p->lane + j - p->from) * p->heads + head) * p->dim;
 
-    for (size_t p = 0; p < dim; p += LANES) {
-        const __m256i v = _mm256_mullo_epi32(load8_i8(x + p), factor);
+    for (size_t col = 0; col < p->dim; col += LANES) {
+        const __m256i product = _mm256_mullo_epi32(load8_i8(x + col), factor);
+        const __m256i v =
+            _mm256_min_epi32(_mm256_srai_epi32(_mm256_add_epi32(product, half), 10), highest);
 
-        store8(xw, MBI_I16, p, _mm256_srai_epi32(_mm256_add_epi32(v, half), 10));
+        put_pair(xw_slice(p, head, col / SLICE * SLICE) + col % SLICE, j, v);
+        if (j + 1 < p->chunk)
+            store8(xw_slot(p, head, j), MBI_I16, col, v);
     }
 }
 
@@ -109,51 +130,31 @@ static void input_weights(uint32_t w[LANES], const struct part *p, size_t head, 
                               rsh8(ex2w_8(load(l)), _mm256_set1_epi32(12))));
 }
 
-static void enter(const struct part *p, struct head *last, size_t head, size_t j, uint32_t w)
-{
-    const int8_t *x =
-        (const int8_t *)p->a->in[0] + ((p->lane + j - p->from) * p->heads + head) * p->dim;
-
-    weigh(j + 1 < p->chunk ? xw_slot(p, head, j) : last->last[0], x, w, p->dim);
-}
-
-/* Write the slots of the part's rows. Row Q - 1 has none: load_head() makes it again. */
+/* The part's rows into the slots of the state and into the copy. */
 static void enter_rows(const struct part *p, size_t head)
 {
-    uint32_t L = p->from ? (uint32_t)*l_slot(p, head, p->from - 1) : 0, w[LANES];
-    const size_t end = mbi_min_size(p->to, p->chunk - 1);
+    uint32_t *L = l_copy(p, head), w[LANES];
 
-    for (size_t j = p->from; j < end; j++) {
+    for (size_t j = p->from; j < p->to; j++) {
         if ((j - p->from) % LANES == 0)
             input_weights(w, p, head, j);
-        enter(p, NULL, head, j, w[(j - p->from) % LANES]);
-        L += (uint32_t)l_input(p, head, j);
-        *l_slot(p, head, j) = (int32_t)L;
+        enter(p, head, j, w[(j - p->from) % LANES]);
+        L[j] = (uint32_t)l_input(p, head, j) + (j ? L[j - 1] : 0);
+        if (j + 1 < p->chunk)
+            *l_slot(p, head, j) = (int32_t)L[j];
     }
 }
 
-/* L of the rows below `to`, and what is left of h at the rows from `first` on. */
-static void load_head(struct head *hd, const struct part *p, size_t head, size_t first)
+/* What is left of h at the rows [from, to). */
+static void make_keep(struct work *w, const struct part *p, size_t head, size_t from, size_t to)
 {
-    const size_t last = p->chunk - 1, end = mbi_align_size(p->to, 16);
+    const uint32_t *copy = l_copy(p, head);
 
-    hd->index = head;
-    for (size_t j = 0; j < mbi_min_size(p->to, last); j++)
-        hd->L[j] = (uint32_t)*l_slot(p, head, j);
-    for (size_t j = p->to; j < end; j++)
-        hd->L[j] = 0;
-    memset(hd->last, 0, sizeof(hd->last));
-    if (p->to == p->chunk) {
-        const uint32_t l = (uint32_t)l_input(p, head, last);
-
-        enter(p, hd, head, last, mbi_input_weight(l));
-        hd->L[last] = l + (last ? hd->L[last - 1] : 0);
-    }
-    for (size_t j = first / LANES * LANES; j < p->to; j += LANES) {
-        const __m256i L = load(hd->L + j);
+    for (size_t j = from / LANES * LANES; j < to; j += LANES) {
+        const __m256i L = load(copy + j);
         const __m256i held = _mm256_cmpeq_epi32(L, _mm256_set1_epi32(p->at->hold ? 0 : -1));
 
-        store(hd->keep + j, _mm256_blendv_epi8(ex2_8(L), _mm256_set1_epi32(1 << 15), held));
+        store(w->keep + j, _mm256_blendv_epi8(ex2_8(L), _mm256_set1_epi32(1 << 15), held));
     }
 }
 
@@ -204,13 +205,13 @@ static void make_s(struct work *w, const struct part *p, size_t i, size_t rows)
 
 /* M of row i for the columns below `cols`. Above the diagonal S is 0, so M is, whatever ex2 says
  * of the difference there. */
-static void make_m(int16_t *m, const int16_t *s, const struct head *hd, size_t i, size_t cols)
+static void make_m(int16_t *m, const int16_t *s, const uint32_t *l, size_t i, size_t cols)
 {
-    const __m256i L = _mm256_set1_epi32((int32_t)hd->L[i]);
+    const __m256i L = _mm256_set1_epi32((int32_t)l[i]);
 
     for (size_t j = 0; j < cols; j += 16) {
-        const __m256i low = ex2_8(_mm256_sub_epi32(L, load(hd->L + j)));
-        const __m256i high = ex2_8(_mm256_sub_epi32(L, load(hd->L + j + LANES)));
+        const __m256i low = ex2_8(_mm256_sub_epi32(L, load(l + j)));
+        const __m256i high = ex2_8(_mm256_sub_epi32(L, load(l + j + LANES)));
         const __m256i decay = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xD8);
 
         store(m + j, _mm256_mulhrs_epi16(load(s + j), decay));
@@ -225,20 +226,6 @@ static inline __m256i pair_h(__m256i even, __m256i odd)
 
     return _mm256_blend_epi16(_mm256_srli_epi32(_mm256_add_epi32(even, half), 16),
                               _mm256_add_epi32(odd, half), 0xAA);
-}
-
-/* Pairs that lie in slots are a plain walk; the last pair may hold row Q - 1. */
-static void load_xw(struct work *w, const struct part *p, size_t col, size_t rows)
-{
-    const size_t step = p->heads * p->dim;
-    const int16_t *row = xw_slot(p, w->head.index, 0) + col;
-    size_t j = 0;
-
-    for (; j + 2 < p->chunk && j < rows; j += 2, row += 2 * step)
-        slice_store(w->x[j / 2], slice_pairs(load(row), load(row + step)));
-    if (j < rows)
-        slice_store(w->x[j / 2], slice_pairs(load(xw_row(p, &w->head, j) + col),
-                                             load(xw_row(p, &w->head, j + 1) + col)));
 }
 
 /* rsh(inside, 9 - sN) + rsh(carried keep, 16): |inside| + 2^8 < 2^31; the 64-bit product is below
@@ -257,8 +244,7 @@ static inline __m256i join(__m256i inside, __m256i carried, int32_t kept, int s)
 static inline void put_y(const struct part *p, size_t head, size_t i, size_t col, int32_t kept,
                          struct slice inside, struct slice carried)
 {
-    int32_t *y =
-        (int32_t *)p->a->out + ((p->lane + i - p->from) * p->heads + head) * p->dim + col;
+    int32_t *y = (int32_t *)p->a->out + ((p->lane + i - p->from) * p->heads + head) * p->dim + col;
     const int s = 9 - s_shift(p);
 
     store(y, join(slice_low(inside), slice_low(carried), kept, s));
@@ -266,78 +252,74 @@ static inline void put_y(const struct part *p, size_t head, size_t i, size_t col
 }
 
 /* y of the rows i .. i+rows-1 (r0 counts inside the tile) and of one slice. */
-MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t i, size_t r0,
-                              size_t rows, size_t col)
+MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t head, size_t i,
+                              size_t r0, size_t rows, size_t col)
 {
     struct slice inside[SLICE_ROWS], carried[SLICE_ROWS];
-    const size_t head = w->head.index;
 
     for (size_t r = 0; r < rows; r++)
         inside[r] = carried[r] = slice_zero();
-    slice_product(inside, rows, w->m + r0 * p->s_cols, p->s_cols, 2, w->x[0], (i + rows + 1) / 2);
+    slice_product(inside, rows, w->m + r0 * p->s_cols, p->s_cols, 2, xw_slice(p, head, col),
+                  (i + rows + 1) / 2);
     slice_product(carried, rows, w->c + r0 * p->n, p->n, 2, h_slice(p, head, col), p->n / 2);
     for (size_t r = 0; r < rows; r++)
-        put_y(p, head, i + r, col, w->head.keep[i + r], inside[r], carried[r]);
+        put_y(p, head, i + r, col, w->keep[i + r], inside[r], carried[r]);
 }
 
-/*
- * One row alone, as when decoding: up to four slices at once, so that their sums are independent
- * and the factor is read once for all.
- */
-MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t i, size_t col,
-                             size_t slices)
+/* acc[k] += a row of pairs times the slices from x on, `step` apart: independent sums for a row
+ * alone, and a factor is read once for all. */
+MBI_ALWAYS_INLINE void slices_product(struct slice *acc, size_t slices, const int16_t *factor,
+                                      const int32_t *x, size_t step, size_t pairs)
+{
+    for (size_t n = 0; n < pairs; n++)
+        for (size_t k = 0; k < slices; k++)
+            acc[k] = slice_dot(acc[k], factor + 2 * n, slice_load(x + k * step + n * SLICE));
+}
+
+/* One row alone, as when decoding: several slices at once. */
+MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t head, size_t i,
+                             size_t col, size_t slices)
 {
     struct slice inside[ONE_SLICES], carried[ONE_SLICES];
-    const size_t head = w->head.index, step = p->n / 2 * SLICE;
-    const int32_t *h = h_slice(p, head, col);
 
     for (size_t k = 0; k < slices; k++)
         inside[k] = carried[k] = slice_zero();
-    for (size_t n = 0; n < p->n / 2; n++)
-        for (size_t k = 0; k < slices; k++)
-            carried[k] = slice_dot(carried[k], w->c + 2 * n, slice_load(h + k * step + n * SLICE));
-    for (size_t j = 0; j <= i; j += 2) {
-        const int16_t *even = xw_row(p, &w->head, j) + col, *odd = xw_row(p, &w->head, j + 1) + col;
-
-        for (size_t k = 0; k < slices; k++)
-            inside[k] = slice_dot(inside[k], w->m + j,
-                                  slice_pairs(load(even + k * SLICE), load(odd + k * SLICE)));
-    }
+    slices_product(carried, slices, w->c, h_slice(p, head, col), p->n / 2 * SLICE, p->n / 2);
+    slices_product(inside, slices, w->m, xw_slice(p, head, col), chunk_pairs(p) * SLICE,
+                   (i + 2) / 2);
     for (size_t k = 0; k < slices; k++)
-        put_y(p, head, i, col + k * SLICE, w->head.keep[i], inside[k], carried[k]);
+        put_y(p, head, i, col + k * SLICE, w->keep[i], inside[k], carried[k]);
 }
 
-/* M of row i is 0 behind the diagonal, so the row behind it may be any. */
 static void head_one(struct work *w, const struct part *p, size_t head, size_t i)
 {
     size_t col = 0;
 
-    load_head(&w->head, p, head, i);
-    make_m(w->m, w->s, &w->head, i, mbi_align_size(i + 1, 16));
+    make_keep(w, p, head, i, i + 1);
+    make_m(w->m, w->s, l_copy(p, head), i, mbi_align_size(i + 1, 16));
     for (; col + ONE_SLICES * SLICE <= p->dim; col += ONE_SLICES * SLICE)
-        y_one(w, p, i, col, ONE_SLICES);
+        y_one(w, p, head, i, col, ONE_SLICES);
     for (; col < p->dim; col += SLICE)
-        y_one(w, p, i, col, 1);
+        y_one(w, p, head, i, col, 1);
 }
 
 /* All rows of a tile for one head. Rows are made in blocks, the last ones singly. */
 static void head_tile(struct work *w, const struct part *p, size_t head, size_t i, size_t rows)
 {
-    load_head(&w->head, p, head, i);
+    make_keep(w, p, head, i, i + rows);
     for (size_t r = 0; r < rows; r++) {
         const size_t block_end = mbi_min_size(r / SLICE_ROWS * SLICE_ROWS + SLICE_ROWS, rows);
 
-        make_m(w->m + r * p->s_cols, w->s + r * p->s_cols, &w->head, i + r,
+        make_m(w->m + r * p->s_cols, w->s + r * p->s_cols, l_copy(p, head), i + r,
                mbi_align_size(i + block_end, 16));
     }
     for (size_t col = 0; col < p->dim; col += SLICE) {
         size_t r = 0;
 
-        load_xw(w, p, col, i + rows);
         for (; r + SLICE_ROWS <= rows; r += SLICE_ROWS)
-            y_rows(w, p, i + r, r, SLICE_ROWS, col);
+            y_rows(w, p, head, i + r, r, SLICE_ROWS, col);
         for (; r < rows; r++)
-            y_rows(w, p, i + r, r, 1, col);
+            y_rows(w, p, head, i + r, r, 1, col);
     }
 }
 
@@ -358,16 +340,15 @@ static void load_b(struct work *w, const struct part *p, size_t n0, size_t cols)
 }
 
 /* xe of one slice: xw times what is left of it at the chunk's end. */
-static void load_xe(struct work *w, const struct part *p, const int16_t *decay, size_t col)
+static void load_xe(struct work *w, const struct part *p, size_t head, const int16_t *decay,
+                    size_t col)
 {
-    for (size_t j = 0; j < p->chunk; j += 2) {
-        const __m256i a = load(xw_row(p, &w->head, j) + col);
-        const __m256i b = load(xw_row(p, &w->head, j + 1) + col);
+    const int32_t *xw = xw_slice(p, head, col);
 
-        slice_store(w->x[j / 2],
-                    slice_pairs(_mm256_mulhrs_epi16(a, _mm256_set1_epi16(decay[j])),
-                                _mm256_mulhrs_epi16(b, _mm256_set1_epi16(decay[j + 1]))));
-    }
+    for (size_t j = 0; j < chunk_pairs(p); j++)
+        for (size_t k = 0; k < SLICE; k += LANES)
+            store(w->xe[j] + k,
+                  _mm256_mulhrs_epi16(load(xw + j * SLICE + k), broadcast_pair(decay + 2 * j)));
 }
 
 /* h = rsh(h kept + sum 2^23, 15) of eight lanes, in 64 bits; |sum| < 2^23, the result < 2^31, so
@@ -403,37 +384,47 @@ static inline void fold_pair(int32_t *h, int32_t *h16, size_t dim, struct slice 
 }
 
 /* Some rows of h and one slice; n counts inside the loaded columns, n0 + n in the state. */
-static void fold_rows(const struct work *w, const struct part *p, size_t n0, size_t n, size_t cols,
-                      size_t col)
+static void fold_rows(const struct work *w, const struct part *p, size_t head, size_t n0, size_t n,
+                      size_t cols, size_t col)
 {
-    const int32_t kept = w->head.keep[p->chunk - 1];
-    int32_t *h = (int32_t *)p->a->state[FIELD_H] +
-                 (w->head.index * p->n + n0 + n) * p->dim + col;
-    int32_t *h16 = h_slice(p, w->head.index, col) + (n0 + n) / 2 * SLICE;
+    const int32_t kept = w->keep[p->chunk - 1];
+    int32_t *h = (int32_t *)p->a->state[FIELD_H] + (head * p->n + n0 + n) * p->dim + col;
+    int32_t *h16 = h_slice(p, head, col) + (n0 + n) / 2 * SLICE;
     struct slice sum[SLICE_ROWS];
 
     for (size_t r = 0; r < SLICE_ROWS; r++)
         sum[r] = slice_zero();
-    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->x[0], (p->chunk + 1) / 2);
+    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->xe[0], chunk_pairs(p));
     for (size_t r = 0; r < SLICE_ROWS; r += 2)
         fold_pair(h + r * p->dim, h16 + r / 2 * SLICE, p->dim, sum[r], sum[r + 1], kept);
 }
 
-/* One head, the state columns n0 .. n0+cols-1. */
+/* One head, the state columns n0 .. n0+cols-1. A row behind the chunk (Q = 1) has xw = 0. */
 static void fold_head(struct work *w, const struct part *p, size_t head, size_t n0, size_t cols)
 {
+    const uint32_t *L = l_copy(p, head);
+    const __m256i end = _mm256_set1_epi32((int32_t)L[p->chunk - 1]);
     int16_t decay[MAX_CHUNK + LANES];
-    __m256i end;
 
-    load_head(&w->head, p, head, p->chunk - 1);
-    end = _mm256_set1_epi32((int32_t)w->head.L[p->chunk - 1]);
+    make_keep(w, p, head, p->chunk - 1, p->chunk);
     for (size_t j = 0; j < p->chunk; j += LANES)
-        store8(decay, MBI_I16, j, ex2_8(_mm256_sub_epi32(end, load(w->head.L + j))));
+        store8(decay, MBI_I16, j, ex2_8(_mm256_sub_epi32(end, load(L + j))));
     for (size_t col = 0; col < p->dim; col += SLICE) {
-        load_xe(w, p, decay, col);
+        load_xe(w, p, head, decay, col);
         for (size_t n = 0; n < cols; n += SLICE_ROWS)
-            fold_rows(w, p, n0, n, cols, col);
+            fold_rows(w, p, head, n0, n, cols, col);
     }
+}
+
+/* The chunk's rows are through. */
+static void clear_rows(const struct part *p, size_t head)
+{
+    for (size_t j = 0; j + 1 < p->chunk; j++) {
+        memset(xw_slot(p, head, j), 0, p->dim * sizeof(int16_t));
+        *l_slot(p, head, j) = 0;
+    }
+    memset(xw_slice(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
+    memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
 }
 
 static void fold(struct work *w, const struct part *p)
@@ -446,10 +437,7 @@ static void fold(struct work *w, const struct part *p)
             fold_head(w, p, head, n, cols);
     }
     for (size_t head = p->a->begin; head < p->a->end; head++)
-        for (size_t j = 0; j + 1 < p->chunk; j++) {
-            memset(xw_slot(p, head, j), 0, p->dim * sizeof(int16_t));
-            *l_slot(p, head, j) = 0;
-        }
+        clear_rows(p, head);
 }
 
 /* ---- */
@@ -510,22 +498,42 @@ static void eval(const struct mbi_op_args *a)
 static size_t copy_size(const struct mbi_op_args *a)
 {
     const struct part p = part_of(a);
+    const size_t words = p.heads * (p.dim * (p.n / 2 + chunk_pairs(&p)) + p.s_cols);
 
-    return shape_fits(&p) ? p.heads * p.dim * p.n * sizeof(int16_t) : 0;
+    return shape_fits(&p) ? words * sizeof(int32_t) : 0;
+}
+
+static void copy_h(const struct part *p, size_t head)
+{
+    for (size_t n = 0; n < p->n; n += 2) {
+        const int32_t *h = (const int32_t *)p->a->state[FIELD_H] + (head * p->n + n) * p->dim;
+
+        for (size_t col = 0; col < p->dim; col += LANES)
+            store(h_slice(p, head, col / SLICE * SLICE) + n / 2 * SLICE + col % SLICE,
+                  pair_h(load(h + col), load(h + p->dim + col)));
+    }
+}
+
+static void copy_rows(const struct part *p, size_t head)
+{
+    memset(xw_slice(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
+    memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
+    for (size_t j = 0; j + 1 < p->chunk; j++) {
+        l_copy(p, head)[j] = (uint32_t)*l_slot(p, head, j);
+        for (size_t col = 0; col < p->dim; col += LANES)
+            put_pair(xw_slice(p, head, col / SLICE * SLICE) + col % SLICE, j,
+                     load8(xw_slot(p, head, j), MBI_I16, col));
+    }
 }
 
 static void copy_make(const struct mbi_op_args *a)
 {
     const struct part p = part_of(a);
 
-    for (size_t head = 0; shape_fits(&p) && head < p.heads; head++)
-        for (size_t n = 0; n < p.n; n += 2) {
-            const int32_t *h = (const int32_t *)a->state[FIELD_H] + (head * p.n + n) * p.dim;
-
-            for (size_t col = 0; col < p.dim; col += LANES)
-                store(h_slice(&p, head, col / SLICE * SLICE) + n / 2 * SLICE + col % SLICE,
-                      pair_h(load(h + col), load(h + p.dim + col)));
-        }
+    for (size_t head = 0; shape_fits(&p) && head < p.heads; head++) {
+        copy_h(&p, head);
+        copy_rows(&p, head);
+    }
 }
 
 const struct mbi_cpu_op MBI_X86(scan) = {

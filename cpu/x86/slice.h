@@ -30,8 +30,8 @@ static inline void slice_store(int32_t *p, struct slice s) { _mm512_storeu_si512
 /* Two rows of sixteen i16, column by column. */
 static inline struct slice slice_pairs(__m256i even, __m256i odd)
 {
-    return (struct slice){
-        _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16))};
+    return (struct slice){_mm512_or_si512(_mm512_cvtepu16_epi32(even),
+                                          _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16))};
 }
 
 /* acc += a pair of the left matrix times a row of pairs. */

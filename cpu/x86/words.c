@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packed matrices for AVX2 alone. i8 weights: bytes become 16-bit words on their way from memory and
- * are multiplied with 16-bit inputs, which cannot saturate. Ternary weights: planes of 0 to 2 times
- * i8 inputs by byte products, summed in 16 bits as long as they fit.      arithmetic.md, matvec
+ * Packed matrices for AVX2 alone. i8 weights: bytes become 16-bit words on their way from memory
+ * and are multiplied with 16-bit inputs, which cannot saturate. Ternary weights: planes of 0 to 2
+ * times i8 inputs by byte products, summed in 16 bits as long as they fit.      arithmetic.md,
+ * matvec
  */
 #include "cpu/x86/matvec.h"
 
@@ -54,11 +55,11 @@ static inline __m256i four_words(const void *p)
 }
 
 /*
- * Eight rows of a group (half a vector) against `lanes` inputs. acc[i][r] has four rows, two lanes a
- * row. A pair of products is below 2 * 255 * 2^15 < 2^24, so the instruction is exact.
+ * Eight rows of a group (half a vector) against `lanes` inputs. acc[i][r] has four rows, two lanes
+ * a row. A pair of products is below 2 * 255 * 2^15 < 2^24, so the instruction is exact.
  */
-MBI_ALWAYS_INLINE void words_half(__m256i *sum, const uint8_t *w, const char *const *x, size_t steps,
-                                  size_t lanes)
+MBI_ALWAYS_INLINE void words_half(__m256i *sum, const uint8_t *w, const char *const *x,
+                                  size_t steps, size_t lanes)
 {
     __m256i acc[WORD_LANES][2];
 
@@ -146,8 +147,8 @@ const struct way MBI_X86(way_words) = {words_size, words_prepare, words_multiply
 
 #define TRIT_STEPS 16 /* steps whose sums fit 16 bits */
 
-/* A step is sixteen columns; byte j of a row holds 4j .. 4j+3, so plane q needs the inputs q, 4 + q,
- * 8 + q, 12 + q side by side. */
+/* A step is sixteen columns; byte j of a row holds 4j .. 4j+3, so plane q needs the inputs q, 4
+ * + q, 8 + q, 12 + q side by side. */
 static size_t trits_size(const struct mbi_type *x) { return mbi_align_size(x->cols, 64); }
 
 static uint32_t trits_prepare(void *to, const void *x, const struct mbi_type *type)
@@ -183,8 +184,8 @@ static inline __m256i four_bytes(const char *p)
  * pair of products is in [-512, 508]; a 16-bit lane takes four pairs a step, 64 in all:
  * [-32768, 32512], so it cannot wrap.
  */
-MBI_ALWAYS_INLINE void trits_half(__m256i *acc, const uint8_t *w, const char *const *x, size_t steps,
-                              size_t lanes)
+MBI_ALWAYS_INLINE void trits_half(__m256i *acc, const uint8_t *w, const char *const *x,
+                                  size_t steps, size_t lanes)
 {
     const __m256i three = _mm256_set1_epi8(3), one = _mm256_set1_epi16(1);
     __m256i sum[LANES_MAX];

@@ -13,8 +13,8 @@
 #include "graph/graph.h"
 
 /*
- * Neighbours in the order that a backend may do at once. Until the last of them is written, what any
- * of them reads stays where it is: values live this much longer than their last reader.
+ * Neighbours in the order that a backend may do at once. Until the last of them is written, what
+ * any of them reads stays where it is: values live this much longer than their last reader.
  */
 #define MBI_FUSE_MAX 10
 

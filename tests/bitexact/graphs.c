@@ -185,8 +185,7 @@ static struct mbi_graph *make_model(const struct options *o, struct source *s)
         for (size_t i = 0; i < c.arch->n_fields; i++)
             if (c.arch->field[i].flag)
                 set_field(&c, &c.arch->field[i], s);
-        if (c.arch->resolve(&c, true, NULL) < 0 ||
-            mbi_arch_graph(&graph, o->host, &c, NULL) < 0)
+        if (c.arch->resolve(&c, true, NULL) < 0 || mbi_arch_graph(&graph, o->host, &c, NULL) < 0)
             graph = NULL;
     }
     return graph;

@@ -107,7 +107,8 @@ void extra_make(struct extra *x, struct mbi_op_args *a, const struct mbi_cpu_ker
             exit(2);
         mbi_pack(x->packed, a->in_type[1], a->in[1], host);
     }
-    if (kernel->work_size && !(a->work = x->work = mbi_alloc_aligned(host, kernel->work_size(a) + 1)))
+    if (kernel->work_size &&
+        !(a->work = x->work = mbi_alloc_aligned(host, kernel->work_size(a) + 1)))
         exit(2);
     if (kernel->copy_size) {
         x->copy_size = kernel->copy_size(a);

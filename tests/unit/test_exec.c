@@ -301,6 +301,43 @@ START_TEST(live_values_do_not_overlap)
 }
 END_TEST
 
+/* Value i, read by the node at step s, is where a node done together with that one could write. */
+static bool overwritten_early(const struct mbi_program *p, uint32_t s, mbi_ref i)
+{
+    const struct mbi_value_plan *a = &p->value[i];
+
+    for (uint32_t k = s; k < p->n_order && k < s + MBI_FUSE_MAX; k++) {
+        const struct mbi_value_plan *b = &p->value[p->order[k]];
+
+        if (a->offset < b->offset + p->lanes * b->row_size &&
+            b->offset < a->offset + p->lanes * a->row_size)
+            return true;
+    }
+    return false;
+}
+
+/* A backend may do MBI_FUSE_MAX neighbours at once: what they read stays until the last is
+ * written. */
+START_TEST(fused_nodes_do_not_overwrite_what_they_read)
+{
+    struct machine m;
+    struct world w;
+
+    world_open(&w, "fused");
+    machine_open(&m, &w, 9, 9, false);
+    for (uint32_t s = 0; s < m.program->n_order; s++) {
+        const struct mbi_node *node = &w.graph->node[m.program->order[s]];
+
+        for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++)
+            if (!mbi_node_is_param(&w.graph->node[node->in[k]]))
+                ck_assert_msg(!overwritten_early(m.program, s, node->in[k]),
+                              "step %u overwrites value %u", s, node->in[k]);
+    }
+    machine_close(&m);
+    world_close(&w);
+}
+END_TEST
+
 /* Two streams in one batch are what each is alone. */
 START_TEST(streams_do_not_meet)
 {
@@ -597,6 +634,7 @@ int main(void)
     tcase_add_test(t, body_and_tail_are_found);
     tcase_add_test(t, keep_changes_no_value);
     tcase_add_test(t, live_values_do_not_overlap);
+    tcase_add_test(t, fused_nodes_do_not_overwrite_what_they_read);
     tcase_add_test(t, streams_do_not_meet);
     tcase_add_test(t, too_many_lanes_are_refused);
     tcase_add_test(t, state_round_trip);
