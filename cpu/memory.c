@@ -32,7 +32,8 @@ int32_t mbi_cpu_memory_new(struct mbi_memory **out, const struct mbi_program *pr
         *m = (struct mbi_memory){.host = program->host, .state_size = program->state_size};
         m->size = mbi_copy_layout(NULL, program, kernels);
         m->stale = true;
-        m->live = mbi_alloc_aligned(m->host, m->size + 1);
+        if ((m->live = mbi_alloc_huge(m->host, m->size + 1)))
+            memset(m->live, 0, m->size + 1);
     }
     if (!m || !m->live) {
         mbi_cpu_memory_free(m);

@@ -9,6 +9,7 @@
 #if defined(__AVX512VNNI__)
 
 #define MANY 6    /* lanes that share a pass over four groups: 24 sums in registers */
+#define AHEAD 2   /* lines fetched ahead in each step, for half a block in a pass */
 #define SHORT 128 /* steps: such rows are left sooner than they are worth a pass of their own */
 
 static inline __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
@@ -41,9 +42,13 @@ static uint32_t bytes_prepare(void *to, const void *x, const struct mbi_type *ty
 
 /* ---- i8 weights ---- */
 
-/* `groups` groups against `lanes` inputs; both are constants where this is called. */
+/*
+ * `groups` groups against `lanes` inputs; both are constants where this is called. While the sums of
+ * later lanes are made from weights in a cache, the memory would idle: `ahead`, unless it is NULL,
+ * is where the block after this one begins, and a quarter of its lines is fetched in passing.
+ */
 MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t groups, size_t t,
-                                  size_t lanes)
+                                  size_t lanes, const uint8_t *ahead)
 {
     const size_t stride = p->steps * MBI_PACK_VECTOR;
     const uint8_t *w = group_at(p, group);
@@ -60,6 +65,9 @@ MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t 
 
         for (size_t g = 0; g < groups; g++)
             row[g] = load64(w + g * stride + k * MBI_PACK_VECTOR);
+        if (ahead)
+            for (size_t g = 0; g < AHEAD; g++)
+                _mm_prefetch((const char *)ahead + (k * AHEAD + g) * MBI_PACK_VECTOR, _MM_HINT_T1);
         for (size_t i = 0; i < lanes; i++) {
             const __m512i in = four_bytes(x[i] + 4 * k);
 
@@ -99,16 +107,30 @@ static void bytes_one(const struct product *p, size_t group)
     MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, 0, 1, &sum);
 }
 
+/* The second pass over a block fetches the first half of the next one, the third the other. */
 MBI_ALWAYS_INLINE void bytes_lanes(const struct product *p, size_t group, size_t groups)
 {
+    const size_t half = AHEAD * p->steps * MBI_PACK_VECTOR;
+    const bool more = groups == BLOCK_GROUPS && group + 2 * BLOCK_GROUPS <= p->end;
+    const uint8_t *next = group_at(p, group + groups);
     size_t t = 0;
 
     for (; t + MANY <= p->lanes; t += MANY)
-        bytes_tile(p, group, groups, t, MANY);
+        if (more && (t == MANY || t == 2 * MANY))
+            bytes_tile(p, group, groups, t, MANY, t == MANY ? next : next + half);
+        else
+            bytes_tile(p, group, groups, t, MANY, NULL);
+    if (t + 4 <= p->lanes) {
+        if (more && (t == MANY || t == 2 * MANY))
+            bytes_tile(p, group, groups, t, 4, t == MANY ? next : next + half);
+        else
+            bytes_tile(p, group, groups, t, 4, NULL);
+        t += 4;
+    }
     for (; t + 2 <= p->lanes; t += 2)
-        bytes_tile(p, group, groups, t, 2);
+        bytes_tile(p, group, groups, t, 2, NULL);
     if (t < p->lanes)
-        bytes_tile(p, group, groups, t, 1);
+        bytes_tile(p, group, groups, t, 1, NULL);
 }
 
 static void bytes_multiply(const struct product *p)

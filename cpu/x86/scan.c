@@ -6,10 +6,10 @@
  * of i16 products can reach 2^31 only from four times -32768, which no factor here takes: M and xe
  * are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
  *
- * The memory keeps a copy of the state in the order of the products: for each head and slice of
- * sixteen columns h16, what y reads of h, with its rows n in pairs, and xw with its rows j in
- * pairs; for each head L. Row Q - 1, which the state has no slot for, is there until the chunk is
- * folded.
+ * The memory keeps a copy of the state in the order of the products: h16, what y reads of h, with
+ * its rows n in pairs, then xw with its rows j in pairs, then L, each head by head. Row Q - 1, which
+ * the state has no slot for, is there until the chunk is folded. What a head has forgotten (its
+ * decay rounds to 0) is not read.
  *                                                                       arithmetic.md, scan
  */
 #include "cpu/x86/slice.h"
@@ -67,34 +67,44 @@ static int32_t l_input(const struct part *p, size_t head, size_t j)
 /* The parts of the copy: h16, xw, L. */
 static size_t chunk_pairs(const struct part *p) { return (p->chunk + 1) / 2; }
 
-/* [N / 2][SLICE] pairs. */
-static int32_t *h_slice(const struct part *p, size_t head, size_t col)
+/* From column `col` on: [N / 2][P] pairs. */
+static int32_t *h_pairs(const struct part *p, size_t head, size_t col)
 {
-    return (int32_t *)p->a->copy + (head * p->dim + col) * (p->n / 2);
+    return (int32_t *)p->a->copy + head * p->dim * (p->n / 2) + col;
 }
 
-/* [(Q + 1) / 2][SLICE] pairs; a row without a token is zero. */
-static int32_t *xw_slice(const struct part *p, size_t head, size_t col)
+/* [(Q + 1) / 2][P] pairs; a row without a token is zero. */
+static int32_t *xw_pairs(const struct part *p, size_t head, size_t col)
 {
-    return (int32_t *)p->a->copy + p->heads * p->dim * (p->n / 2) +
-           (head * p->dim + col) * chunk_pairs(p);
+    return h_pairs(p, p->heads, 0) + head * p->dim * chunk_pairs(p) + col;
 }
 
 /* s_cols entries, zero behind the last token. */
 static uint32_t *l_copy(const struct part *p, size_t head)
 {
-    return (uint32_t *)p->a->copy + p->heads * p->dim * (p->n / 2 + chunk_pairs(p)) +
-           head * p->s_cols;
+    return (uint32_t *)xw_pairs(p, p->heads, 0) + head * p->s_cols;
+}
+
+/* ex2 is 0 from here on: its Q48 polynomial is below 2^48, and the shift is at least 48. */
+static bool gone(uint32_t L) { return L >= (uint32_t)15 << 16; }
+
+/* First row of the chunk, even, that row i and those behind it still see: L does not fall. */
+static size_t first_seen(const uint32_t *L, size_t i)
+{
+    size_t j = i;
+
+    while (j && !gone(L[i] - L[j - 1]))
+        j--;
+    return j & ~(size_t)1;
 }
 
 static int s_shift(const struct part *p) { return mbi_bitlen(p->n) - 2; } /* log2(N) - 1 */
 
 /* ---- taking in the tokens of the part ---- */
 
-/* Eight columns of row j in their place among the pairs. */
-static inline void put_pair(int32_t *pairs, size_t j, __m256i v)
+/* Eight columns of row j, in their pairs. */
+static inline void put_pair(int32_t *to, size_t j, __m256i v)
 {
-    int32_t *to = pairs + j / 2 * SLICE;
     const __m256i low = _mm256_and_si256(v, _mm256_set1_epi32(65535));
 
     store(to, j % 2 ? _mm256_or_si256(load(to), _mm256_slli_epi32(v, 16)) : low);
@@ -113,7 +123,7 @@ static void enter(const struct part *p, size_t head, size_t j, uint32_t w)
         const __m256i v =
             _mm256_min_epi32(_mm256_srai_epi32(_mm256_add_epi32(product, half), 10), highest);
 
-        put_pair(xw_slice(p, head, col / SLICE * SLICE) + col % SLICE, j, v);
+        put_pair(xw_pairs(p, head, col) + j / 2 * p->dim, j, v);
         if (j + 1 < p->chunk)
             store8(xw_slot(p, head, j), MBI_I16, col, v);
     }
@@ -257,23 +267,27 @@ MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t
 {
     struct slice inside[SLICE_ROWS], carried[SLICE_ROWS];
 
+    const size_t seen = first_seen(l_copy(p, head), i);
+
     for (size_t r = 0; r < rows; r++)
         inside[r] = carried[r] = slice_zero();
-    slice_product(inside, rows, w->m + r0 * p->s_cols, p->s_cols, 2, xw_slice(p, head, col),
-                  (i + rows + 1) / 2);
-    slice_product(carried, rows, w->c + r0 * p->n, p->n, 2, h_slice(p, head, col), p->n / 2);
+    slice_product(inside, rows, w->m + r0 * p->s_cols + seen, p->s_cols, 2,
+                  xw_pairs(p, head, col) + seen / 2 * p->dim, p->dim, (i + rows + 1 - seen) / 2);
+    if (w->keep[i]) /* it does not rise either */
+        slice_product(carried, rows, w->c + r0 * p->n, p->n, 2, h_pairs(p, head, col), p->dim,
+                      p->n / 2);
     for (size_t r = 0; r < rows; r++)
         put_y(p, head, i + r, col, w->keep[i + r], inside[r], carried[r]);
 }
 
-/* acc[k] += a row of pairs times the slices from x on, `step` apart: independent sums for a row
- * alone, and a factor is read once for all. */
+/* acc[k] += a row of pairs times neighbouring slices: independent sums for a row alone, a factor is
+ * read once for all, and x once from front to back. */
 MBI_ALWAYS_INLINE void slices_product(struct slice *acc, size_t slices, const int16_t *factor,
                                       const int32_t *x, size_t step, size_t pairs)
 {
     for (size_t n = 0; n < pairs; n++)
         for (size_t k = 0; k < slices; k++)
-            acc[k] = slice_dot(acc[k], factor + 2 * n, slice_load(x + k * step + n * SLICE));
+            acc[k] = slice_dot(acc[k], factor + 2 * n, slice_load(x + n * step + k * SLICE));
 }
 
 /* One row alone, as when decoding: several slices at once. */
@@ -281,12 +295,14 @@ MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t 
                              size_t col, size_t slices)
 {
     struct slice inside[ONE_SLICES], carried[ONE_SLICES];
+    const size_t seen = first_seen(l_copy(p, head), i);
 
     for (size_t k = 0; k < slices; k++)
         inside[k] = carried[k] = slice_zero();
-    slices_product(carried, slices, w->c, h_slice(p, head, col), p->n / 2 * SLICE, p->n / 2);
-    slices_product(inside, slices, w->m, xw_slice(p, head, col), chunk_pairs(p) * SLICE,
-                   (i + 2) / 2);
+    if (w->keep[i])
+        slices_product(carried, slices, w->c, h_pairs(p, head, col), p->dim, p->n / 2);
+    slices_product(inside, slices, w->m + seen, xw_pairs(p, head, col) + seen / 2 * p->dim, p->dim,
+                   (i + 2 - seen) / 2);
     for (size_t k = 0; k < slices; k++)
         put_y(p, head, i, col + k * SLICE, w->keep[i], inside[k], carried[k]);
 }
@@ -343,12 +359,12 @@ static void load_b(struct work *w, const struct part *p, size_t n0, size_t cols)
 static void load_xe(struct work *w, const struct part *p, size_t head, const int16_t *decay,
                     size_t col)
 {
-    const int32_t *xw = xw_slice(p, head, col);
+    const int32_t *xw = xw_pairs(p, head, col);
 
     for (size_t j = 0; j < chunk_pairs(p); j++)
         for (size_t k = 0; k < SLICE; k += LANES)
             store(w->xe[j] + k,
-                  _mm256_mulhrs_epi16(load(xw + j * SLICE + k), broadcast_pair(decay + 2 * j)));
+                  _mm256_mulhrs_epi16(load(xw + j * p->dim + k), broadcast_pair(decay + 2 * j)));
 }
 
 /* h = rsh(h kept + sum 2^23, 15) of eight lanes, in 64 bits; |sum| < 2^23, the result < 2^31, so
@@ -389,14 +405,14 @@ static void fold_rows(const struct work *w, const struct part *p, size_t head, s
 {
     const int32_t kept = w->keep[p->chunk - 1];
     int32_t *h = (int32_t *)p->a->state[FIELD_H] + (head * p->n + n0 + n) * p->dim + col;
-    int32_t *h16 = h_slice(p, head, col) + (n0 + n) / 2 * SLICE;
+    int32_t *h16 = h_pairs(p, head, col) + (n0 + n) / 2 * p->dim;
     struct slice sum[SLICE_ROWS];
 
     for (size_t r = 0; r < SLICE_ROWS; r++)
         sum[r] = slice_zero();
-    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->xe[0], chunk_pairs(p));
+    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->xe[0], SLICE, chunk_pairs(p));
     for (size_t r = 0; r < SLICE_ROWS; r += 2)
-        fold_pair(h + r * p->dim, h16 + r / 2 * SLICE, p->dim, sum[r], sum[r + 1], kept);
+        fold_pair(h + r * p->dim, h16 + r / 2 * p->dim, p->dim, sum[r], sum[r + 1], kept);
 }
 
 /* One head, the state columns n0 .. n0+cols-1. A row behind the chunk (Q = 1) has xw = 0. */
@@ -423,7 +439,7 @@ static void clear_rows(const struct part *p, size_t head)
         memset(xw_slot(p, head, j), 0, p->dim * sizeof(int16_t));
         *l_slot(p, head, j) = 0;
     }
-    memset(xw_slice(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
+    memset(xw_pairs(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
     memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
 }
 
@@ -509,19 +525,19 @@ static void copy_h(const struct part *p, size_t head)
         const int32_t *h = (const int32_t *)p->a->state[FIELD_H] + (head * p->n + n) * p->dim;
 
         for (size_t col = 0; col < p->dim; col += LANES)
-            store(h_slice(p, head, col / SLICE * SLICE) + n / 2 * SLICE + col % SLICE,
+            store(h_pairs(p, head, col) + n / 2 * p->dim,
                   pair_h(load(h + col), load(h + p->dim + col)));
     }
 }
 
 static void copy_rows(const struct part *p, size_t head)
 {
-    memset(xw_slice(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
+    memset(xw_pairs(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
     memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
     for (size_t j = 0; j + 1 < p->chunk; j++) {
         l_copy(p, head)[j] = (uint32_t)*l_slot(p, head, j);
         for (size_t col = 0; col < p->dim; col += LANES)
-            put_pair(xw_slice(p, head, col / SLICE * SLICE) + col % SLICE, j,
+            put_pair(xw_pairs(p, head, col) + j / 2 * p->dim, j,
                      load8(xw_slot(p, head, j), MBI_I16, col));
     }
 }

@@ -98,14 +98,14 @@ static inline __m256i slice_high(struct slice s) { return s.v[1]; }
 
 /*
  * acc[r] += pair k of row r of the left matrix times pair k of x, for each k. Row r begins at
- * r * row_step, its pairs lie pair_step apart; x has a row of SLICE pairs for each k.
+ * r * row_step, its pairs lie pair_step apart; the rows of x lie x_step apart.
  */
 MBI_ALWAYS_INLINE void slice_product(struct slice *acc, size_t rows, const int16_t *factor,
                                      size_t row_step, size_t pair_step, const int32_t *x,
-                                     size_t pairs)
+                                     size_t x_step, size_t pairs)
 {
     for (size_t k = 0; k < pairs; k++) {
-        const struct slice row = slice_load(x + k * SLICE);
+        const struct slice row = slice_load(x + k * x_step);
 
         for (size_t r = 0; r < rows; r++)
             acc[r] = slice_dot(acc[r], factor + r * row_step + k * pair_step, row);
