@@ -150,6 +150,10 @@ static void run_stateful(const struct mbi_image *image, struct mbi_step *step,
     for (size_t r = 0; r < batch->n_runs; r++) {
         place(image, step, lane, batch->run[r].n);
         enter_stream(image, step, &batch->run[r]);
+        if (step->kernel->copy_size)
+            step->args->ahead = r + 1 < batch->n_runs ? batch->run[r + 1].memory->live +
+                                                            image->copy_offset[step->node[0]]
+                                                      : NULL;
         evaluate(image, step);
         lane += batch->run[r].n;
     }

@@ -7,9 +7,9 @@
  * are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
  *
  * The memory keeps a copy of the state in the order of the products: h16, what y reads of h, with
- * its rows n in pairs, then xw with its rows j in pairs, then L, each head by head. Row Q - 1, which
- * the state has no slot for, is there until the chunk is folded. What a head has forgotten (its
- * decay rounds to 0) is not read.
+ * its rows n in pairs, then xw with its rows j in pairs, then L, each head by head. Row Q - 1,
+ * which the state has no slot for, is there until the chunk is folded. What a head has forgotten
+ * (its decay rounds to 0) is not read.
  *                                                                       arithmetic.md, scan
  */
 #include "cpu/x86/slice.h"
@@ -280,14 +280,19 @@ MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t
         put_y(p, head, i + r, col, w->keep[i + r], inside[r], carried[r]);
 }
 
-/* acc[k] += a row of pairs times neighbouring slices: independent sums for a row alone, a factor is
- * read once for all, and x once from front to back. */
+/* acc[k] += a row of pairs times neighbouring slices: independent sums for a row alone, a factor
+ * is read once for all, and x once from front to back. `ahead`: the same place of the copy that
+ * is read next, or NULL. */
 MBI_ALWAYS_INLINE void slices_product(struct slice *acc, size_t slices, const int16_t *factor,
-                                      const int32_t *x, size_t step, size_t pairs)
+                                      const int32_t *x, size_t step, size_t pairs,
+                                      const int32_t *ahead)
 {
     for (size_t n = 0; n < pairs; n++)
-        for (size_t k = 0; k < slices; k++)
+        for (size_t k = 0; k < slices; k++) {
+            if (ahead)
+                _mm_prefetch((const char *)(ahead + n * step + k * SLICE), _MM_HINT_T1);
             acc[k] = slice_dot(acc[k], factor + 2 * n, slice_load(x + n * step + k * SLICE));
+        }
 }
 
 /* One row alone, as when decoding: several slices at once. */
@@ -296,13 +301,15 @@ MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t 
 {
     struct slice inside[ONE_SLICES], carried[ONE_SLICES];
     const size_t seen = first_seen(l_copy(p, head), i);
+    const int32_t *h = h_pairs(p, head, col), *xw = xw_pairs(p, head, col) + seen / 2 * p->dim;
+    const int32_t *copy = p->a->copy, *next = p->a->ahead;
 
     for (size_t k = 0; k < slices; k++)
         inside[k] = carried[k] = slice_zero();
     if (w->keep[i])
-        slices_product(carried, slices, w->c, h_pairs(p, head, col), p->dim, p->n / 2);
-    slices_product(inside, slices, w->m + seen, xw_pairs(p, head, col) + seen / 2 * p->dim, p->dim,
-                   (i + 2 - seen) / 2);
+        slices_product(carried, slices, w->c, h, p->dim, p->n / 2, next ? next + (h - copy) : NULL);
+    slices_product(inside, slices, w->m + seen, xw, p->dim, (i + 2 - seen) / 2,
+                   next ? next + (xw - copy) : NULL);
     for (size_t k = 0; k < slices; k++)
         put_y(p, head, i, col + k * SLICE, w->keep[i], inside[k], carried[k]);
 }

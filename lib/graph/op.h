@@ -53,6 +53,7 @@ struct mbi_op_args {
     const void *packed;             /* the matrix in the backend's layout; NULL: only as in[] */
     void *work;                     /* scratch of one evaluation */
     void *copy;                     /* what the backend keeps beside state[], made from it */
+    const void *ahead;              /* the copy that is read next, of another stream; or NULL */
     const struct mbi_op_args *next; /* the node behind this one, where a kernel does several */
 };
 
