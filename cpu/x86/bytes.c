@@ -8,9 +8,8 @@
 
 #if defined(__AVX512VNNI__)
 
-#define MANY 6    /* lanes that share a pass over four groups: 24 sums in registers */
-#define AHEAD 2   /* lines fetched ahead in each step, for half a block in a pass */
-#define SHORT 128 /* steps: such rows are left sooner than they are worth a pass of their own */
+#define MANY 6  /* lanes that share a pass over four groups: 24 sums in registers */
+#define AHEAD 2 /* lines fetched ahead in each step, for half a block in a pass */
 
 static inline __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 
@@ -84,14 +83,14 @@ MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t 
 }
 
 /*
- * One lane: the weights are read once, from front to back, as memory likes best. Four sums a group,
- * so that the product's latency is hidden.
+ * One lane: the weights are read once, from front to back, as memory likes best. Four sums, so that
+ * the product's latency is hidden.
  */
-static void bytes_one(const struct product *p, size_t group)
+MBI_ALWAYS_INLINE __m512i bytes_row(const struct product *p, size_t group)
 {
     const uint8_t *w = group_at(p, group);
     const char *x = lane_at(p, 0);
-    __m512i acc[4], sum;
+    __m512i acc[4];
     size_t k = 0;
 
     for (size_t i = 0; i < 4; i++)
@@ -103,8 +102,20 @@ static void bytes_one(const struct product *p, size_t group)
     for (; k < p->steps; k++)
         acc[0] =
             _mm512_dpbusd_epi32(acc[0], load64(w + k * MBI_PACK_VECTOR), four_bytes(x + 4 * k));
-    sum = _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
-    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, 0, 1, &sum);
+    return _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
+}
+
+static void bytes_one(const struct product *p)
+{
+    __m512i sums[BLOCK_GROUPS];
+
+    for (size_t group = p->begin; group < p->end; group += BLOCK_GROUPS) {
+        const size_t n = mbi_min_size(BLOCK_GROUPS, p->end - group);
+
+        for (size_t g = 0; g < n; g++)
+            sums[g] = bytes_row(p, group + g);
+        MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, n, 0, 1, sums);
+    }
 }
 
 /* The second pass over a block fetches the first half of the next one, the third the other. */
@@ -137,8 +148,10 @@ static void bytes_multiply(const struct product *p)
 {
     size_t group = p->begin;
 
-    for (; p->lanes == 1 && p->steps > SHORT && group < p->end; group++)
-        bytes_one(p, group);
+    if (p->lanes == 1) {
+        bytes_one(p);
+        return;
+    }
     for (; group + BLOCK_GROUPS <= p->end; group += BLOCK_GROUPS)
         bytes_lanes(p, group, BLOCK_GROUPS);
     for (; group < p->end; group++)
@@ -180,7 +193,7 @@ MBI_ALWAYS_INLINE void planes_step(__m512i acc[4], const __m512i mask[4], const 
  * large. |64 * 2 * 128 * k| over k <= cols / 4 products stays below 2^31 up to 2^19 columns, so
  * each is an exact multiple and the shifts that bring them back are exact.
  */
-static void planes_one(const struct product *p, size_t group)
+MBI_ALWAYS_INLINE __m512i planes_row(const struct product *p, size_t group)
 {
     const uint8_t *w = group_at(p, group);
     const char *x = lane_at(p, 0);
@@ -199,7 +212,20 @@ static void planes_one(const struct product *p, size_t group)
     for (int q = 0; q < 4; q++)
         sum = _mm512_add_epi32(sum, _mm512_sra_epi32(_mm512_add_epi32(acc[0][q], acc[1][q]),
                                                      _mm_cvtsi32_si128(2 * q)));
-    MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, 1, 0, 1, &sum);
+    return sum;
+}
+
+static void planes_one(const struct product *p)
+{
+    __m512i sums[BLOCK_GROUPS];
+
+    for (size_t group = p->begin; group < p->end; group += BLOCK_GROUPS) {
+        const size_t n = mbi_min_size(BLOCK_GROUPS, p->end - group);
+
+        for (size_t g = 0; g < n; g++)
+            sums[g] = planes_row(p, group + g);
+        MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, n, 0, 1, sums);
+    }
 }
 
 /* Several lanes: planes are unpacked once for all of them. */
@@ -259,8 +285,10 @@ static void planes_multiply(const struct product *p)
 {
     size_t group = p->begin;
 
-    for (; p->lanes == 1 && group < p->end; group++)
-        planes_one(p, group);
+    if (p->lanes == 1) {
+        planes_one(p);
+        return;
+    }
     for (; group + BLOCK_GROUPS <= p->end; group += BLOCK_GROUPS)
         planes_lanes(p, group, BLOCK_GROUPS);
     for (; group < p->end; group++)

@@ -52,8 +52,9 @@ int32_t mbi_model_weights(struct mbi_weights **out, const mambaint_model *model,
     if (i == MAX_BACKENDS)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "more backends than a model has room for");
     pthread_mutex_lock(&s->lock);
-    if (!s->weights[i])
-        rc = backend->weights_new(&s->weights[i], m->host, m->graph, m->param, err);
+    if (!s->weights[i] &&
+        (rc = backend->weights_new(&s->weights[i], m->host, m->graph, m->param, err)) >= 0)
+        mbi_container_release(m->file);
     *out = s->weights[i];
     pthread_mutex_unlock(&s->lock);
     return rc;

@@ -86,14 +86,35 @@ int32_t mbi_map_open(struct mbi_map *out, const struct mbi_host *host, const cha
     return rc;
 }
 
+/* The system's calls want it without const. */
+static void *address_of(const struct mbi_map *map)
+{
+    void *address;
+
+    memcpy(&address, &map->data, sizeof(address));
+    return address;
+}
+
+void mbi_map_populate(const struct mbi_map *map)
+{
+#if defined(MADV_POPULATE_READ)
+    if (map->mapped)
+        madvise(address_of(map), map->size, MADV_POPULATE_READ);
+#else
+    (void)map;
+#endif
+}
+
+void mbi_map_release(const struct mbi_map *map)
+{
+    if (map->mapped)
+        madvise(address_of(map), map->size, MADV_DONTNEED);
+}
+
 void mbi_map_close(struct mbi_map *map, const struct mbi_host *host)
 {
-    if (map->mapped) {
-        void *address;
-
-        memcpy(&address, &map->data, sizeof(address)); /* munmap wants it without const */
-        munmap(address, map->size);
-    }
+    if (map->mapped)
+        munmap(address_of(map), map->size);
     mbi_free(host, map->owned);
     *map = (struct mbi_map){0};
 }

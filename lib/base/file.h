@@ -15,6 +15,10 @@ struct mbi_map {
 
 int32_t mbi_map_open(struct mbi_map *out, const struct mbi_host *host, const char *path,
                      mambaint_error *err);
+/* All of it is about to be read: map its pages at once, which is faster than one by one. */
+void mbi_map_populate(const struct mbi_map *map);
+/* Give the pages that were read back to the system; what is read again comes from its cache. */
+void mbi_map_release(const struct mbi_map *map);
 void mbi_map_close(struct mbi_map *map, const struct mbi_host *host);
 
 /*

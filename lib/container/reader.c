@@ -113,6 +113,8 @@ int32_t mbi_container_open_memory(struct mbi_container **out, const struct mbi_h
     return finish(out, c, open_bytes(c, flags, err));
 }
 
+void mbi_container_release(const struct mbi_container *c) { mbi_map_release(&c->map); }
+
 void mbi_container_close(struct mbi_container *c)
 {
     if (!c)
@@ -130,6 +132,7 @@ int32_t mbi_container_check_digest(struct mbi_container *c, mambaint_error *err)
 
     if (c->digest_checked)
         return MAMBAINT_OK;
+    mbi_map_populate(&c->map);
     mbi_container_digest(digest, &c->head, c->data, false);
     mbi_hex(digits, digest, sizeof(digest));
     if (memcmp(digits, c->data + c->head.digest_at, MBI_DIGEST_DIGITS) != 0)
