@@ -7,6 +7,7 @@
 #ifndef MBI_CPU_CPU_H
 #define MBI_CPU_CPU_H
 
+#include "cpu/measure.h"
 #include "exec/backend.h"
 #include "op/op_list.h"
 
@@ -80,19 +81,20 @@ int32_t mbi_cpu_run(struct mbi_image *image, const struct mbi_batch *batch, mamb
 int32_t mbi_cpu_peek(void *out, struct mbi_image *image, mbi_ref value, size_t lane, size_t n,
                      mambaint_error *err);
 const void *mbi_cpu_view(const struct mbi_image *image, mbi_ref value);
+const struct mbi_profile *mbi_cpu_profile(struct mbi_image *image, bool on);
 
 /* The part of a vtable that every CPU backend shares, with MBI_CPU_BACKEND_TABLE before it. */
 #define MBI_CPU_BACKEND_COMMON                                                                     \
     .abi = MBI_BACKEND_ABI, .struct_size = sizeof(struct mbi_backend),                             \
-    .op_list = mbi_op_list_text, .weights_update = mbi_cpu_weights_update,                         \
-    .weights_free = mbi_cpu_weights_free, .image_free = mbi_cpu_image_free,                        \
+    .op_list = mbi_op_list_text, .weights_new = weights_new,                                       \
+    .weights_update = mbi_cpu_weights_update, .weights_free = mbi_cpu_weights_free,                \
+    .image_new = image_new, .image_free = mbi_cpu_image_free, .memory_new = memory_new,            \
     .memory_free = mbi_cpu_memory_free, .memory_read = mbi_cpu_memory_read,                        \
     .memory_write = mbi_cpu_memory_write, .memory_copy = mbi_cpu_memory_copy, .run = mbi_cpu_run,  \
-    .peek = mbi_cpu_peek, .view = mbi_cpu_view, .weights_new = weights_new,                        \
-    .image_new = image_new, .memory_new = memory_new
+    .peek = mbi_cpu_peek, .view = mbi_cpu_view, .profile = mbi_cpu_profile, .measure = measure
 
-/* The three functions that need the table, for a `fill(struct mbi_cpu_kernels *)`. */
-#define MBI_CPU_BACKEND_TABLE(fill)                                                                \
+/* The functions that need to know the table (fill(struct mbi_cpu_kernels *)) and the peaks. */
+#define MBI_CPU_BACKEND_TABLE(fill, peaks)                                                         \
     static int32_t weights_new(struct mbi_weights **out, const struct mbi_host *host,              \
                                const struct mbi_graph *graph, const void *const *param,            \
                                mambaint_error *err)                                                \
@@ -117,6 +119,11 @@ const void *mbi_cpu_view(const struct mbi_image *image, mbi_ref value);
                                                                                                    \
         fill(&kernels);                                                                            \
         return mbi_cpu_memory_new(out, program, &kernels, err);                                    \
+    }                                                                                              \
+    static int32_t measure(uint64_t *value, const struct mbi_host *host, uint32_t what,            \
+                           mambaint_error *err)                                                    \
+    {                                                                                              \
+        return mbi_cpu_measure(value, host, what, peaks, err);                                     \
     }
 
 #endif

@@ -80,7 +80,8 @@ static void evaluate(const struct mbi_image *image, struct mbi_step *step)
     struct mbi_op_args *a = step->args;
     const struct mbi_cpu_op *kernel = step->kernel;
     struct call c = {kernel->eval, a};
-    const size_t units = kernel->units ? kernel->units(a) : def_of(image, step->node[0])->units(a);
+    const size_t units = step->units(a);
+    const uint64_t begin = image->profiling ? mbi_cpu_now() : 0;
 
     if (kernel->prepare)
         kernel->prepare(a);
@@ -91,9 +92,11 @@ static void evaluate(const struct mbi_image *image, struct mbi_step *step)
     } else {
         mbi_parallel_for(image->program->host, units, 1, call_part, &c);
     }
-    for (uint32_t i = 0; i < step->n; i++)
+    for (uint32_t i = 0; step->finishes && i < step->n; i++)
         if (def_of(image, step->node[i])->finish)
             def_of(image, step->node[i])->finish(&a[i]);
+    if (image->profiling)
+        mbi_profile_add(image->profile, kernel->name, mbi_cpu_now() - begin);
 }
 
 /* ---- -Dverify=true: what was proven when the graph was built, looked at while it runs ---- */

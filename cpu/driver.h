@@ -39,8 +39,9 @@ struct mbi_step {
     struct mbi_op_args *args; /* of its nodes, chained */
     uint32_t n;
     const mbi_ref *node;
-    size_t lane_work; /* products and bytes that one lane takes, for cutting */
-    bool stateful;
+    size_t lane_work;        /* products and bytes that one lane takes, for cutting */
+    bool stateful, finishes; /* some node has memory; some has an end of its own */
+    size_t (*units)(const struct mbi_op_args *a);
 
     /* What the arguments point at now. */
     size_t lane, lanes;
@@ -57,6 +58,8 @@ struct mbi_image {
     uint32_t n_steps, n_body;
     struct mbi_op_args *args; /* of all nodes, as in order */
     size_t *copy_offset;
+    struct mbi_profile *profile; /* NULL: never asked for */
+    bool profiling;
 };
 
 #endif

@@ -117,7 +117,10 @@ static void make_step(struct mbi_image *image, uint32_t s, const struct mbi_cpu_
     for (uint32_t i = 0; i < step->n; i++) {
         step->lane_work += node_work(p, step->node[i]);
         step->stateful |= p->first_part[step->node[i]] != MBI_NONE;
+        step->finishes |= mbi_op_table[node_at(p, s + i)->op].def->finish != NULL;
     }
+    step->units =
+        step->kernel->units ? step->kernel->units : mbi_op_table[node_at(p, s)->op].def->units;
 }
 
 static int32_t make_steps(struct mbi_image *image, mambaint_error *err)
@@ -228,5 +231,14 @@ void mbi_cpu_image_free(struct mbi_image *image)
     mbi_free(host, image->args);
     mbi_free(host, image->step);
     mbi_free(host, image->copy_offset);
+    mbi_free(host, image->profile);
     mbi_free(host, image);
+}
+
+const struct mbi_profile *mbi_cpu_profile(struct mbi_image *image, bool on)
+{
+    if (on && !image->profile)
+        image->profile = mbi_alloc(image->program->host, 1, sizeof(*image->profile));
+    image->profiling = on && image->profile;
+    return image->profile;
 }

@@ -12,7 +12,7 @@ void mbi_cpu_kernels_scalar(struct mbi_cpu_kernels *k)
 
 static int32_t probe(void) { return 1; }
 
-MBI_CPU_BACKEND_TABLE(mbi_cpu_kernels_scalar)
+MBI_CPU_BACKEND_TABLE(mbi_cpu_kernels_scalar, &mbi_cpu_peaks_scalar)
 
 const struct mbi_backend mbi_backend_scalar = {
     MBI_CPU_BACKEND_COMMON,

@@ -10,5 +10,6 @@
 #include <mambaint/model.h>
 #include <mambaint/session.h>
 #include <mambaint/train.h>
+#include <mambaint/machine.h>
 
 #endif

@@ -19,12 +19,11 @@ static int32_t probe(void)
                : 0;
 }
 
-static void fill(struct mbi_cpu_kernels *k)
-{
-    mbi_cpu_kernels_avx512(k, __builtin_cpu_supports("avx512vnni") != 0);
-}
+static bool has_vnni(void) { return __builtin_cpu_supports("avx512vnni") != 0; }
 
-MBI_CPU_BACKEND_TABLE(fill)
+static void fill(struct mbi_cpu_kernels *k) { mbi_cpu_kernels_avx512(k, has_vnni()); }
+
+MBI_CPU_BACKEND_TABLE(fill, has_vnni() ? &mbi_cpu_peaks_avx512 : &mbi_cpu_peaks_avx2)
 
 const struct mbi_backend mbi_backend_avx512 = {
     MBI_CPU_BACKEND_COMMON,

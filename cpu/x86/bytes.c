@@ -42,9 +42,9 @@ static uint32_t bytes_prepare(void *to, const void *x, const struct mbi_type *ty
 /* ---- i8 weights ---- */
 
 /*
- * `groups` groups against `lanes` inputs; both are constants where this is called. While the sums of
- * later lanes are made from weights in a cache, the memory would idle: `ahead`, unless it is NULL,
- * is where the block after this one begins, and a quarter of its lines is fetched in passing.
+ * `groups` groups against `lanes` inputs; both are constants where this is called. While the sums
+ * of later lanes are made from weights in a cache, the memory would idle: `ahead`, unless it is
+ * NULL, is where the block after this one begins, and a quarter of its lines is fetched in passing.
  */
 MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t groups, size_t t,
                                   size_t lanes, const uint8_t *ahead)

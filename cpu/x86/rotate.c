@@ -82,20 +82,32 @@ static void rotate8(int8_t *v, const struct turn *r)
     store_half(v, _mm_packus_epi32(low_half(x), high_half(x)));
 }
 
+/* Pairs behind the last are turned by nothing, which leaves them as they are; they must be
+ * there. */
+static struct turn load_turn(const int16_t *phi, size_t n)
+{
+    int16_t some[LANES] = {0};
+
+    if (n >= LANES)
+        return turn_by(phi);
+    memcpy(some, phi, n * sizeof(*phi));
+    return turn_by(some);
+}
+
 void MBI_X86(rotate)(const struct mbi_op_args *a)
 {
     const size_t pairs = (size_t)((const struct mbi_rotate_attr *)a->attr)->pairs;
     const size_t n = a->out_type->cols;
     int8_t *y = a->out;
 
-    if (pairs % LANES) {
+    if (2 * mbi_align_size(pairs, LANES) > n / 2) {
         mbi_op_rotate.eval(a);
         return;
     }
     for (size_t t = a->begin; t < a->end; t++) {
         memcpy(y + t * n, (const int8_t *)a->in[0] + t * n, n);
         for (size_t k = 0; k < pairs; k += LANES) {
-            const struct turn r = turn_by((const int16_t *)a->in[1] + t * pairs + k);
+            const struct turn r = load_turn((const int16_t *)a->in[1] + t * pairs + k, pairs - k);
 
             rotate8(y + t * n + 2 * k, &r);
             rotate8(y + t * n + n / 2 + 2 * k, &r);

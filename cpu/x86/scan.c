@@ -88,14 +88,23 @@ static uint32_t *l_copy(const struct part *p, size_t head)
 /* ex2 is 0 from here on: its Q48 polynomial is below 2^48, and the shift is at least 48. */
 static bool gone(uint32_t L) { return L >= (uint32_t)15 << 16; }
 
-/* First row of the chunk, even, that row i and those behind it still see: L does not fall. */
+/* First row of the chunk, even, that row i and those behind it still see: L does not fall, so the
+ * rows that are gone are the first ones. */
 static size_t first_seen(const uint32_t *L, size_t i)
 {
-    size_t j = i;
+    size_t low = 0, high = i;
 
-    while (j && !gone(L[i] - L[j - 1]))
-        j--;
-    return j & ~(size_t)1;
+    if (!gone(L[i] - L[0]))
+        return 0;
+    while (high - low > 1) { /* low is gone, high is not */
+        const size_t middle = (low + high) / 2;
+
+        if (gone(L[i] - L[middle]))
+            low = middle;
+        else
+            high = middle;
+    }
+    return high & ~(size_t)1;
 }
 
 static int s_shift(const struct part *p) { return mbi_bitlen(p->n) - 2; } /* log2(N) - 1 */
@@ -129,30 +138,39 @@ static void enter(const struct part *p, size_t head, size_t j, uint32_t w)
     }
 }
 
-/* 1 - 2^-l of the rows j .. j+7, as mbi_input_weight: ex2w >= 2^22, the sum stays below 2^31. */
-static void input_weights(uint32_t w[LANES], const struct part *p, size_t head, size_t j)
+/* 1 - 2^-l of up to eight heads at one row, as mbi_input_weight: ex2w >= 2^22, the sum stays below
+ * 2^31. */
+static void input_weights(uint32_t w[LANES], const struct part *p, size_t head, size_t n, size_t j)
 {
     int32_t l[LANES] = {0};
 
-    for (size_t k = 0; k < LANES && j + k < p->to; k++)
-        l[k] = l_input(p, head, j + k);
+    for (size_t k = 0; k < n; k++)
+        l[k] = l_input(p, head + k, j);
     store(w, _mm256_sub_epi32(_mm256_set1_epi32(1 << 18),
                               rsh8(ex2w_8(load(l)), _mm256_set1_epi32(12))));
 }
 
-/* The part's rows into the slots of the state and into the copy. */
-static void enter_rows(const struct part *p, size_t head)
+/* Row j of n heads into the slots of the state and into the copy. */
+static void enter_row(const struct part *p, size_t head, size_t n, size_t j)
 {
-    uint32_t *L = l_copy(p, head), w[LANES];
+    uint32_t w[LANES];
 
-    for (size_t j = p->from; j < p->to; j++) {
-        if ((j - p->from) % LANES == 0)
-            input_weights(w, p, head, j);
-        enter(p, head, j, w[(j - p->from) % LANES]);
-        L[j] = (uint32_t)l_input(p, head, j) + (j ? L[j - 1] : 0);
+    input_weights(w, p, head, n, j);
+    for (size_t k = head; k < head + n; k++) {
+        uint32_t *L = l_copy(p, k);
+
+        enter(p, k, j, w[k - head]);
+        L[j] = (uint32_t)l_input(p, k, j) + (j ? L[j - 1] : 0);
         if (j + 1 < p->chunk)
-            *l_slot(p, head, j) = (int32_t)L[j];
+            *l_slot(p, k, j) = (int32_t)L[j];
     }
+}
+
+static void enter_rows(const struct part *p)
+{
+    for (size_t head = p->a->begin; head < p->a->end; head += LANES)
+        for (size_t j = p->from; j < p->to; j++)
+            enter_row(p, head, mbi_min_size(LANES, p->a->end - head), j);
 }
 
 /* What is left of h at the rows [from, to). */
@@ -469,8 +487,7 @@ static void run_part(struct work *w, const struct part *p)
 {
     const size_t tile = mbi_min_size(TILE / p->s_cols, TILE / p->n);
 
-    for (size_t head = p->a->begin; head < p->a->end; head++)
-        enter_rows(p, head);
+    enter_rows(p);
     for (size_t i = p->from; i < p->to; i += tile) {
         const size_t rows = mbi_min_size(tile, p->to - i);
 

@@ -25,7 +25,7 @@ const struct flag flags_out[] = {
 
 const struct flag flags_model[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file"},
-    {"backend", 0, FLAG_OPTION, "NAME", "auto, scalar or avx2 (the result is the same)"},
+    {"backend", 0, FLAG_OPTION, "NAME", "auto, scalar, avx2 or avx512 (the result is the same)"},
     {"threads", 0, FLAG_OPTION, "N", "threads to use (default: every processor it may use)"},
     {"prefill-chunk", 0, FLAG_OPTION, "N", "tokens taken at once while reading (same result)"},
     {0},
@@ -373,16 +373,22 @@ static int take_all(struct args *args, int argc, char **argv)
     return status;
 }
 
-/* Every processor this process may use, unless --threads says otherwise. */
-static int default_threads(const struct args *args)
+long args_processors(void)
 {
-    char text[16];
     cpu_set_t set;
     int n = 1;
 
     if (!sched_getaffinity(0, sizeof(set), &set))
         n = CPU_COUNT(&set);
-    snprintf(text, sizeof(text), "%d", n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n);
+    return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+}
+
+/* Every processor this process may use, unless --threads says otherwise. */
+static int default_threads(const struct args *args)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%ld", args_processors());
     return set_option(args, "threads", "threads", text);
 }
 
@@ -449,4 +455,39 @@ bool args_number(long *out, const struct args *args, const char *flag, long fall
     fprintf(stderr, "mambaint %s: --%s: '%s' is not a number from %ld to %ld\n",
             args->command->name, flag, text, lo, hi);
     return false;
+}
+
+/* One number of a list, up to the comma or the end; moves *text behind it. */
+static bool parse_item(long *out, const char **text, long lo, long hi)
+{
+    const size_t len = strcspn(*text, ",");
+    char item[24];
+
+    if (len >= sizeof(item))
+        return false;
+    memcpy(item, *text, len);
+    item[len] = '\0';
+    *text += len + ((*text)[len] == ',' && (*text)[len + 1]);
+    return parse_number(out, item, lo, hi);
+}
+
+bool args_list(struct number_list *out, const struct args *args, const char *flag, long fallback,
+               long lo, long hi)
+{
+    const char *text = args_text(args, flag, NULL), *rest = text;
+    const size_t most = sizeof(out->at) / sizeof(*out->at);
+
+    *out = (struct number_list){.n = 1, .at = {fallback}};
+    if (!text)
+        return true;
+    out->n = 0;
+    do {
+        if (out->n == most || !parse_item(&out->at[out->n++], &rest, lo, hi)) {
+            fprintf(stderr,
+                    "mambaint %s: --%s: '%s' is no list of up to %zu numbers from %ld to %ld\n",
+                    args->command->name, flag, text, most, lo, hi);
+            return false;
+        }
+    } while (*rest);
+    return true;
 }

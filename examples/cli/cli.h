@@ -75,6 +75,14 @@ const char *args_needed(const struct args *args, const char *flag, const char *q
 /* A whole number of a FLAG_TEXT; false after printing what is wrong. */
 bool args_number(long *out, const struct args *args, const char *flag, long fallback, long lo,
                  long hi);
+/* Several of them with commas between; `fallback` is a list of one. */
+struct number_list {
+    size_t n;
+    long at[16];
+};
+bool args_list(struct number_list *out, const struct args *args, const char *flag, long fallback,
+               long lo, long hi);
+long args_processors(void); /* that this process may use */
 void args_help(const struct command *command);
 
 /* ---- the commands ---- */
@@ -175,5 +183,19 @@ void json_number(struct json *j, const char *key, double value);     /* not fini
 void json_integer(struct json *j, const char *key, long long value);
 void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n);
 void json_bool(struct json *j, const char *key, bool value);
+/* A list of objects: json_list(), for each an item and its end, json_list_end(). */
+void json_list(struct json *j, const char *key);
+void json_item(struct json *j);
+void json_item_end(struct json *j);
+void json_list_end(struct json *j);
+
+/* ---- JSON in (json_read.c) ---- */
+
+/*
+ * Every value of a text that is no list and no object, with its path, such as "runs[2].name".
+ * `text` is its spelling, of a string what it stands for (cut at 255 bytes). False: no JSON.
+ */
+bool json_read(const char *json, void (*take)(void *user, const char *path, const char *text),
+               void *user);
 
 #endif

@@ -113,6 +113,31 @@ void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n)
     fputc(']', j->to);
 }
 
+void json_list(struct json *j, const char *key)
+{
+    member(j, key);
+    fputc('[', j->to);
+    j->need_comma = false;
+}
+
+void json_item(struct json *j)
+{
+    fputs(j->need_comma ? ", {" : "{", j->to);
+    j->need_comma = false;
+}
+
+void json_item_end(struct json *j)
+{
+    fputc('}', j->to);
+    j->need_comma = true;
+}
+
+void json_list_end(struct json *j)
+{
+    fputc(']', j->to);
+    j->need_comma = true;
+}
+
 void json_bool(struct json *j, const char *key, bool value)
 {
     member(j, key);

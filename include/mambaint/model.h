@@ -75,6 +75,7 @@ MAMBAINT_API int32_t mambaint_model_open_memory(mambaint_model **out, mambaint_c
  * | `architecture`, `name`, `license` | a word; a name; a licence, "" if not stated |
  * | `vocab`, `parameters`, `state-size`, `file-size`, `weight-bytes` | a number: ids, weights, bytes of a saved state, bytes of the file, bytes of all parameters |
  * | `token-bytes` | a number: bytes of parameters that one token must touch |
+ * | `token-macs`, `head-macs` | a number: multiply-adds of the matrices for one token; those of them that only the logits need (the head, the last projection of the last block), so that a prompt pays them once |
  * | `digest` (also `model-digest`), `graph-digest`, `tokenizer-digest` | 64 hex digits |
  * | `config` | lines `key = value` of the architecture's configuration |
  * | `metadata` | lines `key = value` of the file |

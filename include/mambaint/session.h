@@ -36,7 +36,7 @@ typedef struct mambaint_state mambaint_state;
 
 /**
  * Create a session at the zero state. Options: `backend prefill-chunk temperature top-k top-p min-p
- * repeat-penalty repeat-last seed stop`.
+ * repeat-penalty repeat-last seed stop profile`.
  *
  * @param[out] out      the session, NULL on failure; free it with mambaint_session_free()
  * @param[in]  model    the model to run; the session keeps its own reference
@@ -230,10 +230,12 @@ MAMBAINT_API int32_t mambaint_session_score(int64_t *bits_q16, uint64_t *tokens,
 /**
  * Something about a session as text, with a NUL: `backend` (its name), `position` (tokens fed),
  * `seed`, `prefill-chunk`, `stop-reason` (after END `end-of-turn`, `end-of-text` or `stop`; before
- * that "").
+ * that ""), `profile` (with the option `profile`: a line `kernel calls nanoseconds` for each kernel
+ * that has run, the longest first, in time of the calling thread; what
+ * mambaint_session_next_many() runs counts in one session of each group).
  *
  * @param[out] buf      receives the text and a NUL if both fit; may be NULL if `cap` is 0
- * @param[in]  cap      room in `buf` in bytes; 32 always do
+ * @param[in]  cap      room in `buf` in bytes; 32 always do, but for `profile`
  * @param[out] need     bytes of the text and its NUL, also after E_SPACE; may be NULL
  * @param[in]  session  the session
  * @param[in]  key      what to tell
@@ -241,6 +243,7 @@ MAMBAINT_API int32_t mambaint_session_score(int64_t *bits_q16, uint64_t *tokens,
  * @retval MAMBAINT_OK         stored
  * @retval MAMBAINT_E_SPACE    `cap` is too small; nothing is stored but `*need`
  * @retval MAMBAINT_E_INVALID  an argument is NULL or the key is unknown
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory (`profile` alone)
  */
 MAMBAINT_API int32_t mambaint_session_text(char *buf, size_t cap, size_t *need,
                                            const mambaint_session *session, const char *key);

@@ -110,6 +110,34 @@ static int32_t token_bytes(struct mbi_buf *out, const mambaint_model *m)
     return add_number(out, n);
 }
 
+/* Multiply-adds of the matrices for one token; in the tail alone, which a prompt runs once. */
+static uint64_t macs(const mambaint_model *m, bool tail_alone)
+{
+    const struct mbi_graph *g = m->model->graph;
+    uint64_t n = 0;
+
+    for (mbi_ref i = 0; i < g->n_nodes; i++) {
+        const struct mbi_node *node = &g->node[i];
+
+        if (node->op == MBI_OP_matvec && (!tail_alone || m->layout->value[i].in_tail)) {
+            const struct mbi_type *matrix = &g->node[node->in[1]].type;
+
+            n += (uint64_t)matrix->rows * matrix->cols;
+        }
+    }
+    return n;
+}
+
+static int32_t token_macs(struct mbi_buf *out, const mambaint_model *m)
+{
+    return add_number(out, macs(m, false));
+}
+
+static int32_t head_macs(struct mbi_buf *out, const mambaint_model *m)
+{
+    return add_number(out, macs(m, true));
+}
+
 static int32_t digest(struct mbi_buf *out, const mambaint_model *m)
 {
     uint8_t d[MBI_DIGEST_SIZE];
@@ -288,6 +316,8 @@ static const struct {
     {"file-size", file_size},
     {"weight-bytes", weight_bytes},
     {"token-bytes", token_bytes},
+    {"token-macs", token_macs},
+    {"head-macs", head_macs},
     {"digest", digest},
     {"model-digest", digest},
     {"graph-digest", graph_digest},

@@ -67,6 +67,7 @@ int32_t mbi_session_settings_read(struct mbi_session_settings *set, const mambai
     if ((rc = mbi_option_u32(&set->prefill_chunk, options, "prefill-chunk", 1, CHUNK_MAX, err)) <
             0 ||
         (rc = mbi_option_u32(&set->repeat_last, options, "repeat-last", 0, MBI_HISTORY, err)) < 0 ||
+        (rc = mbi_option_bool(&set->profile, options, "profile", err)) < 0 ||
         (rc = read_sampler(&set->sampler, options, err)) < 0 ||
         (rc = read_stops(set, options, err)) < 0)
         return rc;
@@ -89,6 +90,18 @@ static int32_t load(mambaint_session *s, mambaint_error *err)
         (rc = backend->memory_new(&s->memory, s->program, err)) < 0)
         return rc;
     return backend->memory_new(&s->spare, s->program, err);
+}
+
+static int32_t start_profile(const mambaint_session *s, mambaint_error *err)
+{
+    const struct mbi_backend *backend = s->set.backend;
+
+    if (!s->set.profile)
+        return MAMBAINT_OK;
+    if (!backend->profile)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "backend '%s' cannot give a profile",
+                        backend->name);
+    return backend->profile(s->image, true) ? MAMBAINT_OK : mbi_fail_memory(err, "a profile");
 }
 
 static int32_t allocate(mambaint_session *s, mambaint_error *err)
@@ -125,7 +138,8 @@ int32_t mambaint_session_create(mambaint_session **out, mambaint_model *model,
     s->vocab = mbi_tokenizer_vocab(s->tokenizer);
     s->set = set;
     atomic_init(&s->cancel, false);
-    if ((rc = allocate(s, err)) < 0 || (rc = load(s, err)) < 0) {
+    if ((rc = allocate(s, err)) < 0 || (rc = load(s, err)) < 0 ||
+        (rc = start_profile(s, err)) < 0) {
         mambaint_session_free(s);
         return rc;
     }
@@ -162,6 +176,39 @@ void mambaint_session_cancel(mambaint_session *session)
 
 /* ---- questions ---- */
 
+/* The longest first: each round finds the next one below the last. */
+static void add_profile(struct mbi_buf *out, const struct mbi_profile *p)
+{
+    bool told[MBI_PROFILE_MAX] = {false};
+
+    for (size_t shown = 0; shown < p->n; shown++) {
+        const struct mbi_profile_entry *e;
+        size_t longest = p->n;
+
+        for (size_t i = 0; i < p->n; i++)
+            if (!told[i] && (longest == p->n || p->entry[i].ns > p->entry[longest].ns))
+                longest = i;
+        told[longest] = true;
+        e = &p->entry[longest];
+        mbi_buf_addf(out, "%s %llu %llu\n", e->name, (unsigned long long)e->calls,
+                     (unsigned long long)e->ns);
+    }
+}
+
+static int32_t profile_text(char *buf, size_t cap, size_t *need, const mambaint_session *s)
+{
+    struct mbi_buf text;
+    int32_t rc;
+
+    mbi_buf_init(&text, s->host);
+    if (s->set.profile)
+        add_profile(&text, s->set.backend->profile(s->image, true));
+    rc = text.failed ? MAMBAINT_E_NO_MEMORY
+                     : mbi_give_text(buf, cap, need, (const char *)text.data, text.size);
+    mbi_buf_free(&text);
+    return rc;
+}
+
 int32_t mambaint_session_text(char *buf, size_t cap, size_t *need, const mambaint_session *session,
                               const char *key)
 {
@@ -181,6 +228,8 @@ int32_t mambaint_session_text(char *buf, size_t cap, size_t *need, const mambain
         n = snprintf(text, sizeof(text), "%u", session->set.prefill_chunk);
     else if (mbi_key_equal(key, "stop-reason"))
         n = snprintf(text, sizeof(text), "%s", reason[session->talk->ended]);
+    else if (mbi_key_equal(key, "profile"))
+        return profile_text(buf, cap, need, session);
     else
         return MAMBAINT_E_INVALID;
     return mbi_give_text(buf, cap, need, text, (size_t)n);

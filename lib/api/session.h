@@ -59,6 +59,7 @@ struct mbi_stop {
 struct mbi_session_settings {
     const struct mbi_backend *backend;
     uint32_t prefill_chunk;
+    bool profile;
     struct mbi_sampler sampler;
     uint32_t repeat_last;
     uint32_t n_stops;

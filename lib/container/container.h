@@ -41,7 +41,8 @@ int32_t mbi_container_open(struct mbi_container **out, const struct mbi_host *ho
 int32_t mbi_container_open_memory(struct mbi_container **out, const struct mbi_host *host,
                                   const void *data, size_t size, uint32_t flags,
                                   mambaint_error *err);
-/* The tensors have been copied: the memory that reading the file took may go. They stay readable. */
+/* The tensors have been copied: the memory that reading the file took may go. They stay
+ * readable. */
 void mbi_container_release(const struct mbi_container *c);
 void mbi_container_close(struct mbi_container *c); /* NULL is fine */
 

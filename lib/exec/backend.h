@@ -29,6 +29,27 @@ struct mbi_batch {
     bool all_outputs; /* outputs of every lane; otherwise of the last lane of each run */
 };
 
+/* What a device reaches at best; the numbers of mambaint_machine_measure(). */
+enum mbi_measure {
+    MBI_MEASURE_READ,   /* bytes/s of memory, read once and in order, by all threads together */
+    MBI_MEASURE_MATVEC, /* 8-bit multiply-adds/s of a thread, matrix times vector */
+    MBI_MEASURE_MATMUL, /* 8-bit multiply-adds/s of a thread, matrix times matrix */
+    MBI_MEASURE_END
+};
+
+/* Where the time of an image's runs went. */
+#define MBI_PROFILE_MAX 64
+
+struct mbi_profile_entry {
+    const char *name; /* of a kernel; static */
+    uint64_t calls, ns;
+};
+
+struct mbi_profile {
+    size_t n;
+    struct mbi_profile_entry entry[MBI_PROFILE_MAX]; /* in the order of first use */
+};
+
 struct mbi_backend {
     uint32_t abi; /* MBI_BACKEND_ABI */
     uint32_t struct_size;
@@ -70,6 +91,15 @@ struct mbi_backend {
                     mambaint_error *err);
     /* The same in place, valid until the next run; NULL where the device's memory is elsewhere. */
     const void *(*view)(const struct mbi_image *image, mbi_ref value);
+
+    /* Count the time of an image's runs from now on, or stop. Returns the counts so far, which are
+     * the image's; NULL if it never counted, or for want of memory. */
+    const struct mbi_profile *(*profile)(struct mbi_image *image, bool on);
+
+    /* An upper limit of this machine with the instructions that the backend uses, on the host's
+     * threads. `what` is one of enum mbi_measure. Takes about a second. */
+    int32_t (*measure)(uint64_t *value, const struct mbi_host *host, uint32_t what,
+                       mambaint_error *err);
 };
 
 /* Backends of this build, best first among those that can run here. `index` counts all of them;

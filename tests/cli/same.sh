@@ -11,8 +11,10 @@ head -c 3000 "$text" >prompt
 "$tool" synth --preset mi-1m --layers 2 --norm bitshift --gate squareplus --out shift.gguf >/dev/null
 
 backends=scalar
-"$tool" generate -m tiny.gguf -p a -n 1 --backend avx2 >/dev/null 2>err </dev/null &&
-    backends='scalar avx2'
+for backend in avx2 avx512 neon; do # those of the build that run here
+    "$tool" generate -m tiny.gguf -p a -n 1 --backend $backend >/dev/null 2>err </dev/null &&
+        backends="$backends $backend"
+done
 count=0
 for model in tiny one shift; do
     first=

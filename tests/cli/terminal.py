@@ -219,13 +219,24 @@ def training_shows_progress():
     tool("check", out)
 
 
+def an_interrupted_bench_leaves_no_half_result():
+    file = os.path.join(work, "figures")
+    person = Person("bench", "-m", MODEL, "--threads", "1", "-n", "10000000", "--json", output=file)
+    person.see(b" left  decode")
+    person.type(CTRL_C)
+    person.ends(130)
+    if os.path.getsize(file) or not person.out.endswith(b"\r\x1b[K"):
+        person.fail("something is left of an interrupted bench")
+
+
 MODEL = os.path.join(work, "model")
 try:
     # Trained a little on text without turns, a model goes on until it is stopped.
     tool("train", "--preset", "mi-tiny", "--vocab", "300", "--data", TEXT, "--steps", "300",
          "--batch", "4", "--context", "32", "--out", MODEL)
     for test in (a_whole_talk, the_end_of_the_input, interrupts_stop_the_answer,
-                 other_signals_end, output_goes_elsewhere, training_shows_progress):
+                 other_signals_end, output_goes_elsewhere, training_shows_progress,
+                 an_interrupted_bench_leaves_no_half_result):
         test()
         print("ok ", test.__name__.replace("_", " "), flush=True)
 finally:

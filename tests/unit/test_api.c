@@ -80,6 +80,9 @@ START_TEST(option_values_are_checked)
         {"backend", "scalar", MAMBAINT_OK},
         {"backend", "auto", MAMBAINT_OK},
         {"backend", "quantum", MAMBAINT_E_NO_BACKEND},
+        {"profile", "on", MAMBAINT_OK},
+        {"profile", "off", MAMBAINT_OK},
+        {"profile", "maybe", MAMBAINT_E_INVALID},
         {"stop", "", MAMBAINT_E_RANGE},
         {"stop", "x", MAMBAINT_OK},
         {"preset", "of another call", MAMBAINT_OK},
@@ -238,6 +241,8 @@ START_TEST(models_tell_about_themselves)
         {"file-size", NULL},
         {"weight-bytes", NULL},
         {"token-bytes", NULL},
+        {"token-macs", "18048"}, /* 2 (100 + 32) 32 + 300 x 32 */
+        {"head-macs", "10624"},  /* 32 x 32 + 300 x 32 */
         {"digest", NULL},
         {"model-digest", NULL},
         {"graph-digest", NULL},
@@ -523,6 +528,89 @@ START_TEST(artefacts_are_told_apart)
 }
 END_TEST
 
+/* ---- the machine ---- */
+
+/* Every backend that runs here can be measured, on one thread and on two. */
+START_TEST(the_machine_can_be_measured)
+{
+    static const char *const whats[] = {"read-bandwidth", "matvec", "mat_mul", "matmul"};
+    static const char *const backends[] = {"scalar", "auto"};
+
+    for (size_t b = 0; b < MBI_COUNT(backends); b++)
+        for (size_t i = b ? 1 : 0; i < MBI_COUNT(whats); i++) {
+            mambaint_options *o =
+                tiny_options("backend", backends[b], "threads", b ? "2" : "1", NULL);
+            mambaint_error err = {0, ""};
+            int64_t value = -1;
+            const int32_t rc = mambaint_machine_measure(&value, NULL, whats[i], o, &err);
+
+            if (i == 2) {
+                ck_assert_int_eq(rc, MAMBAINT_E_INVALID);
+                ck_assert_msg(strstr(err.message, "matmul"), "%s", err.message);
+                ck_assert_int_eq(value, -1);
+            } else {
+                ck_assert_msg(rc == MAMBAINT_OK, "%s", err.message);
+                ck_assert_int_gt(value, 1000); /* a count, and no time of this machine */
+            }
+            mambaint_options_free(o);
+        }
+}
+END_TEST
+
+START_TEST(measurements_are_refused_with_a_reason)
+{
+    mambaint_options *o = tiny_options("backend", "quantum", NULL);
+    int64_t value;
+
+    ck_assert_int_eq(mambaint_machine_measure(&value, NULL, "matmul", o, NULL),
+                     MAMBAINT_E_NO_BACKEND);
+    mambaint_options_free(o);
+    o = tiny_options("threads", "0", NULL);
+    ck_assert_int_eq(mambaint_machine_measure(&value, NULL, "matmul", o, NULL), MAMBAINT_E_RANGE);
+    mambaint_options_free(o);
+}
+END_TEST
+
+static int32_t measure_scenario(const struct mbi_host *host, void *arg)
+{
+    mambaint_context *ctx = tiny_context(host, 1);
+    int64_t value;
+    const int32_t rc =
+        ctx ? mambaint_machine_measure(&value, ctx, arg, NULL, NULL) : MAMBAINT_E_NO_MEMORY;
+
+    mambaint_context_unref(ctx);
+    return rc;
+}
+
+START_TEST(measuring_survives_without_memory)
+{
+    char matmul[] = "matmul";
+
+    ck_assert_uint_ge(test_refuse_each(measure_scenario, matmul), 2);
+}
+END_TEST
+
+/* A block that is refused is tried smaller, and a host that gives nothing ends it. */
+START_TEST(reading_takes_what_memory_there_is)
+{
+    struct test_host t;
+    mambaint_context *ctx;
+    int64_t value = 0;
+
+    test_host_init(&t);
+    ctx = tiny_context(&t.host, 1);
+    test_host_fail(&t, 1, true);
+    ck_assert_int_eq(mambaint_machine_measure(&value, ctx, "read-bandwidth", NULL, NULL),
+                     MAMBAINT_E_NO_MEMORY);
+    test_host_fail(&t, 1, false);
+    OK(mambaint_machine_measure(&value, ctx, "read-bandwidth", NULL, NULL));
+    ck_assert_int_gt(value, 1000);
+    test_host_fail(&t, 0, false);
+    mambaint_context_unref(ctx);
+    test_host_check(&t);
+}
+END_TEST
+
 /* ---- misuse ---- */
 
 #define BAD(call) ck_assert_int_eq((call), MAMBAINT_E_INVALID)
@@ -614,6 +702,8 @@ START_TEST(null_is_refused_everywhere)
     BAD(mambaint_session_text(text, sizeof(text), &n, NULL, "seed"));
     BAD(mambaint_session_text(text, sizeof(text), &n, s, NULL));
     BAD(mambaint_session_text(text, sizeof(text), &n, s, "colour"));
+    BAD(mambaint_machine_measure(NULL, NULL, "matmul", NULL, NULL));
+    BAD(mambaint_machine_measure(&bits, NULL, NULL, NULL, NULL));
     BAD(mambaint_state_get(NULL, s, NULL));
     BAD(mambaint_state_get(&no_state, NULL, NULL));
     BAD(mambaint_state_set(NULL, st, NULL));
@@ -732,6 +822,10 @@ int main(void)
     tcase_add_test(tc, tokenizers_through_the_api);
     tcase_add_test(tc, tokenizers_learn_from_files);
     tcase_add_test(tc, artefacts_are_told_apart);
+    tcase_add_test(tc, the_machine_can_be_measured);
+    tcase_add_test(tc, measurements_are_refused_with_a_reason);
+    tcase_add_test(tc, measuring_survives_without_memory);
+    tcase_add_test(tc, reading_takes_what_memory_there_is);
     tcase_add_test(tc, null_is_refused_everywhere);
     tcase_add_test(tc, ids_and_orders_out_of_range);
     tcase_add_test(tc, turns_need_roles);

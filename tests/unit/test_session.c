@@ -789,6 +789,7 @@ struct handles {
     mambaint_session *s;
     mambaint_state *st, *loaded;
     mambaint_tokenizer *t;
+    mambaint_options *profiled;
     void *saved;
 };
 
@@ -800,8 +801,11 @@ static int32_t everything(struct handles *h)
     int64_t bits;
     size_t n;
 
-    if ((rc = mambaint_session_create(&h->s, h->m, NULL, NULL)) < 0 ||
-        (rc = mambaint_session_say(h->s, MAMBAINT_ROLE_USER, "hi", 2, NULL)) < 0)
+    rc = mambaint_session_create(&h->s, h->m, h->profiled, NULL);
+    if (rc < 0 || (rc = mambaint_session_say(h->s, MAMBAINT_ROLE_USER, "hi", 2, NULL)) < 0)
+        return rc;
+    rc = mambaint_session_text(NULL, 0, &n, h->s, "profile");
+    if (rc != MAMBAINT_E_SPACE)
         return rc;
     for (int i = 0; i < 3; i++)
         if ((rc = mambaint_session_next(text, sizeof(text), &n, h->s, NULL)) < 0)
@@ -826,7 +830,7 @@ static int32_t everything(struct handles *h)
 static int32_t scenario(const struct mbi_host *host, void *arg)
 {
     const struct tiny *t = arg;
-    struct handles h = {0};
+    struct handles h = {.profiled = tiny_options("profile", "on", NULL)};
     int32_t rc = MAMBAINT_E_NO_MEMORY;
 
     if ((h.ctx = tiny_context(host, 1)) &&
@@ -838,9 +842,47 @@ static int32_t scenario(const struct mbi_host *host, void *arg)
     mambaint_state_free(h.st);
     mambaint_state_free(h.loaded);
     mambaint_tokenizer_unref(h.t);
+    mambaint_options_free(h.profiled);
     free(h.saved);
     return rc;
 }
+
+/* Lines "kernel calls nanoseconds", the longest first; every kernel once a token or more. */
+START_TEST(a_profile_counts_every_kernel)
+{
+    static const int32_t ids[] = {1, 2, 3};
+    mambaint_session *s = tiny_session(model, tiny_options("profile", "on", NULL));
+    mambaint_session *without = tiny_session(model, NULL);
+    unsigned long long calls, ns, before = UINT64_MAX;
+    char text[4096], name[64];
+    bool matvec = false;
+    int used;
+
+    OK(mambaint_session_text(text, sizeof(text), NULL, s, "profile"));
+    ck_assert_str_eq(text, "");
+    OK(mambaint_session_feed(s, ids, 3, NULL));
+    OK(mambaint_session_force(s, 50, NULL));
+    OK(mambaint_session_text(text, sizeof(text), NULL, s, "profile"));
+    ck_assert(text[0]);
+    for (const char *line = text; *line; line += used) {
+        used = 0;
+        ck_assert_int_eq(sscanf(line, "%63s %llu %llu\n%n", name, &calls, &ns, &used), 3);
+        ck_assert_int_gt(used, 0);
+        ck_assert_uint_ge(calls, 2); /* two runs */
+        ck_assert_uint_le(ns, before);
+        before = ns;
+        matvec |= !strncmp(name, "matvec", 6);
+    }
+    ck_assert(matvec);
+    OK(mambaint_session_feed(without, ids, 3, NULL));
+    OK(mambaint_session_force(without, 50, NULL));
+    same_state(s, without); /* to the bit */
+    OK(mambaint_session_text(text, sizeof(text), NULL, without, "profile"));
+    ck_assert_str_eq(text, "");
+    mambaint_session_free(s);
+    mambaint_session_free(without);
+}
+END_TEST
 
 START_TEST(out_of_memory_leaves_nothing)
 {
@@ -928,6 +970,7 @@ int main(void)
     tcase_add_test(tc, a_cancel_from_another_thread_undoes_the_call);
     tcase_add_test(tc, sessions_share_a_model_across_threads);
     tcase_add_test(tc, stepping_allocates_nothing);
+    tcase_add_test(tc, a_profile_counts_every_kernel);
     tcase_add_test(tc, out_of_memory_leaves_nothing);
     tcase_add_test(tc, a_session_survives_running_out_of_memory);
     suite_add_tcase(suite, tc);
