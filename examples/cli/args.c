@@ -2,7 +2,6 @@
 /* Command lines and configuration files. */
 #include "cli.h"
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +25,7 @@ const struct flag flags_out[] = {
 const struct flag flags_model[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file"},
     {"backend", 0, FLAG_OPTION, "NAME", "auto, scalar, avx2 or avx512 (the result is the same)"},
-    {"threads", 0, FLAG_OPTION, "N", "threads to use (default: every processor it may use)"},
+    {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto: one for every core (default)"},
     {"prefill-chunk", 0, FLAG_OPTION, "N", "tokens taken at once while reading (same result)"},
     {0},
 };
@@ -212,9 +211,10 @@ static int set_option(const struct args *args, const char *where, const char *ke
     mambaint_error err;
     long n;
 
-    if (!strcmp(key, "threads") && !parse_number(&n, value, 1, MAX_THREADS)) {
-        fprintf(stderr, "mambaint %s: %s: '%s' is not a number from 1 to %d\n", args->command->name,
-                where, value, MAX_THREADS);
+    if (!strcmp(key, "threads") && strcmp(value, "auto") &&
+        !parse_number(&n, value, 1, MAX_THREADS)) {
+        fprintf(stderr, "mambaint %s: %s: '%s' is neither auto nor a number from 1 to %d\n",
+                args->command->name, where, value, MAX_THREADS);
         return CLI_USAGE;
     }
     if (mambaint_options_set(args->options, key, value, &err) == MAMBAINT_OK)
@@ -383,15 +383,6 @@ long args_processors(void)
     return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
 }
 
-/* Every processor this process may use, unless --threads says otherwise. */
-static int default_threads(const struct args *args)
-{
-    char text[24];
-
-    snprintf(text, sizeof(text), "%ld", args_processors());
-    return set_option(args, "threads", "threads", text);
-}
-
 int args_parse(struct args *args, const struct command *command, int argc, char **argv)
 {
     int status;
@@ -400,8 +391,8 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
     args->operand = calloc((size_t)argc + 1, sizeof(*args->operand));
     if (!args->operand || mambaint_options_create(&args->options) < 0)
         return fail_memory();
-    if ((status = default_threads(args)) || (status = take_config(args, argc, argv)) ||
-        (status = take_all(args, argc, argv)))
+    if ((status = set_option(args, "threads", "threads", "auto")) ||
+        (status = take_config(args, argc, argv)) || (status = take_all(args, argc, argv)))
         return status;
     if (args->n_operands < command->min_operands && !args_switch(args, "help")) {
         fprintf(stderr, "mambaint %s: missing %s\nTry 'mambaint %s --help'.\n", command->name,

@@ -11,6 +11,7 @@ _mambaint() {
     1/*) choices="$("$tool" --help 2>/dev/null | awk '/^  [a-z]/ { print $1 }' | sort -u) help" ;;
     2/tokenizer/*) choices='train encode decode import' ;;
     */--backend) choices='auto scalar avx2 avx512' ;;
+    */--threads) choices=auto ;;
     */--arithmetic) choices='integer float' ;;
     */--norm) choices='rms bitshift' ;;
     */--gate) choices='hard algebraic squareplus' ;;

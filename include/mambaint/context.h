@@ -17,7 +17,10 @@ extern "C" {
  * Everything made with a context keeps a reference, so the order of destruction does not matter.
  *
  * Threads: a context is immutable and may be shared; its callbacks may be called from any thread
- * that uses the context and from its worker threads, also at the same time.
+ * that uses the context and from its worker threads, also at the same time. Never more threads
+ * work than the process may use cores (affinity and control groups, as they are when the context is
+ * made), and fewer do while other processes keep the cores busy; results do not depend on it. After
+ * fork() the child may go on with what no other thread was using; there the caller works alone.
  * @{
  */
 
@@ -39,7 +42,7 @@ typedef struct mambaint_context_setup {
     void *alloc_user;                                         /**< first argument of `alloc` */
     void (*log)(void *user, int32_t level, const char *text); /**< one line; default: silent */
     void *log_user;                                           /**< first argument of `log` */
-    uint32_t threads;  /**< threads that work, the caller included: 1 to 256; default 1 */
+    uint32_t threads;  /**< most threads that work, the caller included: 1 to 256; default 1 */
     uint32_t reserved; /**< zero */
 } mambaint_context_setup;
 

@@ -19,7 +19,7 @@ extern "C" {
  *
  * | key | value | default | read by |
  * |---|---|---|---|
- * | `threads` | 1 to 256, the caller included; only without a context | 1 | calls that take a context |
+ * | `threads` | 1 to 256, the caller included, or `auto`: one for every core; only without a context | 1 | calls that take a context |
  * | `check-digest` | `on`, `off` (at first use instead) | `on` | opening models |
  * | `backend` | `auto`, `scalar`, `avx2`, `avx512` | `auto` | sessions, trainer |
  * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions |

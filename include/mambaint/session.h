@@ -13,9 +13,9 @@ extern "C" {
  * @defgroup session Sessions
  *
  * A session is one conversation or text on one backend. It owns the loaded program and all scratch
- * memory, so stepping never allocates, never slows down and never fills up. Model, state, tokens
- * and options give the same bytes on every backend, for every number of threads, every
- * `prefill-chunk`, alone or in a batch.
+ * memory, so stepping never allocates, never slows down and never fills up; on one thread it takes
+ * no lock and makes no system call. Model, state, tokens and options give the same bytes on every
+ * backend, for every number of threads, every `prefill-chunk`, alone or in a batch.
  *
  * Text is fed in one of two ways. mambaint_session_say() keeps turns: `endoftext`, then per turn
  * the role's token, the text and `endofturn`. mambaint_session_feed() adds ids and nothing else.
@@ -118,8 +118,10 @@ MAMBAINT_API int32_t mambaint_session_next(char *buf, size_t cap, size_t *len,
                                            mambaint_session *session, mambaint_error *err);
 
 /**
- * mambaint_session_next() for several sessions of one model and backend with one pass over the
- * weights. The results equal separate calls; mambaint_session_piece() has the pieces.
+ * mambaint_session_next() for several sessions of one model and backend, sixteen of them with one
+ * pass over the weights. The results equal separate calls; mambaint_session_piece() has the pieces.
+ * Every session is stepped once. One that is cancelled, over or failing leaves the others alone; a
+ * cancel that comes while others are stepped holds for those that have not begun.
  *
  * @param[out] status    n codes, one for each session, as mambaint_session_next() returns them
  * @param[in]  sessions  n different sessions

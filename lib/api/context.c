@@ -2,6 +2,7 @@
 /* Contexts, the version, and giving results to buffers of the caller. */
 #include "api/context.h"
 #include "api/options.h"
+#include "base/cores.h"
 #include "base/intmath.h"
 #include <string.h>
 
@@ -43,6 +44,7 @@ static int32_t read_setup(mambaint_context_setup *out, const mambaint_context_se
     return MAMBAINT_OK;
 }
 
+/* More threads than the process may use cores would wait for each other. */
 static int32_t create(mambaint_context **out, const struct mbi_host *host, uint32_t threads,
                       mambaint_error *err)
 {
@@ -53,7 +55,9 @@ static int32_t create(mambaint_context **out, const struct mbi_host *host, uint3
         return mbi_fail_memory(err, "a context");
     ctx->host = *host;
     atomic_init(&ctx->refs, 1);
-    if ((rc = mbi_pool_create(&ctx->host.pool, &ctx->host, threads ? threads : 1, err)) < 0) {
+    if (threads > 1)
+        threads = (uint32_t)mbi_min_size(threads, mbi_usable_cores());
+    if ((rc = mbi_pool_create(&ctx->host.pool, &ctx->host, threads, err)) < 0) {
         mambaint_context_unref(ctx);
         return rc;
     }
@@ -100,18 +104,29 @@ void mambaint_context_unref(mambaint_context *ctx)
     mbi_free(&host, ctx);
 }
 
+static int32_t read_threads(uint32_t *out, const mambaint_options *options, mambaint_error *err)
+{
+    const char *text = mbi_option(options, "threads");
+
+    *out = MBI_MAX_THREADS;
+    if (text && !strcmp(text, "auto"))
+        return MAMBAINT_OK;
+    *out = 1;
+    return mbi_option_u32(out, options, "threads", 1, MBI_MAX_THREADS, err);
+}
+
 int32_t mbi_context_take(mambaint_context **out, mambaint_context *given,
                          const mambaint_options *options, mambaint_error *err)
 {
     struct mbi_host host;
-    uint32_t threads = 1;
+    uint32_t threads;
     int32_t rc;
 
     *out = given;
     mambaint_context_ref(given);
     if (given)
         return MAMBAINT_OK;
-    if ((rc = mbi_option_u32(&threads, options, "threads", 1, MBI_MAX_THREADS, err)) < 0)
+    if ((rc = read_threads(&threads, options, err)) < 0)
         return rc;
     mbi_host_default(&host);
     return create(out, &host, threads, err);

@@ -22,6 +22,15 @@
 #define MBI_NEVER_INLINE static
 #endif
 
+/* What a loop does that waits for another core to write a word. */
+#if defined(__x86_64__) || defined(__i386__)
+#define MBI_PAUSE() __builtin_ia32_pause()
+#elif defined(__GNUC__) && (defined(__aarch64__) || defined(__ARM_ARCH_7A__))
+#define MBI_PAUSE() __asm__ volatile("yield" ::: "memory")
+#else
+#define MBI_PAUSE() ((void)0)
+#endif
+
 #if defined(__CUDACC__)
 #define MBI_INLINE static __host__ __device__ inline
 #else

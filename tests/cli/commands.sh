@@ -52,6 +52,7 @@ usage generate -m a -n many
 usage generate -m a --tokens=-1
 usage generate -m a --threads 0
 usage generate -m a --threads 257
+usage generate -m a --threads all && says err "neither auto nor a number from 1 to 256"
 usage generate -m a --tempersture 1 && says err "did you mean '--temperature'"
 usage chat
 usage eval

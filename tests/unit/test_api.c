@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The public calls at their edges: options, contexts, questions, artefacts, misuse. */
-#include "base/compiler.h"
+#include "api/model.h"
+#include "base/cores.h"
+#include "base/intmath.h"
 #include "tiny.h"
 
 static struct tiny tiny;
@@ -214,6 +216,11 @@ START_TEST(private_contexts_have_threads)
     mambaint_model *m;
 
     OK(mambaint_model_open(&m, NULL, tiny.path, o, NULL));
+    ck_assert_uint_eq(mbi_pool_threads(m->ctx->host.pool), mbi_min_size(2, mbi_usable_cores()));
+    mambaint_model_unref(m);
+    OK(mambaint_options_set(o, "threads", "auto", NULL));
+    OK(mambaint_model_open(&m, NULL, tiny.path, o, NULL));
+    ck_assert_uint_eq(mbi_pool_threads(m->ctx->host.pool), mbi_min_size(64, mbi_usable_cores()));
     mambaint_model_unref(m);
     OK(mambaint_options_set(o, "threads", "0", NULL));
     ck_assert_int_eq(mambaint_model_open(&m, NULL, tiny.path, o, NULL), MAMBAINT_E_RANGE);

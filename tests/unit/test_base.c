@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lib/base: hash, generator, integers, text, UTF-8, buffers, memory, files, threads. */
+/* lib/base: hash, generator, integers, text, UTF-8, buffers, memory, files. */
 #include "base/blake2b.h"
 #include "base/bytes.h"
 #include "base/file.h"
@@ -9,7 +9,6 @@
 #include "base/utf8.h"
 #include "support.h"
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -1162,192 +1161,6 @@ START_TEST(killed_save_is_old_or_new)
 }
 END_TEST
 
-/* ---- threads ---- */
-
-struct loop {
-    const struct mbi_host *host;
-    size_t n, grain;
-    atomic_size_t parts, covered;
-    atomic_uchar *seen;
-    bool nested;
-};
-
-static void touch(void *arg, size_t begin, size_t end)
-{
-    struct loop *l = arg;
-
-    test_that(begin < end && end <= l->n);
-    test_that(begin % l->grain == 0);
-    atomic_fetch_add(&l->parts, 1);
-    atomic_fetch_add(&l->covered, end - begin);
-    if (l->seen)
-        for (size_t i = begin; i < end; i++)
-            atomic_fetch_add(&l->seen[i], 1);
-    if (l->nested) {
-        struct loop inner = {.host = l->host, .n = 100, .grain = 3};
-
-        mbi_parallel_for(l->host, inner.n, inner.grain, touch, &inner);
-        test_that(atomic_load(&inner.covered) == 100);
-        test_that(atomic_load(&inner.parts) <= mbi_pool_threads(l->host->pool));
-    }
-}
-
-static void check_loop(const struct mbi_host *host, size_t n, size_t grain, bool nested)
-{
-    const size_t grains = n / grain + (n % grain != 0), threads = mbi_pool_threads(host->pool);
-    struct loop l = {.host = host, .n = n, .grain = grain, .nested = nested};
-
-    ck_assert_ptr_nonnull(l.seen = calloc(n + 1, sizeof(*l.seen)));
-    mbi_parallel_for(host, n, grain, touch, &l);
-    test_that(atomic_load(&l.covered) == n);
-    test_that(atomic_load(&l.parts) <= mbi_min_size(threads, grains));
-    for (size_t i = 0; i < n; i++)
-        test_that(atomic_load(&l.seen[i]) == 1);
-    free(l.seen);
-}
-
-START_TEST(parallel_for_covers_everything_once)
-{
-    for (uint32_t threads = 0; threads <= 9; threads += 3) {
-        struct test_host t;
-
-        test_host_init(&t);
-        ck_assert_int_eq(mbi_pool_create(&t.host.pool, &t.host, threads, NULL), MAMBAINT_OK);
-        ck_assert_uint_eq(mbi_pool_threads(t.host.pool), threads ? threads : 1);
-        ck_assert_int_eq(t.host.pool == NULL, threads <= 1);
-        for (size_t n = 0; n < 70; n++)
-            for (size_t grain = 1; grain < 40; grain += 5)
-                check_loop(&t.host, n, grain, false);
-        check_loop(&t.host, 100003, 64, false);
-        check_loop(&t.host, 1000, 7, true);
-        check_loop(&t.host, 10, SIZE_MAX, false);
-        mbi_pool_free(&t.host, t.host.pool);
-        test_host_check(&t);
-    }
-}
-END_TEST
-
-/* A range near the end of size_t must not overflow in the cutting. */
-static void only_count(void *arg, size_t begin, size_t end)
-{
-    atomic_size_t *covered = arg;
-
-    atomic_fetch_add(covered, end - begin);
-}
-
-START_TEST(parallel_for_takes_huge_ranges)
-{
-    struct mbi_host host = plain_host();
-    atomic_size_t covered = 0;
-
-    ck_assert_int_eq(mbi_pool_create(&host.pool, &host, 5, NULL), MAMBAINT_OK);
-    mbi_parallel_for(&host, SIZE_MAX, 1000, only_count, &covered);
-    ck_assert_uint_eq(atomic_load(&covered), SIZE_MAX);
-    mbi_pool_free(&host, host.pool);
-}
-END_TEST
-
-/* Many short loops, with pauses in which the workers fall asleep. */
-START_TEST(parallel_for_wakes_sleepers)
-{
-    struct mbi_host host = plain_host();
-
-    test_that(mbi_pool_create(&host.pool, &host, 4, NULL) == MAMBAINT_OK);
-    for (int i = 0; i < 20000; i++) {
-        atomic_size_t covered = 0;
-
-        mbi_parallel_for(&host, 64, 1, only_count, &covered);
-        test_that(atomic_load(&covered) == 64);
-        if (i % 200 == 0)
-            usleep(200);
-    }
-    mbi_pool_free(&host, host.pool);
-}
-END_TEST
-
-static void *run_loops(void *arg)
-{
-    for (int i = 0; i < 300; i++)
-        check_loop(arg, 500, 3, i % 50 == 0);
-    return NULL;
-}
-
-/* Several callers of one pool: the loops run one by one or on the caller, all complete. */
-START_TEST(parallel_for_from_many_threads)
-{
-    struct mbi_host host = plain_host();
-    pthread_t caller[4];
-
-    ck_assert_int_eq(mbi_pool_create(&host.pool, &host, 3, NULL), MAMBAINT_OK);
-    for (size_t i = 0; i < MBI_COUNT(caller); i++)
-        ck_assert_int_eq(pthread_create(&caller[i], NULL, run_loops, &host), 0);
-    for (size_t i = 0; i < MBI_COUNT(caller); i++)
-        ck_assert_int_eq(pthread_join(caller[i], NULL), 0);
-    mbi_pool_free(&host, host.pool);
-}
-END_TEST
-
-static int32_t pool_scenario(const struct mbi_host *host, void *arg)
-{
-    struct mbi_pool *pool;
-    const int32_t rc = mbi_pool_create(&pool, host, 3, NULL);
-
-    (void)arg;
-    mbi_pool_free(host, pool);
-    return rc;
-}
-
-START_TEST(pool_survives_refused_memory)
-{
-    ck_assert_uint_eq(test_refuse_each(pool_scenario, NULL), 1);
-}
-END_TEST
-
-START_TEST(pool_takes_more_threads_than_it_can_use)
-{
-    struct mbi_host host = plain_host();
-
-    ck_assert_int_eq(mbi_pool_create(&host.pool, &host, 100, NULL), MAMBAINT_OK);
-    ck_assert_uint_eq(mbi_pool_threads(host.pool), 64);
-    check_loop(&host, 6400, 10, false);
-    mbi_pool_free(&host, host.pool);
-}
-END_TEST
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if !defined(SANITIZED) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-
-/* No room for another stack: the sentence says which thread, and those started are gone. */
-START_TEST(pool_without_threads_is_an_error)
-{
-    struct mbi_host host = plain_host();
-    int status;
-    pid_t child;
-
-    fflush(stdout);
-    child = fork();
-    ck_assert_int_ge(child, 0);
-    if (!child) {
-        const struct rlimit small = {.rlim_cur = 100 << 20, .rlim_max = RLIM_INFINITY};
-        mambaint_error err;
-
-        setrlimit(RLIMIT_AS, &small);
-        if (mbi_pool_create(&host.pool, &host, 64, &err) != MAMBAINT_E_UNSUPPORTED)
-            _exit(1);
-        _exit(strstr(err.message, "of 64") && !host.pool ? 0 : 2);
-    }
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert(WIFEXITED(status));
-    ck_assert_int_eq(WEXITSTATUS(status), 0);
-}
-END_TEST
-#define HAVE_THREAD_LIMIT 1
-#endif
-
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -1394,15 +1207,6 @@ int main(void)
     tcase_add_test(t, save_survives_refused_memory);
     tcase_add_test(t, save_on_a_full_disk_keeps_the_old_file);
     tcase_add_test(t, killed_save_is_old_or_new);
-    tcase_add_test(t, parallel_for_covers_everything_once);
-    tcase_add_test(t, parallel_for_takes_huge_ranges);
-    tcase_add_test(t, parallel_for_wakes_sleepers);
-    tcase_add_test(t, parallel_for_from_many_threads);
-    tcase_add_test(t, pool_survives_refused_memory);
-    tcase_add_test(t, pool_takes_more_threads_than_it_can_use);
-#if defined(HAVE_THREAD_LIMIT)
-    tcase_add_test(t, pool_without_threads_is_an_error);
-#endif
     suite_add_tcase(s, t);
     return test_main(s);
 }

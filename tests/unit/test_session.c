@@ -3,6 +3,7 @@
 #include "api/session.h"
 #include "tiny.h"
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define VOCAB 300
@@ -10,17 +11,25 @@
 enum { EOT = 0, SYSTEM = 1, USER = 2, ASSISTANT = 3, END_OF_TURN = 4 };
 
 static struct tiny tiny;
-static mambaint_model *model;
+static mambaint_model *model, *threaded; /* the same; `threaded` has worker threads */
 
 static void setup(void)
 {
+    struct mbi_host host;
+    mambaint_context *ctx;
+
+    mbi_host_default(&host);
     tiny_make(&tiny, tiny_options("preset", "mi-tiny", "seed", "3", NULL));
     model = tiny_open(&tiny, NULL);
+    ck_assert_ptr_nonnull(ctx = tiny_context(&host, 3));
+    threaded = tiny_open(&tiny, ctx);
+    mambaint_context_unref(ctx);
 }
 
 static void teardown(void)
 {
     mambaint_model_unref(model);
+    mambaint_model_unref(threaded);
     tiny_free(&tiny);
 }
 
@@ -434,30 +443,41 @@ START_TEST(nothing_changes_a_bit)
 }
 END_TEST
 
-#define MANY 37 /* more than two groups */
+/* ---- batches ---- */
 
-/* Sessions in all conditions, stepped together and one by one. */
-START_TEST(a_batch_equals_separate_calls)
+#define MANY 40 /* more than two groups */
+
+static const size_t batch_sizes[] = {1, 3, 16, 17, MANY};
+
+/* Session i of a batch: samplers of all kinds, so that one batch has them all. */
+static mambaint_session *member(mambaint_model *m, size_t i)
 {
-    mambaint_session *one[MANY], *all[MANY];
-    int32_t status[MANY];
-    struct test_random r;
-    char want[2048], got[2048];
+    static const char *const sampler[][4] = {
+        {"temperature", "0", "stop", "q"},     {"temperature", "0.8", "stop", "q"},
+        {"top-k", "5", "repeat-penalty", "2"}, {"min-p", "0.02", "temperature", "1.5"},
+        {"top-p", "0.5", "repeat-last", "8"},
+    };
+    const char *const *o = sampler[i % MBI_COUNT(sampler)];
+    char seed[32];
 
-    test_random_init(&r, "a_batch_equals_separate_calls");
-    for (int i = 0; i < MANY; i++) {
+    snprintf(seed, sizeof(seed), "%zu", i);
+    return tiny_session(m, tiny_options("seed", seed, o[0], o[1], o[2], o[3], NULL));
+}
+
+/* The same again for each session of a batch, to be stepped alone. */
+static void make_pairs(mambaint_session **all, mambaint_session **one, size_t n,
+                       struct test_random *r)
+{
+    for (size_t i = 0; i < n; i++) {
         int32_t ids[30];
-        char seed[32];
-        const size_t n = 1 + test_random_below(&r, 30);
+        const size_t len = 1 + test_random_below(r, 30);
 
-        snprintf(seed, sizeof(seed), "%d", i);
-        random_ids(ids, n, &r);
+        random_ids(ids, len, r);
         for (int k = 0; k < 2; k++) {
-            mambaint_session *s =
-                tiny_session(model, tiny_options("seed", seed, "stop", "q", NULL));
+            mambaint_session *s = member(k ? threaded : model, i);
 
             if (i % 5) /* every fifth is asked, and some of the others are fresh */
-                feed(s, ids, i % 11 == 1 ? 0 : n);
+                feed(s, ids, i % 11 == 1 ? 0 : len);
             else
                 say(s, MAMBAINT_ROLE_USER, "what?");
             if (i % 7 == 2) /* a kept step */
@@ -465,33 +485,217 @@ START_TEST(a_batch_equals_separate_calls)
             *(k ? &all[i] : &one[i]) = s;
         }
     }
+}
+
+static void free_pairs(mambaint_session **all, mambaint_session **one, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        same_state(one[i], all[i]);
+        mambaint_session_free(one[i]);
+        mambaint_session_free(all[i]);
+    }
+}
+
+/* The single call that status i of a batch has to equal. */
+static void same_step(mambaint_session *one, mambaint_session *all, int32_t status)
+{
+    char want[2048], got[2048];
+    size_t n, m;
+
+    ck_assert_int_eq(mambaint_session_next(want, sizeof(want), &n, one, NULL), status);
+    ck_assert_uint_eq(position(one), position(all));
+    if (status < 0)
+        return;
+    OK(mambaint_session_piece(got, sizeof(got), &m, all));
+    ck_assert_uint_eq(m, n);
+    ck_assert_mem_eq(got, want, n);
+}
+
+/* Sessions in all conditions, stepped together and one by one. */
+START_TEST(a_batch_equals_separate_calls)
+{
+    const size_t many = batch_sizes[_i];
+    mambaint_session *one[MANY], *all[MANY];
+    int32_t status[MANY];
+    struct test_random r;
+
+    test_random_init(&r, "a_batch_equals_separate_calls");
+    make_pairs(all, one, many, &r);
     for (int step = 0; step < 40; step++) {
         int32_t rc, first = MAMBAINT_OK;
 
-        for (int i = 0; i < MANY && step == 20; i += 4) {
+        for (size_t i = 0; i < many && step == 20; i += 4) {
             mambaint_session_cancel(one[i]);
             mambaint_session_cancel(all[i]);
         }
-        rc = mambaint_session_next_many(status, all, MANY, NULL);
-        for (int i = 0; i < MANY; i++) {
-            size_t n, m;
-            const int32_t alone = mambaint_session_next(want, sizeof(want), &n, one[i], NULL);
-
-            ck_assert_int_eq(alone, status[i]);
+        rc = mambaint_session_next_many(status, all, many, NULL);
+        for (size_t i = 0; i < many; i++) {
             if (step == 20 && i % 4 == 0)
-                ck_assert_int_eq(alone, MAMBAINT_E_CANCELLED);
-            if (alone < 0) {
-                first = first < 0 ? first : alone;
-                continue;
-            }
-            OK(mambaint_session_piece(got, sizeof(got), &m, all[i]));
-            ck_assert_uint_eq(m, n);
-            ck_assert_mem_eq(got, want, n);
+                ck_assert_int_eq(status[i], MAMBAINT_E_CANCELLED);
+            same_step(one[i], all[i], status[i]);
+            first = first < 0 ? first : status[i] < 0 ? status[i] : MAMBAINT_OK;
         }
         ck_assert_int_eq(rc, first);
     }
-    for (int i = 0; i < MANY; i++) {
-        same_state(one[i], all[i]);
+    free_pairs(all, one, many);
+}
+END_TEST
+
+/* A device that does something else at its nth run: cancels sessions, or fails. */
+static struct {
+    struct mbi_backend backend;
+    const struct mbi_backend *real;
+    int runs, at;
+    mambaint_session *cancel[4];
+    int32_t result;
+} device;
+
+static int32_t device_run(struct mbi_image *image, const struct mbi_batch *batch,
+                          mambaint_error *err)
+{
+    if (++device.runs == device.at) {
+        for (int i = 0; i < 4; i++)
+            mambaint_session_cancel(device.cancel[i]);
+        if (device.result < 0)
+            return mbi_fail(err, device.result, "the device fails");
+    }
+    return device.real->run(image, batch, err);
+}
+
+/* The sessions run on that device from now on. */
+static void use_device(mambaint_session **s, size_t n, int at, int32_t result)
+{
+    memset(&device, 0, sizeof(device));
+    device.real = s[0]->set.backend;
+    device.backend = *device.real;
+    device.backend.run = device_run;
+    device.at = at;
+    device.result = result;
+    for (size_t i = 0; i < n; i++)
+        s[i]->set.backend = &device.backend;
+}
+
+static void leave_device(mambaint_session **s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        s[i]->set.backend = device.real;
+}
+
+/* While the first group runs: who is in it finishes the step, who waits for his turn does not. */
+START_TEST(a_cancel_reaches_the_groups_that_wait)
+{
+    mambaint_session *one[MANY], *all[MANY];
+    int32_t status[MANY];
+    struct test_random r;
+
+    test_random_init(&r, "a_cancel_reaches_the_groups_that_wait");
+    make_pairs(all, one, MANY, &r);
+    for (size_t i = 0; i < MANY; i++) { /* whatever they were, they are in the middle of a text */
+        feed(one[i], (const int32_t[]){BYTE('a')}, 1);
+        feed(all[i], (const int32_t[]){BYTE('a')}, 1);
+    }
+    use_device(all, MANY, 1, 0);
+    device.cancel[0] = all[3];
+    device.cancel[1] = all[16];
+    device.cancel[2] = all[38];
+    for (int call = 0; call < 3; call++) {
+        ck_assert_int_eq(mambaint_session_next_many(status, all, MANY, NULL),
+                         call == 2 ? MAMBAINT_OK : MAMBAINT_E_CANCELLED);
+        for (size_t i = 0; i < MANY; i++) {
+            const bool stopped = call == 0 ? i == 16 || i == 38 : call == 1 && i == 3;
+
+            ck_assert_int_eq(status[i] == MAMBAINT_E_CANCELLED, stopped);
+            if (stopped)
+                mambaint_session_cancel(one[i]);
+            same_step(one[i], all[i], status[i]);
+        }
+    }
+    leave_device(all, MANY);
+    free_pairs(all, one, MANY);
+}
+END_TEST
+
+/* Each run of a call in turn: its group is as it was before, the others have stepped. */
+START_TEST(a_failing_group_does_not_disturb_the_others)
+{
+    int failures = 0;
+
+    for (int at = 1;; at++) {
+        mambaint_session *one[MANY], *all[MANY];
+        int32_t status[MANY], rc;
+        struct test_random r;
+
+        test_random_init(&r, "a_failing_group_does_not_disturb_the_others");
+        make_pairs(all, one, MANY, &r);
+        use_device(all, MANY, at, MAMBAINT_E_IO);
+        rc = mambaint_session_next_many(status, all, MANY, NULL);
+        leave_device(all, MANY);
+        ck_assert_int_lt(rc, 0); /* some are fresh */
+        for (size_t i = 0; i < MANY; i++) {
+            if (status[i] == MAMBAINT_E_IO) { /* and goes on when the device does */
+                same_state(one[i], all[i]);
+                ck_assert_int_ge(mambaint_session_next_many(&status[i], &all[i], 1, NULL), 0);
+                failures++;
+            }
+            same_step(one[i], all[i], status[i]);
+        }
+        free_pairs(all, one, MANY);
+        if (device.runs < at)
+            break;
+    }
+    ck_assert_int_gt(failures, 3 * 10); /* two runs of each of three groups */
+}
+END_TEST
+
+struct canceller {
+    mambaint_session **s;
+    atomic_bool stop;
+    unsigned sent[MANY]; /* read when the thread has ended */
+    struct test_random r;
+};
+
+static void *cancel_often(void *arg)
+{
+    struct canceller *c = arg;
+
+    while (!atomic_load(&c->stop)) {
+        const size_t i = test_random_below(&c->r, MANY);
+
+        mambaint_session_cancel(c->s[i]);
+        c->sent[i]++;
+        usleep((useconds_t)test_random_below(&c->r, 300));
+    }
+    return NULL;
+}
+
+/* From another thread at any moment: a step is made or it is not, and nobody else loses one. */
+START_TEST(cancels_cost_single_steps)
+{
+    mambaint_session *one[MANY], *all[MANY];
+    int32_t status[MANY];
+    unsigned stopped[MANY] = {0};
+    struct canceller c = {.s = all};
+    pthread_t thread;
+
+    test_random_init(&c.r, "cancels_cost_single_steps");
+    make_pairs(all, one, MANY, &c.r);
+    ck_assert_int_eq(pthread_create(&thread, NULL, cancel_often, &c), 0);
+    for (int step = 0; step < 150; step++) {
+        mambaint_session_next_many(status, all, MANY, NULL);
+        for (size_t i = 0; i < MANY; i++)
+            if (status[i] == MAMBAINT_E_CANCELLED)
+                stopped[i]++;
+            else
+                same_step(one[i], all[i], status[i]);
+    }
+    atomic_store(&c.stop, true);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        ck_assert_uint_le(stopped[i], c.sent[i]);
+        mambaint_session_next(NULL, 0, &(size_t){0}, all[i],
+                              NULL); /* takes a cancel that is left */
+    }
+    for (size_t i = 0; i < MANY; i++) {
         mambaint_session_free(one[i]);
         mambaint_session_free(all[i]);
     }
@@ -743,6 +947,103 @@ START_TEST(sessions_share_a_model_across_threads)
 }
 END_TEST
 
+/* ---- children ---- */
+
+#define FORKED 5
+
+/* Texts of a few sessions that step together; the model is large enough for several threads. */
+static size_t chat_together(char *out, mambaint_session **s)
+{
+    size_t total = 0;
+
+    for (int step = 0; step < 30; step++) {
+        int32_t status[FORKED];
+
+        test_that(mambaint_session_next_many(status, s, FORKED, NULL) >= 0);
+        for (int i = 0; i < FORKED; i++) {
+            size_t n;
+
+            test_that(mambaint_session_piece(out + total, 2048, &n, s[i]) == MAMBAINT_OK);
+            total += n;
+        }
+    }
+    return total;
+}
+
+/* The child goes on with the sessions of its parent, without its threads, and frees everything. */
+static void go_on_in_child(int to, mambaint_model *m, mambaint_context *ctx, mambaint_session **s)
+{
+    static char text[30 * FORKED * 2048];
+    size_t n;
+
+    alarm(60);
+    n = chat_together(text, s);
+    for (int i = 0; i < FORKED; i++)
+        mambaint_session_free(s[i]);
+    mambaint_model_unref(m);
+    mambaint_context_unref(ctx);
+    for (size_t at = 0; at < n;) {
+        const ssize_t put = write(to, text + at, n - at);
+
+        if (put < 0)
+            _exit(1);
+        at += (size_t)put;
+    }
+    _exit(0);
+}
+
+static size_t read_all(char *out, size_t cap, int from)
+{
+    size_t n = 0;
+    ssize_t got;
+
+    while ((got = read(from, out + n, cap - n)) > 0)
+        n += (size_t)got;
+    ck_assert_int_eq(got, 0);
+    return n;
+}
+
+START_TEST(a_forked_child_goes_on_alone)
+{
+    static char want[30 * FORKED * 2048], got[30 * FORKED * 2048];
+    mambaint_session *s[FORKED];
+    mambaint_context *ctx;
+    mambaint_model *m;
+    struct mbi_host host;
+    struct tiny large;
+    int channel[2], status;
+    size_t n;
+    pid_t child;
+
+    tiny_make(&large, tiny_options("preset", "mi-1m", "layers", "2", NULL));
+    mbi_host_default(&host);
+    ck_assert_ptr_nonnull(ctx = tiny_context(&host, 3));
+    m = tiny_open(&large, ctx);
+    for (size_t i = 0; i < FORKED; i++) {
+        s[i] = member(m, i);
+        say(s[i], MAMBAINT_ROLE_USER, "go on");
+    }
+    chat_together(want, s);
+    ck_assert_int_eq(pipe(channel), 0);
+    fflush(stdout);
+    ck_assert_int_ge(child = fork(), 0);
+    if (!child)
+        go_on_in_child(channel[1], m, ctx, s);
+    close(channel[1]);
+    n = chat_together(want, s);
+    ck_assert_uint_eq(read_all(got, sizeof(got), channel[0]), n);
+    ck_assert_mem_eq(got, want, n);
+    close(channel[0]);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    for (int i = 0; i < FORKED; i++)
+        mambaint_session_free(s[i]);
+    mambaint_model_unref(m);
+    mambaint_context_unref(ctx);
+    tiny_free(&large);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 /* After creation, stepping and feeding allocate nothing. */
@@ -962,13 +1263,17 @@ int main(void)
     tcase_add_test(tc, a_small_buffer_keeps_the_step);
     tcase_add_test(tc, token_tells_what_was_chosen);
     tcase_add_test(tc, nothing_changes_a_bit);
-    tcase_add_test(tc, a_batch_equals_separate_calls);
+    tcase_add_loop_test(tc, a_batch_equals_separate_calls, 0, MBI_COUNT(batch_sizes));
+    tcase_add_test(tc, a_cancel_reaches_the_groups_that_wait);
+    tcase_add_test(tc, a_failing_group_does_not_disturb_the_others);
+    tcase_add_test(tc, cancels_cost_single_steps);
     tcase_add_test(tc, a_batch_of_strangers_is_refused);
     tcase_add_test(tc, going_back_is_exact);
     tcase_add_test(tc, score_is_the_sum_of_the_tokens);
     tcase_add_test(tc, a_cancel_stops_the_next_call_once);
     tcase_add_test(tc, a_cancel_from_another_thread_undoes_the_call);
     tcase_add_test(tc, sessions_share_a_model_across_threads);
+    tcase_add_test(tc, a_forked_child_goes_on_alone);
     tcase_add_test(tc, stepping_allocates_nothing);
     tcase_add_test(tc, a_profile_counts_every_kernel);
     tcase_add_test(tc, out_of_memory_leaves_nothing);
