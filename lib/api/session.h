@@ -76,7 +76,7 @@ struct mambaint_session {
     struct mbi_memory *memory, *spare; /* spare: to go back to when a call fails half-way */
     size_t vocab;
     int32_t *logits, *before; /* after the last token, and those the last token was chosen from */
-    uint64_t *work;           /* of the sampler */
+    int32_t *work;            /* of the sampler */
     struct mbi_talk *talk;
     atomic_bool cancel;
 };

@@ -24,9 +24,9 @@ struct mbi_sampler {
 /*
  * Choose the token at absolute position `pos` from n logits (i32 Q12 of at most 28 bits,
  * 1 <= n <= 2^17). The penalty is subtracted once from each id among `recent`. `work` has room for
- * n numbers.
+ * n numbers. Time is linear in n, whatever the logits and the settings.
  */
-int32_t mbi_sample(const struct mbi_sampler *set, uint64_t *work, const int32_t *logits, size_t n,
+int32_t mbi_sample(const struct mbi_sampler *set, int32_t *work, const int32_t *logits, size_t n,
                    const int32_t *recent, size_t n_recent, uint64_t pos);
 
 #endif

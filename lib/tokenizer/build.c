@@ -379,8 +379,10 @@ static int32_t set_control(struct mbi_tokenizer_build *b, mambaint_error *err)
     if (!(t->control = mbi_alloc(b->host, n, sizeof(*t->control))))
         return mbi_fail_memory(err, "the control tokens");
     for (uint32_t i = 0; i < t->vocab; i++)
-        if (t->kind[b->order[i].id] == MBI_TOKEN_CONTROL)
+        if (t->kind[b->order[i].id] == MBI_TOKEN_CONTROL) {
             t->control[t->n_control++] = b->order[i].id;
+            t->begins_control[mbi_token_bytes(t, b->order[i].id)[0]] = true;
+        }
     return MAMBAINT_OK;
 }
 
@@ -440,17 +442,22 @@ static int32_t set_ranks(struct mbi_tokenizer_build *b, mambaint_error *err)
 {
     struct mbi_tokenizer *t = b->t;
 
-    if (!mbi_pair_map_init(&t->rank, b->host, t->n_merges, t->digest))
+    if (!mbi_rank_map_init(&t->rank, b->host, t->n_merges, t->digest))
         return mbi_fail_memory(err, "the table of merges");
-    for (uint32_t i = 0; i < t->n_merges; i++) {
-        const uint32_t left = t->merge[2 * (size_t)i], right = t->merge[2 * (size_t)i + 1];
-
-        if (mbi_pair_map_get(&t->rank, left, right) != MBI_PAIR_NONE)
+    for (uint32_t i = 0; i < t->n_merges; i++)
+        if (!mbi_rank_map_add(&t->rank, t->merge[2 * (size_t)i], t->merge[2 * (size_t)i + 1], i))
             return mbi_fail(err, MAMBAINT_E_FORMAT, "tokenizer: merge %u occurs twice", i);
-        if (!mbi_pair_map_add(&t->rank, b->host, left, right, i))
-            return mbi_fail_memory(err, "the table of merges");
-    }
     return MAMBAINT_OK;
+}
+
+static void set_inside(struct mbi_tokenizer *t)
+{
+    for (uint32_t id = 0; id < t->vocab; id++) {
+        const uint8_t *const bytes = mbi_token_bytes(t, id);
+
+        for (uint32_t i = 1; t->kind[id] == MBI_TOKEN_NORMAL && i < mbi_token_len(t, id); i++)
+            t->inside[(size_t)bytes[i - 1] << 5 | bytes[i] >> 3] |= (uint8_t)(1u << (bytes[i] & 7));
+    }
 }
 
 int32_t mbi_tokenizer_build_finish(struct mbi_tokenizer **out, struct mbi_tokenizer_build *b,
@@ -460,9 +467,15 @@ int32_t mbi_tokenizer_build_finish(struct mbi_tokenizer **out, struct mbi_tokeni
     int32_t rc;
 
     *out = NULL;
+    mbi_buf_add_zero(&b->bytes, MBI_TOKEN_PADDING);
+    if (b->bytes.failed) {
+        mbi_tokenizer_build_abort(b);
+        return mbi_fail_memory(err, "the tokens");
+    }
     t->bytes = b->bytes.data; /* moves to the tokenizer */
     mbi_buf_init(&b->bytes, b->host);
     if ((rc = set_special(b, eot, role, err)) >= 0 && (rc = set_control(b, err)) >= 0) {
+        set_inside(t);
         set_digest(t);
         rc = set_ranks(b, err);
     }

@@ -7,7 +7,7 @@
 #ifndef MBI_TOKENIZER_BUILD_H
 #define MBI_TOKENIZER_BUILD_H
 
-#include "tokenizer/pair_map.h"
+#include "tokenizer/rank_map.h"
 #include "tokenizer/tokenizer.h"
 #include <stdatomic.h>
 
@@ -15,7 +15,11 @@
 #define MBI_TOKEN_CONTROL 3
 #define MBI_TOKEN_UNUSED 5
 
-#define MBI_MAX_MERGES (1u << 20) /* a token may be made in several ways */
+#define MBI_TOKEN_PADDING 16u /* bytes that may be read behind a token */
+
+#define MBI_MAX_MERGES (1u << MBI_RANK_BITS) /* a token may be made in several ways */
+
+_Static_assert(MBI_MAX_VOCAB == 1u << MBI_ID_BITS, "ids have as many bits as the table of merges");
 
 struct mbi_tokenizer {
     const struct mbi_host *host;
@@ -23,17 +27,19 @@ struct mbi_tokenizer {
     enum mbi_pretokenizer pre;
     bool nfc;
     uint32_t vocab, n_merges;
-    uint8_t *bytes;    /* of all tokens, one after the other */
+    uint8_t *bytes;    /* of all tokens, one after the other, and MBI_TOKEN_PADDING more */
     uint32_t *begin;   /* vocab + 1 offsets into bytes */
     uint32_t *kind;    /* MBI_TOKEN_... of each token */
     int32_t byte[256]; /* id of the token that is this byte */
     uint32_t *merge;   /* left and right id, in rank order */
     uint32_t *result;  /* id made by each merge */
-    struct mbi_pair_map rank;
+    struct mbi_rank_map rank;
     uint32_t *control; /* ids of control tokens, sorted by their bytes */
     uint32_t n_control;
+    bool begins_control[256]; /* by byte */
     int32_t eot, role[5];
     uint8_t digest[MBI_DIGEST_SIZE];
+    uint8_t inside[65536 / 8]; /* bit (a << 8 | b): some normal token has byte a before byte b */
 };
 
 static inline uint32_t mbi_token_len(const struct mbi_tokenizer *t, uint32_t id)
@@ -44,6 +50,12 @@ static inline uint32_t mbi_token_len(const struct mbi_tokenizer *t, uint32_t id)
 static inline const uint8_t *mbi_token_bytes(const struct mbi_tokenizer *t, uint32_t id)
 {
     return t->bytes + t->begin[id];
+}
+
+/* False: no merge ever joins what ends with byte a and what begins with byte b. */
+static inline bool mbi_token_inside(const struct mbi_tokenizer *t, uint8_t a, uint8_t b)
+{
+    return t->inside[(size_t)a << 5 | b >> 3] >> (b & 7) & 1;
 }
 
 struct mbi_token_order; /* private to build.c */

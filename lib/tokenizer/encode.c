@@ -2,39 +2,57 @@
 /*
  * Encoding. In each piece of the pre-tokenizer the adjacent pair of lowest rank is joined, the
  * leftmost one first, until no pair is a merge. Short pieces do so by looking at every pair; long
- * ones keep the ranks in a tree, so that any text costs O(n log n).
+ * ones are cut where no token reaches, and what is still long keeps its ranks in a tree. Words come
+ * again and again, so those of a long text are remembered with their ids.
  */
+#include "tokenizer/encode.h"
 #include "base/intmath.h"
-#include "tokenizer/build.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretokenize.h"
+#include "tokenizer/word_key.h"
 
 #define SHORT_PIECE 64
-#define FAN 16       /* children of a tree node: one cache line of ranks */
-#define MAX_LEVELS 8 /* 16^8 = 2^32 positions */
-#define NO_RANK MBI_PAIR_NONE
+#define NO_RANK MBI_RANK_NONE
+#define NO_ID UINT32_MAX
 
-static void add_id(struct mbi_buf *out, uint32_t id)
-{
-    const int32_t value = (int32_t)id;
+#define KNOWN_IDS 4u          /* ids of a word that is remembered */
+#define KNOWN_BITS_MIN 6      /* of the table of such words: 2 KiB */
+#define KNOWN_BITS_MAX 15     /* 1 MiB, what second-level caches hold */
+#define BYTES_FOR_KNOWN 1024u /* shorter texts do without */
 
-    mbi_buf_add(out, &value, sizeof(value));
-}
+/* A word and its ids, NO_ID behind the last. */
+struct known_word {
+    struct mbi_word_key key;
+    uint32_t id[KNOWN_IDS];
+};
+
+struct encoder {
+    struct mbi_buf *out;
+    const struct mbi_tokenizer *t;
+    struct mbi_long_piece long_piece;
+    struct known_word *known; /* by hash, the last word of each; NULL: none */
+    int known_bits;
+    uint64_t pairs; /* looked at in short pieces */
+    mambaint_error *err;
+};
 
 /* ---- short pieces ---- */
 
-static void encode_short(struct mbi_buf *out, const struct mbi_tokenizer *t, const uint8_t *text,
-                         size_t n)
+/* The ids of a piece of n <= SHORT_PIECE bytes; returns how many. */
+static size_t merge_short(uint32_t id[SHORT_PIECE], struct encoder *e, const uint8_t *text,
+                          size_t n)
 {
-    uint32_t id[SHORT_PIECE], rank[SHORT_PIECE]; /* rank[i]: of the pair (i, i + 1) */
+    const struct mbi_tokenizer *const t = e->t;
+    uint32_t rank[SHORT_PIECE]; /* rank[i]: of the pair (i, i + 1) */
 
     for (size_t i = 0; i < n; i++)
         id[i] = (uint32_t)t->byte[text[i]];
     for (size_t i = 0; i + 1 < n; i++)
-        rank[i] = mbi_pair_map_get(&t->rank, id[i], id[i + 1]);
+        rank[i] = mbi_rank_map_get(&t->rank, id[i], id[i + 1]);
     while (n > 1) {
         size_t best = 0;
 
+        e->pairs += n - 1;
         for (size_t i = 1; i + 1 < n; i++)
             if (rank[i] < rank[best])
                 best = i;
@@ -45,196 +63,126 @@ static void encode_short(struct mbi_buf *out, const struct mbi_tokenizer *t, con
         memmove(id + best + 1, id + best + 2, (n - best - 1) * sizeof(*id));
         memmove(rank + best, rank + best + 1, (n - best - 1) * sizeof(*rank));
         if (best + 1 < n)
-            rank[best] = mbi_pair_map_get(&t->rank, id[best], id[best + 1]);
+            rank[best] = mbi_rank_map_get(&t->rank, id[best], id[best + 1]);
         if (best > 0)
-            rank[best - 1] = mbi_pair_map_get(&t->rank, id[best - 1], id[best]);
+            rank[best - 1] = mbi_rank_map_get(&t->rank, id[best - 1], id[best]);
     }
-    for (size_t i = 0; i < n; i++)
-        add_id(out, id[i]);
+    return n;
 }
 
-/* ---- long pieces ---- */
+/* ---- remembered words ---- */
 
-/*
- * A symbol is kept at the position of its first byte; its length is that of its token, so the
- * next symbol is found from it, and the symbol before position p from start[p - 1].
- */
-struct long_piece {
-    const struct mbi_host *host;
-    uint32_t *id;    /* of the symbol that begins here */
-    uint32_t *start; /* first byte of the symbol that ends here */
-    uint32_t *rank;  /* the tree; level 0 holds the rank of (symbol here, next symbol) */
-    uint32_t *level[MAX_LEVELS]; /* each node is the minimum of its FAN children */
-    size_t level_size[MAX_LEVELS];
-    int levels;
-    size_t cap;
-};
-
-static void free_long(struct long_piece *p)
+/* A table for a text of `len` bytes, no larger than the text. */
+static bool make_known(struct encoder *e, size_t len)
 {
-    mbi_free(p->host, p->id);
-    mbi_free(p->host, p->start);
-    mbi_free(p->host, p->rank);
-    *p = (struct long_piece){.host = p->host};
+    if (len < BYTES_FOR_KNOWN)
+        return true;
+    e->known_bits =
+        (int)mbi_clamp_i64(mbi_bitlen(len / sizeof(*e->known)) - 1, KNOWN_BITS_MIN, KNOWN_BITS_MAX);
+    e->known = mbi_alloc_aligned(e->out->host, sizeof(*e->known) << e->known_bits);
+    return e->known != NULL;
 }
 
-/* Sizes of the levels for n positions, each padded to whole nodes. Returns their sum. */
-static size_t set_levels(struct long_piece *p, size_t n)
+static size_t known_ids(const struct known_word *w)
 {
-    size_t total = 0;
-
-    p->levels = 0;
-    do {
-        p->level_size[p->levels] = mbi_align_size(n, FAN);
-        total += p->level_size[p->levels++];
-        n = (n + FAN - 1) / FAN;
-    } while (n > 1);
-    return total;
+    return 1u + (w->id[1] != NO_ID) + (w->id[2] != NO_ID) + (w->id[3] != NO_ID);
 }
 
-/* About 12.3 bytes for each byte of the piece. */
-static bool reserve_long(struct long_piece *p, size_t n)
+/* Whole rows are copied; what lies behind the size is room for the next ids. */
+static void add_known(struct mbi_buf *out, const struct known_word *w)
 {
-    const size_t total = set_levels(p, n);
-
-    if (n > p->cap) {
-        free_long(p);
-        set_levels(p, n);
-        p->id = mbi_alloc(p->host, n, sizeof(*p->id));
-        p->start = mbi_alloc(p->host, n, sizeof(*p->start));
-        p->rank = mbi_alloc(p->host, total, sizeof(*p->rank));
-        if (!p->id || !p->start || !p->rank)
-            return false;
-        p->cap = n;
-    }
-    p->level[0] = p->rank;
-    for (int i = 1; i < p->levels; i++)
-        p->level[i] = p->level[i - 1] + p->level_size[i - 1];
-    memset(p->rank, 0xff, total * sizeof(*p->rank)); /* NO_RANK everywhere */
-    return true;
+    memcpy(out->data + out->size, w->id, sizeof(w->id));
+    out->size += known_ids(w) * sizeof(*w->id);
 }
 
-static uint32_t node_min(const uint32_t *child)
+static void remember(struct known_word *w, const struct mbi_word_key *key, const uint32_t *id,
+                     size_t n)
 {
-    uint32_t least = child[0];
-
-    for (int i = 1; i < FAN; i++)
-        least = child[i] < least ? child[i] : least;
-    return least;
-}
-
-static void set_rank(struct long_piece *p, size_t at, uint32_t rank)
-{
-    p->level[0][at] = rank;
-    for (int i = 1; i < p->levels; i++) {
-        const uint32_t least = node_min(p->level[i - 1] + at / FAN * FAN);
-
-        at /= FAN;
-        if (p->level[i][at] == least)
-            return;
-        p->level[i][at] = least;
-    }
-}
-
-/* Position of the lowest rank, the leftmost of equals; false if no pair is a merge. */
-static bool find_lowest(size_t *at, const struct long_piece *p)
-{
-    const uint32_t least = node_min(p->level[p->levels - 1]);
-    size_t node = 0;
-
-    if (least == NO_RANK)
-        return false;
-    for (int i = p->levels - 1; i >= 0; i--) {
-        node *= FAN;
-        while (p->level[i][node] != least)
-            node++;
-    }
-    *at = node;
-    return true;
-}
-
-static void join(struct long_piece *p, const struct mbi_tokenizer *t, size_t at, size_t n)
-{
-    const uint32_t made = t->result[p->level[0][at]];
-    const size_t right = at + mbi_token_len(t, p->id[at]);
-    const size_t end = at + mbi_token_len(t, made);
-
-    p->id[at] = made;
-    p->start[end - 1] = (uint32_t)at;
-    set_rank(p, right, NO_RANK);
-    set_rank(p, at, end < n ? mbi_pair_map_get(&t->rank, made, p->id[end]) : NO_RANK);
-    if (at > 0) {
-        const uint32_t before = p->start[at - 1];
-
-        set_rank(p, before, mbi_pair_map_get(&t->rank, p->id[before], made));
-    }
-}
-
-static void fill_long(struct long_piece *p, const struct mbi_tokenizer *t, const uint8_t *text,
-                      size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        p->id[i] = (uint32_t)t->byte[text[i]];
-        p->start[i] = (uint32_t)i;
-    }
-    for (size_t i = 0; i + 1 < n; i++)
-        p->level[0][i] = mbi_pair_map_get(&t->rank, p->id[i], p->id[i + 1]);
-    for (int i = 1; i < p->levels; i++)
-        for (size_t k = 0; k < p->level_size[i - 1] / FAN; k++)
-            p->level[i][k] = node_min(p->level[i - 1] + k * FAN);
-}
-
-static int32_t encode_long(struct mbi_buf *out, struct long_piece *p, const struct mbi_tokenizer *t,
-                           const uint8_t *text, size_t n, mambaint_error *err)
-{
-    size_t at;
-
-    if (n >= UINT32_MAX)
-        return mbi_fail(err, MAMBAINT_E_RANGE, "encode: a word of %zu bytes is too long", n);
-    if (!reserve_long(p, n))
-        return mbi_fail_memory(err, "encoding a long word");
-    fill_long(p, t, text, n);
-    while (find_lowest(&at, p))
-        join(p, t, at, n);
-    for (size_t i = 0; i < n; i += mbi_token_len(t, p->id[i]))
-        add_id(out, p->id[i]);
-    return MAMBAINT_OK;
+    if (n > KNOWN_IDS)
+        return;
+    w->key = *key;
+    for (size_t i = 0; i < KNOWN_IDS; i++)
+        w->id[i] = i < n ? id[i] : NO_ID;
 }
 
 /* ---- text ---- */
 
-static int32_t encode_pieces(struct mbi_buf *out, struct long_piece *p,
-                             const struct mbi_tokenizer *t, const char *text, size_t len,
-                             mambaint_error *err)
+/* A piece of n <= SHORT_PIECE bytes in front of `room` bytes that may be read. */
+static void encode_short(struct encoder *e, const uint8_t *text, size_t n, size_t room)
+{
+    struct mbi_word_key key = {0, 0};
+    struct known_word *w = NULL;
+    uint32_t id[SHORT_PIECE];
+    size_t n_ids;
+
+    if (e->known && n <= MBI_WORD_KEY_MAX) {
+        key = mbi_word_key(text, n, room);
+        w = &e->known[mbi_word_key_hash(&key) >> (64 - e->known_bits)];
+        if (mbi_word_key_equal(&w->key, &key)) {
+            add_known(e->out, w);
+            return;
+        }
+    }
+    n_ids = merge_short(id, e, text, n);
+    memcpy(e->out->data + e->out->size, id, n_ids * sizeof(*id));
+    e->out->size += n_ids * sizeof(*id);
+    if (w)
+        remember(w, &key, id, n_ids);
+}
+
+/* Part of a piece that no merge leaves. */
+static int32_t encode_part(struct encoder *e, const uint8_t *text, size_t n, size_t room)
+{
+    struct mbi_buf *const out = e->out;
+    const size_t size = SHORT_PIECE * sizeof(uint32_t);
+
+    if (n > SHORT_PIECE)
+        return mbi_encode_long(out, &e->long_piece, e->t, text, n, e->err);
+    if (out->cap - out->size < size && !mbi_buf_reserve(out, size))
+        return mbi_fail_memory(e->err, "the encoded text");
+    encode_short(e, text, n, room);
+    return MAMBAINT_OK;
+}
+
+/* A long piece falls apart where two bytes stand side by side that do so in no token. */
+static int32_t encode_long_piece(struct encoder *e, const uint8_t *text, size_t n, size_t room)
 {
     int32_t rc = MAMBAINT_OK;
 
-    while (len > 0 && rc >= 0) {
-        const size_t n = mbi_pretokenize(t->pre, text, len);
+    for (size_t begin = 0, end; rc >= 0 && begin < n; begin = end) {
+        for (end = begin + 1; end < n && mbi_token_inside(e->t, text[end - 1], text[end]);)
+            end++;
+        rc = encode_part(e, text + begin, end - begin, room - begin);
+    }
+    return rc;
+}
 
-        if (n <= SHORT_PIECE)
-            encode_short(out, t, (const uint8_t *)text, n);
-        else
-            rc = encode_long(out, p, t, (const uint8_t *)text, n, err);
-        text += n;
+static int32_t encode_pieces(struct encoder *e, const char *text, size_t len)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    int32_t rc = MAMBAINT_OK;
+
+    while (len > 0 && rc >= 0) {
+        const size_t n = mbi_pretokenize(e->t->pre, (const char *)at, len);
+
+        rc = n > SHORT_PIECE ? encode_long_piece(e, at, n, len) : encode_part(e, at, n, len);
+        at += n;
         len -= n;
     }
     return rc;
 }
 
 /* Text without special tokens. */
-static int32_t encode_plain(struct mbi_buf *out, struct long_piece *p,
-                            const struct mbi_tokenizer *t, const char *text, size_t len,
-                            mambaint_error *err)
+static int32_t encode_plain(struct encoder *e, const char *text, size_t len)
 {
     struct mbi_buf normal;
     int32_t rc;
 
-    if (!t->nfc || len == 0)
-        return encode_pieces(out, p, t, text, len, err);
-    mbi_buf_init(&normal, out->host);
-    if ((rc = mbi_normalize_nfc(&normal, text, len, err)) >= 0)
-        rc = encode_pieces(out, p, t, (const char *)normal.data, normal.size, err);
+    if (!e->t->nfc || len == 0)
+        return encode_pieces(e, text, len);
+    mbi_buf_init(&normal, e->out->host);
+    if ((rc = mbi_normalize_nfc(&normal, text, len, e->err)) >= 0)
+        rc = encode_pieces(e, (const char *)normal.data, normal.size);
     mbi_buf_free(&normal);
     return rc;
 }
@@ -281,45 +229,58 @@ static int32_t match_control(const struct mbi_tokenizer *t, const char *text, si
     return best;
 }
 
-static int32_t encode_special(struct mbi_buf *out, struct long_piece *p,
-                              const struct mbi_tokenizer *t, const char *text, size_t len,
-                              mambaint_error *err)
+static int32_t encode_special(struct encoder *e, const char *text, size_t len)
 {
     size_t begin = 0, pos = 0;
     int32_t rc = MAMBAINT_OK;
 
     while (pos < len && rc >= 0) {
-        const int32_t id = match_control(t, text + pos, len - pos);
+        int32_t id = -1;
 
+        if (e->t->begins_control[(uint8_t)text[pos]])
+            id = match_control(e->t, text + pos, len - pos);
         if (id < 0) {
             pos++;
             continue;
         }
-        rc = encode_plain(out, p, t, text + begin, pos - begin, err);
-        add_id(out, (uint32_t)id);
-        pos += mbi_token_len(t, (uint32_t)id);
+        rc = encode_plain(e, text + begin, pos - begin);
+        mbi_buf_add(e->out, &id, sizeof(id));
+        pos += mbi_token_len(e->t, (uint32_t)id);
         begin = pos;
     }
-    return rc < 0 ? rc : encode_plain(out, p, t, text + begin, len - begin, err);
+    return rc < 0 ? rc : encode_plain(e, text + begin, len - begin);
 }
 
-int32_t mbi_tokenizer_encode(struct mbi_buf *out, const struct mbi_tokenizer *t, const char *text,
-                             size_t len, uint32_t flags, mambaint_error *err)
+int32_t mbi_tokenizer_encode_counted(struct mbi_buf *out, const struct mbi_tokenizer *t,
+                                     const char *text, size_t len, uint32_t flags, uint64_t *steps,
+                                     mambaint_error *err)
 {
     const size_t start = out->size;
-    struct long_piece p = {.host = out->host};
+    struct encoder e = {.out = out, .t = t, .long_piece = {.host = out->host}, .err = err};
     int32_t rc;
 
     if (len == 0) /* text may be NULL then */
         return MAMBAINT_OK;
-    if (flags & MBI_ENCODE_SPECIAL)
-        rc = encode_special(out, &p, t, text, len, err);
+    if (!make_known(&e, len))
+        rc = mbi_fail_memory(err, "the words of a text");
+    else if (flags & MBI_ENCODE_SPECIAL)
+        rc = encode_special(&e, text, len);
     else
-        rc = encode_plain(out, &p, t, text, len, err);
-    free_long(&p);
+        rc = encode_plain(&e, text, len);
+    *steps += e.pairs + e.long_piece.nodes;
+    mbi_long_piece_free(&e.long_piece);
+    mbi_free_aligned(out->host, e.known);
     if (rc >= 0 && out->failed)
         rc = mbi_fail_memory(err, "the encoded text");
     if (rc < 0)
         out->size = start;
     return rc;
+}
+
+int32_t mbi_tokenizer_encode(struct mbi_buf *out, const struct mbi_tokenizer *t, const char *text,
+                             size_t len, uint32_t flags, mambaint_error *err)
+{
+    uint64_t steps = 0;
+
+    return mbi_tokenizer_encode_counted(out, t, text, len, flags, &steps, err);
 }

@@ -117,6 +117,16 @@ static size_t take(struct mbi_buf *out, struct codes *c, const uint8_t *text, si
     return len > 0 ? (size_t)len : 1;
 }
 
+/* ASCII before ASCII is in NFC and composes with nothing: how much of it begins here. */
+static size_t plain(const uint8_t *text, size_t n)
+{
+    size_t end = 0;
+
+    while (end < n && text[end] < 128)
+        end++;
+    return end == n || end == 0 ? end : end - 1;
+}
+
 int32_t mbi_normalize_nfc(struct mbi_buf *out, const char *text, size_t n, mambaint_error *err)
 {
     const uint8_t *const at = (const uint8_t *)text;
@@ -124,10 +134,12 @@ int32_t mbi_normalize_nfc(struct mbi_buf *out, const char *text, size_t n, mamba
     size_t pos = 0;
 
     while (pos < n && make_room(&c, out->host)) {
-        /* ASCII before ASCII is in NFC and composes with nothing: most text is copied. */
-        if (at[pos] < 128 && (pos + 1 == n || at[pos + 1] < 128)) {
+        const size_t len = plain(at + pos, n - pos);
+
+        if (len > 0) {
             flush(out, &c);
-            mbi_buf_add8(out, at[pos++]);
+            mbi_buf_add(out, at + pos, len);
+            pos += len;
         } else {
             pos += take(out, &c, at + pos, n - pos);
         }

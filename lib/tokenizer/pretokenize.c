@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The two pre-tokenizers as scanners over code points. */
 #include "tokenizer/pretokenize.h"
+#include "base/bytes.h"
 #include "base/utf8.h"
 #include "tokenizer/unicode.h"
 
@@ -19,14 +20,17 @@ struct character {
     size_t len;
 };
 
-static struct character character_at(const struct text *t, size_t pos)
+/* Class of a byte that is a character by itself, 0 for other bytes and behind the end. */
+static uint32_t byte_class_at(const struct text *t, size_t pos)
+{
+    return pos < t->n ? mbi_byte_class[t->at[pos]] : 0;
+}
+
+static struct character wide_character_at(const struct text *t, size_t pos)
 {
     struct character c = {NO_CODE, 0, 0};
-    int len;
+    const int len = mbi_utf8_decode(&c.code, t->at + pos, t->n - pos);
 
-    if (pos >= t->n)
-        return c;
-    len = mbi_utf8_decode(&c.code, t->at + pos, t->n - pos);
     if (len <= 0)
         return (struct character){NO_CODE, MBI_CHAR_OTHER, 1};
     c.class = mbi_unicode_class(c.code);
@@ -34,15 +38,65 @@ static struct character character_at(const struct text *t, size_t pos)
     return c;
 }
 
+static struct character character_at(const struct text *t, size_t pos)
+{
+    if (pos >= t->n)
+        return (struct character){NO_CODE, 0, 0};
+    if (t->at[pos] < 128)
+        return (struct character){t->at[pos], mbi_byte_class[t->at[pos]], 1};
+    return wide_character_at(t, pos);
+}
+
+/*
+ * Where the run of characters of these classes goes on, from a byte that is none by itself. The
+ * letters of one script follow each other in the table, so one look finds many of them.
+ */
+static size_t wide_run(const struct text *t, size_t pos, uint32_t classes)
+{
+    struct mbi_char_range range = {1, 0, 0};
+
+    while (pos < t->n && t->at[pos] >= 128) {
+        uint32_t code;
+        const int len = mbi_utf8_decode(&code, t->at + pos, t->n - pos);
+
+        if (len > 0 && (code < range.first || code > range.last))
+            range = mbi_unicode_range(code);
+        if (!((len > 0 ? range.class : MBI_CHAR_OTHER) & classes))
+            break;
+        pos += len > 0 ? (size_t)len : 1;
+    }
+    return pos;
+}
+
+/*
+ * How many of eight bytes, the lowest first, are ASCII letters before one is not. The sums stay
+ * below 256 in every byte: 0x7f + 0x1f and 0x7f + 0x05.
+ */
+static size_t leading_letters(uint64_t x)
+{
+    const uint64_t each = 0x0101010101010101u;
+    const uint64_t small = (x | 0x20 * each) & 0x7f * each;
+    const uint64_t from_a = small + (0x80 - 'a') * each, past_z = small + (0x7f - 'z') * each;
+    const uint64_t other = ~(from_a & ~past_z & ~x) & 0x80 * each;
+    const uint64_t below = (other & (~other + 1)) - 1; /* the bits under the first 0x80 */
+
+    return other ? (size_t)(((below & each) * each) >> 56) - 1 : 8;
+}
+
 /* Where the run of characters of these classes that begins at pos ends. */
 static size_t run(const struct text *t, size_t pos, uint32_t classes)
 {
     for (;;) {
-        const struct character c = character_at(t, pos);
+        size_t end = 8;
 
-        if (!(c.class & classes))
+        if (classes == MBI_CHAR_LETTER)
+            for (; end == 8 && t->n - pos >= 8; pos += end)
+                end = leading_letters(mbi_load64(t->at + pos));
+        while (byte_class_at(t, pos) & classes)
+            pos++;
+        if (pos == t->n || t->at[pos] < 128 || (end = wide_run(t, pos, classes)) == pos)
             return pos;
-        pos += c.len;
+        pos = end;
     }
 }
 
@@ -95,20 +149,18 @@ static size_t lines(const struct text *t)
 
 static size_t piece_gpt2(const struct text *t)
 {
-    const struct character first = character_at(t, 0);
-    const size_t length = contraction(t, false);
-    size_t pos = 0;
-    struct character c = first;
+    const size_t pos = t->at[0] == ' ' ? 1 : 0;
+    uint32_t class = byte_class_at(t, pos);
+    size_t length;
 
-    if (length)
+    if (class == MBI_CHAR_LETTER) /* most pieces of most texts */
+        return run(t, pos, MBI_CHAR_LETTER);
+    if ((length = contraction(t, false)) > 0)
         return length;
-    if (first.code == ' ') {
-        c = character_at(t, 1);
-        pos = 1;
-    }
-    if (!(c.class & WORDLIKE)) /* spaces, or one space at the end */
+    class = character_at(t, pos).class;
+    if (!(class & WORDLIKE)) /* spaces, or one space at the end */
         return spaces(t);
-    return run(t, pos, c.class & OTHER ? OTHER : c.class);
+    return run(t, pos, class & OTHER ? OTHER : class);
 }
 
 static size_t piece_cl100k(const struct text *t)
@@ -144,6 +196,18 @@ size_t mbi_pretokenize(enum mbi_pretokenizer pre, const char *text, size_t n)
     const struct text t = {(const uint8_t *)text, n};
 
     return pre == MBI_PRE_CL100K ? piece_cl100k(&t) : piece_gpt2(&t);
+}
+
+/*
+ * Before a space behind an ASCII letter: a piece that holds a letter goes on with letters or not at
+ * all, and no alternative looks at what follows a letter.
+ */
+size_t mbi_pretokenize_cut(const char *text, size_t begin, size_t n)
+{
+    for (size_t i = begin; i < n; i++)
+        if (text[i] == ' ' && i > 0 && mbi_byte_class[(uint8_t)text[i - 1]] == MBI_CHAR_LETTER)
+            return i;
+    return n;
 }
 
 const char *mbi_pretokenizer_name(enum mbi_pretokenizer pre)

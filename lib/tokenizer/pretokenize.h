@@ -20,6 +20,13 @@
  */
 size_t mbi_pretokenize(enum mbi_pretokenizer pre, const char *text, size_t n);
 
+/*
+ * The first place from `begin` on where every pre-tokenizer begins a piece whatever surrounds it,
+ * so that the texts before and behind it have the same pieces apart as together; n if there is
+ * none.
+ */
+size_t mbi_pretokenize_cut(const char *text, size_t begin, size_t n);
+
 /* The stored name, "gpt-2" or "cl100k", and back; 0 for an unknown name. */
 const char *mbi_pretokenizer_name(enum mbi_pretokenizer pre);
 int mbi_pretokenizer_from_name(const char *name);

@@ -21,7 +21,7 @@ void mbi_tokenizer_unref(struct mbi_tokenizer *t)
     mbi_free(host, t->merge);
     mbi_free(host, t->result);
     mbi_free(host, t->control);
-    mbi_pair_map_free(&t->rank, host);
+    mbi_rank_map_free(&t->rank, host);
     mbi_free(host, t);
 }
 
@@ -66,13 +66,21 @@ int32_t mbi_tokenizer_decode(struct mbi_buf *out, const struct mbi_tokenizer *t,
                             "decode: id %d at position %zu is outside the vocabulary of %u", ids[i],
                             i, t->vocab);
         }
-        if (!special)
-            mbi_buf_add(out, text, len);
+        if (special)
+            continue;
+        if (out->cap - out->size < MBI_MAX_TOKEN_BYTES &&
+            !mbi_buf_reserve(out, MBI_MAX_TOKEN_BYTES)) {
+            out->size = start;
+            return mbi_fail_memory(err, "the decoded text");
+        }
+        /* A copy of a fixed size is a few moves; there is room for more than the token. */
+        if (len <= MBI_TOKEN_PADDING)
+            memcpy(out->data + out->size, text, MBI_TOKEN_PADDING);
+        else
+            memcpy(out->data + out->size, text, len);
+        out->size += len;
     }
-    if (!out->failed)
-        return MAMBAINT_OK;
-    out->size = start;
-    return mbi_fail_memory(err, "the decoded text");
+    return MAMBAINT_OK;
 }
 
 int32_t mbi_tokenizer_from_parts(struct mbi_tokenizer **out, const struct mbi_host *host,

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Training: count words, then again and again join the pair of symbols that occurs most often in
- * them. Each pair has the list of the places where it occurs, so a merge touches only these, and a
- * heap finds the next pair. All counts are exact, so nothing depends on the order of documents.
+ * The second half of training: again and again join the pair of symbols that occurs most often in
+ * the words. Each pair has the list of the places where it occurs, so a merge touches only these,
+ * and a heap finds the next pair. All counts are exact, so nothing depends on the order of the
+ * documents.
  *
  * The count of a pair is the number of adjacent places in all words, each weighted with how often
  * the word occurs; places that overlap ("aaa" holds the pair a, a twice) count each. A merge joins
@@ -10,65 +11,14 @@
  */
 #include "base/intmath.h"
 #include "tokenizer/build.h"
-#include "tokenizer/pretokenize.h"
-#include "tokenizer/words.h"
+#include "tokenizer/pair_map.h"
+#include "tokenizer/count.h"
 #include <stdio.h>
 
 #define FIRST_BYTE 16u /* id of byte 0 */
 #define FIRST_MERGE (FIRST_BYTE + 256u)
 #define NONE UINT32_MAX
 #define PROGRESS_EVERY 64u
-
-struct mbi_tokenizer_trainer {
-    const struct mbi_host *host;
-    enum mbi_pretokenizer pre;
-    struct mbi_words words;
-};
-
-int32_t mbi_tokenizer_trainer_create(struct mbi_tokenizer_trainer **out,
-                                     const struct mbi_host *host, enum mbi_pretokenizer pre,
-                                     mambaint_error *err)
-{
-    struct mbi_tokenizer_trainer *tr;
-
-    *out = NULL;
-    if (pre != MBI_PRE_GPT2 && pre != MBI_PRE_CL100K)
-        return mbi_fail(err, MAMBAINT_E_INVALID, "tokenizer: unknown pre-tokenizer %d", (int)pre);
-    if (!(tr = mbi_alloc(host, 1, sizeof(*tr))))
-        return mbi_fail_memory(err, "training a tokenizer");
-    tr->host = host;
-    tr->pre = pre;
-    if (!mbi_words_init(&tr->words, host)) {
-        mbi_tokenizer_trainer_free(tr);
-        return mbi_fail_memory(err, "training a tokenizer");
-    }
-    *out = tr;
-    return MAMBAINT_OK;
-}
-
-void mbi_tokenizer_trainer_free(struct mbi_tokenizer_trainer *tr)
-{
-    if (!tr)
-        return;
-    mbi_words_free(&tr->words);
-    mbi_free(tr->host, tr);
-}
-
-int32_t mbi_tokenizer_trainer_add(struct mbi_tokenizer_trainer *tr, const char *text, size_t len,
-                                  mambaint_error *err)
-{
-    while (len > 0) {
-        const size_t n = mbi_pretokenize(tr->pre, text, len);
-
-        if (n >= UINT32_MAX)
-            return mbi_fail(err, MAMBAINT_E_RANGE, "training: a word of %zu bytes is too long", n);
-        if (!mbi_words_count(&tr->words, (const uint8_t *)text, n))
-            return mbi_fail_memory(err, "the words of the training text");
-        text += n;
-        len -= n;
-    }
-    return MAMBAINT_OK;
-}
 
 /* One place in a word. Its pair is (this symbol, the next one); all such places are chained. */
 struct place {
@@ -401,13 +351,15 @@ int32_t mbi_tokenizer_trainer_build(struct mbi_tokenizer **out, struct mbi_token
 {
     const uint32_t merges = vocab - FIRST_MERGE;
     struct mbi_tokenizer_build b;
-    struct join j = {.host = tr->host, .words = &tr->words, .build = &b};
+    struct join j = {.host = tr->host, .build = &b};
     int32_t rc;
 
     *out = NULL;
     if (vocab < FIRST_MERGE || vocab > MBI_MAX_VOCAB)
         return mbi_fail(err, MAMBAINT_E_RANGE, "training: a vocabulary of %u; allowed are %u to %u",
                         vocab, FIRST_MERGE, MBI_MAX_VOCAB);
+    if ((rc = mbi_tokenizer_trainer_words(&j.words, tr, err)) < 0)
+        return rc;
     if ((rc = mbi_tokenizer_build_begin(&b, tr->host, tr->pre, false, vocab, err)) >= 0 &&
         (rc = add_fixed(&b, err)) >= 0)
         rc = join_begin(&j, merges, err);

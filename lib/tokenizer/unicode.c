@@ -2,23 +2,36 @@
 /* Looking up the class of a code point. */
 #include "tokenizer/unicode.h"
 
-static uint32_t ascii_class(uint32_t code)
-{
-    if ((code | 32) - 'a' < 26)
-        return MBI_CHAR_LETTER;
-    if (code - '0' < 10)
-        return MBI_CHAR_NUMBER;
-    return code == ' ' || code - '\t' < 5 ? MBI_CHAR_SPACE : MBI_CHAR_OTHER;
-}
+#define O MBI_CHAR_OTHER
+#define L MBI_CHAR_LETTER
+#define N MBI_CHAR_NUMBER
+#define S MBI_CHAR_SPACE
 
-uint32_t mbi_unicode_class(uint32_t code)
-{
-    size_t lo = 0, hi = mbi_unicode_table_size;
+/* clang-format off */
+const uint8_t mbi_byte_class[256] = {
+    O, O, O, O, O, O, O, O, O, S, S, S, S, S, O, O, /* the controls 09 to 0D */
+    O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
+    S, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
+    N, N, N, N, N, N, N, N, N, N, O, O, O, O, O, O,
+    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
+    O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
+};
+/* clang-format on */
 
-    if (code < 128)
-        return ascii_class(code);
+struct mbi_char_range mbi_unicode_range(uint32_t code)
+{
+    const uint32_t block = code / MBI_UNICODE_BLOCK;
+    size_t lo = mbi_unicode_index[MBI_UNICODE_INDEXED / MBI_UNICODE_BLOCK];
+    size_t hi = mbi_unicode_table_size;
+
     if (code > 0x10ffff)
-        return MBI_CHAR_UNASSIGNED;
+        return (struct mbi_char_range){0x110000, UINT32_MAX, MBI_CHAR_UNASSIGNED};
+    if (code < MBI_UNICODE_INDEXED) {
+        lo = mbi_unicode_index[block];
+        hi = mbi_unicode_index[block + 1] + 1u;
+    }
     while (hi - lo > 1) { /* the entry sought is in [lo, hi) */
         const size_t mid = lo + (hi - lo) / 2;
 
@@ -27,5 +40,14 @@ uint32_t mbi_unicode_class(uint32_t code)
         else
             hi = mid;
     }
-    return 1u << (mbi_unicode_table[lo] & 7);
+    return (struct mbi_char_range){
+        .first = mbi_unicode_table[lo] >> 3,
+        .last = hi < mbi_unicode_table_size ? (mbi_unicode_table[hi] >> 3) - 1 : 0x10ffff,
+        .class = 1u << (mbi_unicode_table[lo] & 7),
+    };
+}
+
+uint32_t mbi_unicode_class(uint32_t code)
+{
+    return code < 128 ? mbi_byte_class[code] : mbi_unicode_range(code).class;
 }

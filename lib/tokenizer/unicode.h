@@ -18,11 +18,28 @@
 /* Class of a code point, one bit. Above U+10FFFF: unassigned. */
 uint32_t mbi_unicode_class(uint32_t code);
 
+/* Classes of the bytes below 128, which are characters by themselves; 0 for the others. */
+extern const uint8_t mbi_byte_class[256];
+
+/* The code points around one that have its class and no other between them. */
+struct mbi_char_range {
+    uint32_t first, last, class;
+};
+struct mbi_char_range mbi_unicode_range(uint32_t code);
+
 /*
  * The table, written by unicode_table.py: sorted entries code << 3 | k, where class 1 << k holds
  * from `code` up to the next entry. The first entry has code 0.
  */
 extern const uint32_t mbi_unicode_table[];
 extern const size_t mbi_unicode_table_size;
+
+/*
+ * For each block of codes below MBI_UNICODE_INDEXED, and for the first code behind them, the number
+ * of the entry that holds the block's first code.
+ */
+#define MBI_UNICODE_BLOCK 128u
+#define MBI_UNICODE_INDEXED 0x20000u
+extern const uint16_t mbi_unicode_index[];
 
 #endif

@@ -6,6 +6,7 @@ The table holds one Unicode version, which is part of every tokenizer file. It n
 unicodedata module has exactly that version (CPython 3.11). With --check nothing is written and the
 status says whether the committed file is what the script would write.
 """
+import bisect
 import pathlib
 import sys
 import unicodedata
@@ -13,6 +14,7 @@ import unicodedata
 VERSION = "14.0.0"
 OTHER, LETTER, NUMBER, SPACE, UNASSIGNED = range(5)
 PER_LINE = 9
+BLOCK, INDEXED, INDEX_PER_LINE = 128, 0x20000, 14  # as in unicode.h
 
 # The property White_Space (PropList.txt), unchanged since Unicode 6.3.
 WHITE_SPACE = {
@@ -41,8 +43,16 @@ def entries():
         yield 0x110000 << 3 | UNASSIGNED
 
 
+def index(table):
+    """For each block of codes, and for the first code behind them, the entry that holds its first."""
+    firsts = [entry >> 3 for entry in table]
+    return [bisect.bisect_right(firsts, code) - 1 for code in range(0, INDEXED + 1, BLOCK)]
+
+
 def render():
-    table = [f"0x{entry:06x}" for entry in entries()]
+    numbers = list(entries())
+    table = [f"0x{entry:06x}" for entry in numbers]
+    blocks = [f"{place:4d}" for place in index(numbers)]
     lines = [
         "/* SPDX-License-Identifier: Apache-2.0 */",
         f"/* Classes of code points, Unicode {VERSION}. Written by unicode_table.py; do not edit. */",
@@ -53,6 +63,9 @@ def render():
     ]
     for i in range(0, len(table), PER_LINE):
         lines.append("    " + ", ".join(table[i:i + PER_LINE]) + ",")
+    lines += ["};", "", "const uint16_t mbi_unicode_index[] = {"]
+    for i in range(0, len(blocks), INDEX_PER_LINE):
+        lines.append("    " + ", ".join(blocks[i:i + INDEX_PER_LINE]) + ",")
     lines += [
         "};",
         "/* clang-format on */",

@@ -2,11 +2,16 @@
 /* Words and how often each occurs. */
 #include "tokenizer/words.h"
 #include "base/intmath.h"
+#include "tokenizer/word_key.h"
 
-#define RECENT 65536u     /* slots of the table of recent words, a power of two */
-#define RECENT_LONGEST 32 /* longer words are rare and hashing them would be slow */
-#define LEAF 0x80000000u  /* a child that is a word, not a node */
-#define NO_WORD UINT32_MAX
+#define RECENT_BITS 15   /* of the table of recent words, 768 KiB */
+#define LEAF 0x80000000u /* a child that is a word, not a node */
+
+/* Words that have a key; longer ones are rare. */
+struct mbi_recent_word {
+    struct mbi_word_key key;
+    uint32_t word;
+};
 
 /*
  * A word is read as 9-bit symbols: 256 + byte, and zeros after its end, so that no word is a prefix
@@ -27,9 +32,7 @@ bool mbi_words_init(struct mbi_words *w, const struct mbi_host *host)
 {
     *w = (struct mbi_words){.host = host};
     mbi_buf_init(&w->bytes, host);
-    w->recent = mbi_alloc(host, RECENT, sizeof(*w->recent));
-    for (size_t i = 0; w->recent && i < RECENT; i++)
-        w->recent[i] = NO_WORD;
+    w->recent = mbi_alloc(host, (size_t)1 << RECENT_BITS, sizeof(*w->recent));
     return w->recent != NULL;
 }
 
@@ -59,14 +62,14 @@ static bool make_room(struct mbi_words *w)
     return true;
 }
 
-/* Store a new word with count 1. Its number is w->n before the call. */
-static bool store(struct mbi_words *w, const uint8_t *text, size_t len)
+/* Store a new word. Its number is w->n before the call. */
+static bool store(struct mbi_words *w, const uint8_t *text, size_t len, uint64_t times)
 {
     if (!make_room(w) || !mbi_buf_reserve(&w->bytes, len)) {
         w->bytes.failed = false; /* refused now is not refused for ever */
         return false;
     }
-    w->word[w->n++] = (struct mbi_word){w->bytes.size, (uint32_t)len, 1};
+    w->word[w->n++] = (struct mbi_word){w->bytes.size, (uint32_t)len, times};
     mbi_buf_add(&w->bytes, text, len);
     return true;
 }
@@ -108,13 +111,14 @@ static struct mbi_word_node parting(const struct mbi_words *w, uint32_t other, c
 }
 
 /* Add a word that differs from all others; `other` is the closest. */
-static bool insert(struct mbi_words *w, uint32_t other, const uint8_t *text, size_t len)
+static bool insert(struct mbi_words *w, uint32_t other, const uint8_t *text, size_t len,
+                   uint64_t times)
 {
     struct mbi_word_node node = parting(w, other, text, len);
     const uint32_t which = side(&node, text, len), number = w->n - 1;
     uint32_t *link = &w->root;
 
-    if (!store(w, text, len))
+    if (!store(w, text, len, times))
         return false;
     while (!(*link & LEAF)) {
         struct mbi_word_node *const next = &w->node[*link];
@@ -130,39 +134,42 @@ static bool insert(struct mbi_words *w, uint32_t other, const uint8_t *text, siz
     return true;
 }
 
-/* Slot of the table of recent words (FNV-1a). */
-static uint32_t *recent_slot(const struct mbi_words *w, const uint8_t *text, size_t len)
+/* Find or store the word, count it and give its number. */
+static bool count(uint32_t *number, struct mbi_words *w, const uint8_t *text, size_t len,
+                  uint64_t times)
 {
-    uint32_t hash = 2166136261u;
+    uint32_t other;
 
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ text[i]) * 16777619u;
-    return &w->recent[(hash ^ hash >> 16) & (RECENT - 1)];
+    *number = w->n;
+    if (w->n == 0) {
+        w->root = LEAF;
+        return store(w, text, len, times);
+    }
+    other = closest(w, text, len);
+    if (!is_word(w, other, text, len))
+        return insert(w, other, text, len, times);
+    w->word[other].count += times;
+    *number = other;
+    return true;
 }
 
-bool mbi_words_count(struct mbi_words *w, const uint8_t *text, size_t len)
+bool mbi_words_add(struct mbi_words *w, const uint8_t *text, size_t len, size_t room,
+                   uint64_t times)
 {
-    uint32_t *slot = len <= RECENT_LONGEST ? recent_slot(w, text, len) : NULL;
-    uint32_t found;
+    struct mbi_recent_word *recent;
+    struct mbi_word_key key;
+    uint32_t number;
 
-    if (slot && *slot != NO_WORD && is_word(w, *slot, text, len)) {
-        w->word[*slot].count++;
+    if (len > MBI_WORD_KEY_MAX)
+        return count(&number, w, text, len, times);
+    key = mbi_word_key(text, len, room);
+    recent = &w->recent[mbi_word_key_hash(&key) >> (64 - RECENT_BITS)];
+    if (mbi_word_key_equal(&recent->key, &key)) {
+        w->word[recent->word].count += times;
         return true;
     }
-    if (w->n == 0) {
-        if (!store(w, text, len))
-            return false;
-        w->root = LEAF;
-        return true;
-    }
-    found = closest(w, text, len);
-    if (is_word(w, found, text, len))
-        w->word[found].count++;
-    else if (!insert(w, found, text, len))
+    if (!count(&number, w, text, len, times))
         return false;
-    else
-        found = w->n - 1;
-    if (slot)
-        *slot = found;
+    *recent = (struct mbi_recent_word){key, number};
     return true;
 }

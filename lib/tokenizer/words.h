@@ -14,7 +14,8 @@ struct mbi_word {
     uint64_t count;
 };
 
-struct mbi_word_node; /* private to words.c */
+struct mbi_word_node; /* both private to words.c */
+struct mbi_recent_word;
 
 struct mbi_words {
     const struct mbi_host *host;
@@ -22,15 +23,19 @@ struct mbi_words {
     struct mbi_word *word;
     struct mbi_word_node *node; /* one less than words */
     uint32_t n, cap, root;
-    uint32_t *recent;
+    struct mbi_recent_word *recent;
 };
 
 /* False if memory is refused; free is right in either case. */
 bool mbi_words_init(struct mbi_words *w, const struct mbi_host *host);
 void mbi_words_free(struct mbi_words *w);
 
-/* Count one occurrence, 0 < len < 2^32. False if memory is refused; nothing is counted then. */
-bool mbi_words_count(struct mbi_words *w, const uint8_t *text, size_t len);
+/*
+ * Count `times` occurrences of text[0..len), 0 < len < 2^32; `room` >= len bytes may be read there.
+ * False if memory is refused; nothing is counted then.
+ */
+bool mbi_words_add(struct mbi_words *w, const uint8_t *text, size_t len, size_t room,
+                   uint64_t times);
 
 static inline const uint8_t *mbi_word_bytes(const struct mbi_words *w, uint32_t i)
 {

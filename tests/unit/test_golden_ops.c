@@ -557,7 +557,7 @@ static void free_choice(struct choice *c)
 
 static int32_t sample(const struct choice *c, const struct mbi_sampler *set, uint64_t pos)
 {
-    uint64_t *work = calloc(c->logits.n, sizeof(*work));
+    int32_t *work = calloc(c->logits.n, sizeof(*work));
     int32_t id;
 
     ck_assert_ptr_nonnull(work);

@@ -96,21 +96,31 @@ static int by_order(const void *x, const void *y)
     return a->id < b->id ? -1 : 1;
 }
 
-#define MAX_N 600
+#define MAX_N 131072
+#define SMALL_N 600
+
+/* What the definition needs for itself; malloc'd once. */
+struct slow {
+    struct candidate c[MAX_N];
+    bool penalised[MAX_N];
+    wide p[MAX_N];
+};
 
 /* docs/arithmetic.md, "Sampling", line by line: everything sorted, everything in 128 bits. */
-static int32_t slow_sample(const struct mbi_sampler *set, const int32_t *logits, size_t n,
-                           const int32_t *recent, size_t n_recent, uint64_t pos)
+static int32_t slow_sample(struct slow *s, const struct mbi_sampler *set, const int32_t *logits,
+                           size_t n, const int32_t *recent, size_t n_recent, uint64_t pos)
 {
-    struct candidate c[MAX_N];
-    bool penalised[MAX_N] = {false};
-    wide p[MAX_N] = {0}, total = 0, cum = 0, x;
+    struct candidate *const c = s->c;
+    wide *const p = s->p;
+    wide total = 0, cum = 0, x;
     size_t keep = n, i;
 
+    memset(s->penalised, 0, n * sizeof(*s->penalised));
     for (i = 0; i < n_recent; i++)
-        penalised[recent[i]] = true;
+        s->penalised[recent[i]] = true;
     for (i = 0; i < n; i++)
-        c[i] = (struct candidate){logits[i] - (penalised[i] ? set->repeat_penalty : 0), (int32_t)i};
+        c[i] =
+            (struct candidate){logits[i] - (s->penalised[i] ? set->repeat_penalty : 0), (int32_t)i};
     qsort(c, n, sizeof(*c), by_order);
     if (!set->temperature)
         return c[0].id;
@@ -146,48 +156,212 @@ static int32_t slow_sample(const struct mbi_sampler *set, const int32_t *logits,
     return -1;
 }
 
-static void random_settings(struct mbi_sampler *set, struct test_random *r)
+static void random_settings(struct mbi_sampler *set, struct test_random *r, size_t n)
 {
-    static const uint32_t temperature[] = {0, 1, 26, 128, 205, 256, 512, 65280};
+    static const uint32_t temperature[] = {0, 1, 26, 128, 205, 256, 512, 65280, 65535};
 
     *set = (struct mbi_sampler){.seed = test_random_u64(r), .top_p = MBI_TOP_P_OFF};
     set->temperature = temperature[test_random_below(r, MBI_COUNT(temperature))];
+    if (test_random_below(r, 2)) /* some as small as they get, some beyond all candidates */
+        set->top_k = (uint32_t)test_random_below(r, test_random_below(r, 3) ? n + 10 : 4);
     if (test_random_below(r, 2))
-        set->top_k = (uint32_t)test_random_below(r, MAX_N + 10);
-    if (test_random_below(r, 2))
-        set->top_p = (uint32_t)test_random_below(r, 65537);
+        set->top_p = (uint32_t)test_random_below(r, test_random_below(r, 8) ? 65537 : 2);
     if (test_random_below(r, 2))
         set->min_p = (uint32_t)test_random_below(r, test_random_below(r, 2) ? 65537 : 2000);
     if (test_random_below(r, 2))
         set->repeat_penalty = (int32_t)test_random_below(r, MBI_REPEAT_PENALTY_MAX + 1);
 }
 
+struct sampled {
+    struct slow slow;
+    int32_t z[MAX_N], work[MAX_N], recent[256];
+};
+
+/* One choice with random settings from the n logits that are there. */
+static void check_choice(struct sampled *s, struct test_random *r, size_t n, const char *what)
+{
+    const size_t n_recent = test_random_below(r, test_random_below(r, 2) ? 257 : 4);
+    const uint64_t pos = test_random_u64(r);
+    struct mbi_sampler set;
+    int32_t want, got;
+
+    random_settings(&set, r, n);
+    for (size_t i = 0; i < n_recent; i++)
+        s->recent[i] = (int32_t)test_random_below(r, n);
+    want = slow_sample(&s->slow, &set, s->z, n, s->recent, n_recent, pos);
+    got = mbi_sample(&set, s->work, s->z, n, s->recent, n_recent, pos);
+    test_check(got == want,
+               "%s: %d instead of %d (n %zu, temperature %u, top-k %u, top-p %u, min-p %u)", what,
+               got, want, n, set.temperature, set.top_k, set.top_p, set.min_p);
+}
+
+static struct sampled *new_sampled(void)
+{
+    struct sampled *s = calloc(1, sizeof(*s));
+
+    ck_assert(s != NULL);
+    return s;
+}
+
 START_TEST(sampler_equals_the_slow_one)
 {
+    struct sampled *s = new_sampled();
     struct test_random r;
-    int32_t z[MAX_N], recent[256];
-    uint64_t work[MAX_N];
 
     test_random_init(&r, "sampler_equals_the_slow_one");
     for (int round = 0; round < 100000; round++) {
-        /* mostly small, so that the heap's ends are met; narrow ranges make ties */
-        const size_t n = 1 + test_random_below(&r, test_random_below(&r, 10) ? 40 : MAX_N);
+        /* mostly small, so that the ends are met; narrow ranges make ties */
+        const size_t n = 1 + test_random_below(&r, test_random_below(&r, 10) ? 40 : SMALL_N);
         const int64_t range = (int64_t)1 << test_random_below(&r, 28);
-        const size_t n_recent = test_random_below(&r, test_random_below(&r, 2) ? 257 : 4);
-        const uint64_t pos = test_random_u64(&r);
-        struct mbi_sampler set;
-        int32_t want, got;
 
-        random_settings(&set, &r);
         for (size_t i = 0; i < n; i++)
-            z[i] = (int32_t)test_random_between(&r, -range, range - 1);
-        for (size_t i = 0; i < n_recent; i++)
-            recent[i] = (int32_t)test_random_below(&r, n);
-        want = slow_sample(&set, z, n, recent, n_recent, pos);
-        got = mbi_sample(&set, work, z, n, recent, n_recent, pos);
-        test_check(got == want, "round %d: %d instead of %d (n %zu, top-k %u, top-p %u, min-p %u)",
-                   round, got, want, n, set.top_k, set.top_p, set.min_p);
+            s->z[i] = (int32_t)test_random_between(&r, -range, range - 1);
+        check_choice(s, &r, n, "random logits");
     }
+    free(s);
+}
+END_TEST
+
+/* ---- vocabularies as large as they get, and logits that a shortcut could stumble over ---- */
+
+static int32_t equal(struct test_random *r, size_t i, size_t n)
+{
+    (void)r;
+    (void)i;
+    (void)n;
+    return -7;
+}
+
+static int32_t rising(struct test_random *r, size_t i, size_t n)
+{
+    (void)r;
+    return (int32_t)(i * 80000 / n);
+}
+
+static int32_t falling(struct test_random *r, size_t i, size_t n) { return -rising(r, i, n); }
+
+/* The ends of 28 bits, one of each in many. */
+static int32_t extreme(struct test_random *r, size_t i, size_t n)
+{
+    (void)i;
+    (void)n;
+    return test_random_below(r, 100) ? -(1 << 27) : (1 << 27) - 1;
+}
+
+/* All but a few at the distance where weights become one and then zero, for a temperature of 1. */
+static int32_t vanishing(struct test_random *r, size_t i, size_t n)
+{
+    (void)n;
+    return i % 1000 == 3 ? 100000 : (int32_t)test_random_between(r, 100000 - 88100, 100000 - 87900);
+}
+
+/* Halves of halves: in every range of logits there is as much weight as in the rest. */
+static int32_t halving(struct test_random *r, size_t i, size_t n)
+{
+    int32_t z = 0;
+
+    (void)i;
+    (void)n;
+    while (z < 60 && test_random_below(r, 2))
+        z++;
+    return z * 2839; /* 4096 ln 2 */
+}
+
+static int32_t bell(struct test_random *r, size_t i, size_t n)
+{
+    int32_t z = 0;
+
+    (void)i;
+    (void)n;
+    for (int k = 0; k < 4; k++)
+        z += (int32_t)test_random_between(r, -9000, 9000);
+    return z;
+}
+
+START_TEST(sampler_equals_the_slow_one_in_large_vocabularies)
+{
+    static const struct {
+        const char *name;
+        int32_t (*logit)(struct test_random *r, size_t i, size_t n);
+    } kind[] = {{"equal", equal},     {"rising", rising},       {"falling", falling},
+                {"extreme", extreme}, {"vanishing", vanishing}, {"halving", halving},
+                {"bell", bell}};
+    static const size_t size[] = {1, 2, 1023, 1024, 1025, 4096, 50280, MAX_N};
+    struct sampled *s = new_sampled();
+    struct test_random r;
+
+    test_random_init(&r, "sampler_equals_the_slow_one_in_large_vocabularies");
+    for (size_t k = 0; k < MBI_COUNT(kind); k++)
+        for (size_t j = 0; j < MBI_COUNT(size); j++) {
+            const size_t n = size[j];
+
+            for (size_t i = 0; i < n; i++)
+                s->z[i] = kind[k].logit(&r, i, n);
+            for (size_t round = 0; round < 4 + 40000 / n && round < 300; round++)
+                check_choice(s, &r, n, kind[k].name);
+        }
+    free(s);
+}
+END_TEST
+
+/* The one of all choices at positions 0 to 63 that is furthest behind in the order. */
+static int32_t last_of_many(const struct mbi_sampler *set, const int32_t *z, size_t n)
+{
+    int32_t work[16], last = 0;
+
+    ck_assert_uint_le(n, MBI_COUNT(work));
+    for (uint64_t pos = 0; pos < 64; pos++) {
+        const int32_t id = mbi_sample(set, work, z, n, NULL, 0, pos);
+
+        last = id > last ? id : last;
+    }
+    return last;
+}
+
+/*
+ * top_p * total = 2^46 + 1 and a first weight of 2^30: it lacks one part in 2^46, so the second
+ * candidate is kept too. One less in top_p, and it is not.
+ */
+START_TEST(top_p_is_exact)
+{
+    struct mbi_sampler set = {.temperature = 256, .top_p = 30269};
+    uint64_t left = (((uint64_t)1 << 46) + 1) / set.top_p;
+    int32_t z[16] = {0};
+    size_t n = 0;
+
+    ck_assert_uint_eq(left * set.top_p, ((uint64_t)1 << 46) + 1);
+    for (int32_t d = 0; left && n < MBI_COUNT(z); d++)
+        for (uint64_t w; (w = mbi_ex2w((uint32_t)(((uint64_t)d * 94548) >> 12))) <= left; left -= w)
+            z[n++] = -d;
+    ck_assert_uint_eq(left, 0);
+    ck_assert_uint_gt(n, 2);
+    ck_assert_int_eq(last_of_many(&set, z, n), 1);
+    set.top_p--;
+    ck_assert_int_eq(last_of_many(&set, z, n), 0);
+}
+END_TEST
+
+/* A candidate of half the first weight stays at min-p 0.5, and goes at the next larger setting. */
+START_TEST(min_p_keeps_what_equals_it)
+{
+    int found = 0;
+
+    for (uint32_t temperature = 1; temperature < 65536; temperature++) {
+        const uint64_t kappa = 94548 * 256 / temperature,
+                       d = (((uint64_t)65536 << 12) + kappa - 1) / kappa;
+        struct mbi_sampler set = {
+            .temperature = temperature, .top_p = MBI_TOP_P_OFF, .min_p = 32768};
+        const int32_t z[2] = {0, -(int32_t)d};
+
+        if ((d * kappa) >> 12 != 65536)
+            continue;
+        ck_assert_uint_eq(mbi_ex2w(65536), 1 << 29);
+        ck_assert_int_eq(last_of_many(&set, z, 2), 1);
+        set.min_p++;
+        ck_assert_int_eq(last_of_many(&set, z, 2), 0);
+        found++;
+    }
+    ck_assert_int_gt(found, 100);
 }
 END_TEST
 
@@ -197,7 +371,7 @@ START_TEST(draws_follow_the_weights)
     const struct mbi_sampler set = {.seed = 5, .temperature = 256, .top_p = MBI_TOP_P_OFF};
     enum { N = 8, DRAWS = 400000 };
     int32_t z[N];
-    uint64_t work[N];
+    int32_t work[N];
     double p[N], sum = 0;
     int count[N] = {0};
 
@@ -221,7 +395,7 @@ START_TEST(largest_sums_fit)
 {
     const size_t n = 1 << 17;
     int32_t *z = calloc(n, sizeof(*z));
-    uint64_t *work = calloc(n, sizeof(*work));
+    int32_t *work = calloc(n, sizeof(*work));
     struct mbi_sampler set = {.temperature = 256, .top_p = 65535};
 
     ck_assert(z && work);
@@ -365,6 +539,9 @@ int main(void)
     tcase_add_test(tc, cost_is_the_negative_log_probability);
     tcase_add_test(tc, cost_of_the_extremes);
     tcase_add_test(tc, sampler_equals_the_slow_one);
+    tcase_add_test(tc, sampler_equals_the_slow_one_in_large_vocabularies);
+    tcase_add_test(tc, top_p_is_exact);
+    tcase_add_test(tc, min_p_keeps_what_equals_it);
     tcase_add_test(tc, draws_follow_the_weights);
     tcase_add_test(tc, largest_sums_fit);
     tcase_add_test(tc, documents_are_cut_at_separators);

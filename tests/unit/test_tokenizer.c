@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "convert/gpt2_tokenizer.h"
 #include "support.h"
+#include "tokenizer/encode.h"
 #include "tokenizer/normalize.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/spelling.h"
@@ -232,6 +233,28 @@ START_TEST(unicode_ascii_equals_the_table)
 }
 END_TEST
 
+/* Every entry of the table, from both sides, and what lies behind the last code point. */
+START_TEST(unicode_ranges)
+{
+    for (size_t i = 0; i < mbi_unicode_table_size; i++) {
+        const uint32_t first = mbi_unicode_table[i] >> 3;
+        const uint32_t last =
+            i + 1 < mbi_unicode_table_size ? (mbi_unicode_table[i + 1] >> 3) - 1 : 0x10ffff;
+
+        for (int side = 0; side < 2; side++) {
+            const struct mbi_char_range range = mbi_unicode_range(side ? last : first);
+
+            ck_assert_uint_eq(range.first, first);
+            ck_assert_uint_eq(range.last, last);
+            ck_assert_uint_eq(range.class, 1u << (mbi_unicode_table[i] & 7));
+        }
+    }
+    ck_assert_uint_eq(mbi_unicode_range(0x10ffff).last, 0x10ffff);
+    ck_assert_uint_eq(mbi_unicode_range(0x110000).class, MBI_CHAR_UNASSIGNED);
+    ck_assert_uint_eq(mbi_unicode_range(0x110000).last, UINT32_MAX);
+}
+END_TEST
+
 /* Each byte has one printable spelling of its own; the published map has Ġ for the space. */
 START_TEST(spelling_round_trip)
 {
@@ -363,6 +386,37 @@ START_TEST(pieces_equal_the_regular_expressions)
 }
 END_TEST
 
+/* A text cut where mbi_pretokenize_cut() says has the same pieces as in one. */
+START_TEST(cuts_do_not_change_pieces)
+{
+    static const char letters[] = "ab  'sl\n\t1.-\xe4\xb8\xad\xc2\xa0\xe3\x80\x80\xff";
+    struct test_random r;
+    size_t n_cuts = 0;
+
+    test_random_init(&r, "cuts_do_not_change_pieces");
+    for (int round = 0; round < 20000; round++) {
+        const enum mbi_pretokenizer pre = round % 2 ? MBI_PRE_CL100K : MBI_PRE_GPT2;
+        const size_t n = 1 + (size_t)test_random_below(&r, 30);
+        char text[30];
+        bool begins[31] = {false};
+        size_t cut;
+
+        for (size_t i = 0; i < n; i++)
+            text[i] = letters[test_random_below(&r, sizeof(letters) - 1)];
+        for (size_t pos = 0; pos < n; pos += mbi_pretokenize(pre, text + pos, n - pos))
+            begins[pos] = true;
+        cut = mbi_pretokenize_cut(text, (size_t)test_random_below(&r, n), n);
+        if (cut == n)
+            continue;
+        n_cuts++;
+        ck_assert(begins[cut]);
+        for (size_t pos = 0; pos < cut; pos += mbi_pretokenize(pre, text + pos, cut - pos))
+            ck_assert(begins[pos]);
+    }
+    ck_assert_uint_gt(n_cuts, 1000);
+}
+END_TEST
+
 /* ---- encoding ---- */
 
 /* One value of a JSON line; the vectors need no more of the format than this. */
@@ -424,29 +478,47 @@ static size_t json_ids(int32_t *out, const char *at)
     return n;
 }
 
-/* Every line of a file of vectors; returns how many there were. */
+#define END_OF_TEXT "<|endoftext|>"
+
+/*
+ * Every line of a file of vectors, each by itself and all in one text with the end of text between
+ * them, which is long enough for words to be remembered. Returns how many there were.
+ */
 static size_t check_vectors(const struct mbi_tokenizer *t, const struct mbi_host *host,
-                            const char *name, const char *member)
+                            const char *name, const char *member, uint32_t flags)
 {
+    const int32_t end = mbi_tokenizer_eot(t);
     struct text file = load(name);
-    struct mbi_buf ids;
+    struct mbi_buf ids, all, all_ids;
     size_t n_lines = 0;
 
     file.at = realloc(file.at, file.n + 1);
     ck_assert(file.at != NULL);
     file.at[file.n] = 0;
     mbi_buf_init(&ids, host);
+    mbi_buf_init(&all, host);
+    mbi_buf_init(&all_ids, host);
     for (char *line = strtok((char *)file.at, "\n"); line; line = strtok(NULL, "\n")) {
         uint8_t text[4096];
         int32_t want[4096];
         const size_t n = json_string(text, json_member(line, "text"));
+        const size_t n_want = json_ids(want, json_member(line, member));
 
-        encode(&ids, t, text, n, 0);
-        check_ids(&ids, want, json_ids(want, json_member(line, member)));
-        check_round_trip(t, host, text, n);
+        encode(&ids, t, text, n, flags);
+        check_ids(&ids, want, n_want);
+        if (!flags)
+            check_round_trip(t, host, text, n);
+        mbi_buf_add(&all, text, n);
+        mbi_buf_add_text(&all, END_OF_TEXT);
+        mbi_buf_add(&all_ids, want, n_want * sizeof(*want));
+        mbi_buf_add(&all_ids, &end, sizeof(end));
         n_lines++;
     }
+    encode(&ids, t, all.data, all.size, MBI_ENCODE_SPECIAL);
+    check_ids(&ids, ids_of(&all_ids), all_ids.size / sizeof(int32_t));
     mbi_buf_free(&ids);
+    mbi_buf_free(&all);
+    mbi_buf_free(&all_ids);
     free(file.at);
     return n_lines;
 }
@@ -461,10 +533,142 @@ START_TEST(gpt2_vectors)
         ck_assert_uint_eq(mbi_tokenizer_vocab(t), 50257);
         ck_assert_int_eq(mbi_tokenizer_eot(t), 50256);
         ck_assert_int_eq(mbi_tokenizer_role(t, MBI_ROLE_USER), -1);
-        ck_assert_uint_eq(check_vectors(t, &h.host, DATA "gpt2-reference-vectors.jsonl", "ids"),
+        ck_assert_uint_eq(check_vectors(t, &h.host, DATA "gpt2-reference-vectors.jsonl", "ids", 0),
                           47);
-        ck_assert_uint_eq(check_vectors(t, &h.host, DATA "bpe-golden-ids.jsonl", "gpt2"), 79);
+        ck_assert_uint_eq(check_vectors(t, &h.host, DATA "bpe-golden-ids.jsonl", "gpt2", 0), 79);
     }
+    mbi_tokenizer_unref(t);
+    test_host_check(&h);
+}
+END_TEST
+
+/* ---- GPT-NeoX: see golden/neox_part.py ---- */
+
+#define NEOX_FIRST_BYTE 2u
+#define NEOX_FIRST_MERGE 245u
+#define NEOX_FIRST_ADDED 50254u
+#define NEOX_LONGEST_ADDED 24u
+#define NEOX_VOCAB 50277u
+#define NEOX_MISSING 13u /* bytes that are not in UTF-8: they get ids behind the others */
+
+/* The bytes in the order of their spellings; those without a token last. */
+static void neox_bytes(uint8_t byte[256])
+{
+    size_t n = 0;
+
+    for (int round = 0; round < 3; round++)
+        for (int b = 0; b < 256; b++) {
+            const bool never = b == 0xc0 || b == 0xc1 || b >= 0xf5;
+            const bool plain = (b > 0x20 && b < 0x7f) || (b > 0xa0 && b != 0xad);
+
+            if (round == (never ? 2 : !plain))
+                byte[n++] = (uint8_t)b;
+        }
+}
+
+/* The next token is what the merge makes. */
+static void neox_join(struct mbi_tokenizer_build *b, const uint32_t merge[3])
+{
+    const uint32_t *const begin = b->t->begin;
+    const size_t left = begin[merge[1] + 1] - begin[merge[1]];
+    const size_t right = begin[merge[2] + 1] - begin[merge[2]];
+    uint8_t bytes[MBI_MAX_TOKEN_BYTES];
+
+    ck_assert_uint_le(left + right, sizeof(bytes));
+    memcpy(bytes, b->bytes.data + begin[merge[1]], left);
+    memcpy(bytes + left, b->bytes.data + begin[merge[2]], right);
+    ck_assert_int_eq(mbi_tokenizer_build_token(b, bytes, left + right, MBI_TOKEN_NORMAL, NULL),
+                     MAMBAINT_OK);
+}
+
+static void neox_tokens(struct mbi_tokenizer_build *b, const uint32_t (*merge)[3], size_t n)
+{
+    static const char spaces[] = "                        ";
+    size_t next = 0;
+    uint8_t byte[256];
+
+    neox_bytes(byte);
+    for (uint32_t id = 0; id < NEOX_VOCAB + NEOX_MISSING; id++) {
+        const uint32_t missing = NEOX_FIRST_MERGE - NEOX_FIRST_BYTE + id - NEOX_VOCAB;
+        char name[24];
+        int32_t rc = MAMBAINT_OK;
+
+        snprintf(name, sizeof(name), "<|unused%u|>", id);
+        if (id < NEOX_FIRST_BYTE)
+            rc = mbi_tokenizer_build_token(b, id ? "<|padding|>" : "<|endoftext|>", id ? 11 : 13,
+                                           MBI_TOKEN_CONTROL, NULL);
+        else if (id < NEOX_FIRST_MERGE)
+            rc = mbi_tokenizer_build_token(b, &byte[id - NEOX_FIRST_BYTE], 1, MBI_TOKEN_NORMAL,
+                                           NULL);
+        else if (next < n && merge[next][0] == id)
+            neox_join(b, merge[next++]);
+        else if (id < NEOX_FIRST_ADDED)
+            rc = mbi_tokenizer_build_token(b, name, strlen(name), MBI_TOKEN_UNUSED, NULL);
+        else if (id < NEOX_VOCAB)
+            rc = mbi_tokenizer_build_token(b, spaces, NEOX_LONGEST_ADDED + NEOX_FIRST_ADDED - id,
+                                           MBI_TOKEN_CONTROL, NULL);
+        else
+            rc = mbi_tokenizer_build_token(b, &byte[missing], 1, MBI_TOKEN_NORMAL, NULL);
+        ck_assert_int_eq(rc, MAMBAINT_OK);
+    }
+    ck_assert_uint_eq(next, n);
+}
+
+static size_t neox_merges(uint32_t (*merge)[3], size_t cap)
+{
+    FILE *f = test_data_open(DATA "neox-part.txt");
+    char line[256];
+    size_t n = 0;
+
+    while (fgets(line, sizeof(line), f))
+        if (line[0] != '#') {
+            ck_assert_uint_lt(n, cap);
+            ck_assert_int_eq(sscanf(line, "%u %u %u", &merge[n][0], &merge[n][1], &merge[n][2]), 3);
+            n++;
+        }
+    fclose(f);
+    return n;
+}
+
+/*
+ * NULL where this build has no normal form. An added token is a control token here, which a text
+ * becomes under SPECIAL.
+ */
+static struct mbi_tokenizer *build_neox(const struct mbi_host *host)
+{
+    static const int32_t no_role[5] = {-1, -1, -1, -1, -1};
+    uint32_t merge[4096][3];
+    const size_t n = neox_merges(merge, MBI_COUNT(merge));
+    struct mbi_tokenizer_build b;
+    struct mbi_tokenizer *t;
+    const int32_t rc =
+        mbi_tokenizer_build_begin(&b, host, MBI_PRE_GPT2, true, NEOX_VOCAB + NEOX_MISSING, NULL);
+
+    if (rc == MAMBAINT_E_UNSUPPORTED) {
+        mbi_tokenizer_build_abort(&b);
+        return NULL;
+    }
+    ck_assert_int_eq(rc, MAMBAINT_OK);
+    neox_tokens(&b, (const uint32_t(*)[3])merge, n);
+    ck_assert_int_eq(mbi_tokenizer_build_seal(&b, NULL), MAMBAINT_OK);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_int_eq(
+            mbi_tokenizer_build_merge(&b, (int32_t)merge[i][1], (int32_t)merge[i][2], NULL),
+            MAMBAINT_OK);
+    ck_assert_int_eq(mbi_tokenizer_build_finish(&t, &b, 0, no_role, NULL), MAMBAINT_OK);
+    return t;
+}
+
+/* With the normal form and the added tokens. */
+START_TEST(neox_vectors)
+{
+    struct test_host h;
+    struct mbi_tokenizer *t;
+
+    test_host_init(&h);
+    if ((t = build_neox(&h.host)))
+        ck_assert_uint_eq(
+            check_vectors(t, &h.host, DATA "bpe-golden-ids.jsonl", "neox", MBI_ENCODE_SPECIAL), 79);
     mbi_tokenizer_unref(t);
     test_host_check(&h);
 }
@@ -567,6 +771,73 @@ START_TEST(words_equal_the_definition)
 }
 END_TEST
 
+/* The definition for any tokenizer: look at every pair after every merge. */
+static size_t encode_plainly(int32_t *id, const struct mbi_tokenizer *t, const uint8_t *text,
+                             size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        id[i] = t->byte[text[i]];
+    for (;;) {
+        uint32_t best = MBI_RANK_NONE;
+        size_t at = 0;
+
+        for (size_t i = 0; i + 1 < n; i++) {
+            const uint32_t rank = mbi_rank_map_get(&t->rank, (uint32_t)id[i], (uint32_t)id[i + 1]);
+
+            if (rank < best) {
+                best = rank;
+                at = i;
+            }
+        }
+        if (best == MBI_RANK_NONE)
+            return n;
+        id[at] = (int32_t)t->result[best];
+        memmove(id + at + 1, id + at + 2, (n - at - 2) * sizeof(*id));
+        n--;
+    }
+}
+
+/* Long words of letters, of tokens and of both, which fall apart where no token reaches. */
+START_TEST(long_words_equal_the_definition)
+{
+    struct test_host h;
+    struct test_random r;
+    struct mbi_tokenizer *t;
+    struct mbi_buf ids;
+
+    test_host_init(&h);
+    test_random_init(&r, "long_words_equal_the_definition");
+    mbi_buf_init(&ids, &h.host);
+    t = import_gpt2(&h.host);
+    for (int round = 0; t && round < 300; round++) {
+        uint8_t text[600];
+        int32_t want[600];
+        size_t n = 0;
+
+        while (n < 65 + (size_t)test_random_below(&r, 250)) {
+            const uint32_t id = (uint32_t)test_random_below(&r, 50256);
+            const uint8_t *const bytes = mbi_token_bytes(t, id);
+            const uint32_t len = mbi_token_len(t, id);
+            uint32_t letters = 0;
+
+            while (letters < len && mbi_byte_class[bytes[letters]] == MBI_CHAR_LETTER)
+                letters++;
+            if (round % 3 && letters == len) {
+                memcpy(text + n, bytes, len);
+                n += len;
+            }
+            if (round % 3 < 2 && !test_random_below(&r, 4))
+                text[n++] = (uint8_t)('a' + test_random_below(&r, 26));
+        }
+        encode(&ids, t, text, n, 0);
+        check_ids(&ids, want, encode_plainly(want, t, text, n));
+    }
+    mbi_tokenizer_unref(t);
+    mbi_buf_free(&ids);
+    test_host_check(&h);
+}
+END_TEST
+
 /* One word of a million letters: quadratic time would not end, and memory stays below 32 n. */
 START_TEST(long_words_are_fast_and_small)
 {
@@ -599,6 +870,125 @@ START_TEST(long_words_are_fast_and_small)
     mbi_tokenizer_unref(t);
     test_host_check(&h);
     free(text);
+}
+END_TEST
+
+/*
+ * Work, counted, of texts of n and of 4 n bytes that are one word or thousands of them. Linear is 4
+ * times; the tree of a long word may have become one level higher, from 4 to 5.
+ */
+static uint64_t steps_of(const struct mbi_tokenizer *t, const struct mbi_host *host,
+                         const uint8_t *text, size_t n)
+{
+    uint64_t steps = 0;
+    struct mbi_buf ids;
+
+    mbi_buf_init(&ids, host);
+    ck_assert_int_eq(mbi_tokenizer_encode_counted(&ids, t, (const char *)text, n, 0, &steps, NULL),
+                     MAMBAINT_OK);
+    mbi_buf_free(&ids);
+    return steps;
+}
+
+static void check_work(const struct mbi_tokenizer *t, const struct mbi_host *host,
+                       const uint8_t *text, const char *name)
+{
+    const uint64_t one = steps_of(t, host, text, 1 << 16);
+    const uint64_t four = steps_of(t, host, text, 1 << 18);
+
+    test_check(4 * four <= 21 * one, "%s: %llu steps, of four times the length %llu", name,
+               (unsigned long long)one, (unsigned long long)four);
+    test_check(four <= (uint64_t)32 << 18, "%s: %llu steps", name, (unsigned long long)four);
+}
+
+START_TEST(work_is_linear_in_the_text)
+{
+    enum { N = 1 << 18 };
+    static const char *const pattern[] = {
+        "a",  "ab",       "=",  "\xff", "hello",    " ",
+        "\n", "\xcc\x81", "th", "0",    "aaaaaaab", "supercalifragilisticexpialidocious"};
+    struct test_host h;
+    struct test_random r;
+    struct mbi_tokenizer *t;
+    uint8_t *text = malloc(N);
+
+    ck_assert(text != NULL);
+    test_host_init(&h);
+    test_random_init(&r, "work_is_linear_in_the_text");
+    t = import_gpt2(&h.host);
+    for (size_t i = 0; t && i < MBI_COUNT(pattern); i++) {
+        for (size_t k = 0; k < N; k++)
+            text[k] = (uint8_t)pattern[i][k % strlen(pattern[i])];
+        check_work(t, &h.host, text, pattern[i]);
+        for (size_t k = 63; k < N;
+             k += 64) /* the longest words for which all pairs are looked at */
+            text[k] = i == 7 ? 'x' : '\t';
+        check_work(t, &h.host, text, "short words");
+    }
+    for (size_t letters = 2; t && letters <= 26; letters += 8) {
+        for (size_t k = 0; k < N; k++)
+            text[k] = (uint8_t) "etaoinshrdlucmfwypvbgkjqxz"[test_random_below(&r, letters)];
+        check_work(t, &h.host, text, "random letters");
+    }
+    mbi_tokenizer_unref(t);
+    test_host_check(&h);
+    free(text);
+}
+END_TEST
+
+/*
+ * The ids of a text are those of its pieces. Pieces alone are too short for remembering words and
+ * for room behind them, so that both ways to encode meet; texts end at every distance from a word.
+ */
+static void check_pieces_alone(const struct mbi_tokenizer *t, const struct mbi_host *host,
+                               const uint8_t *text, size_t n)
+{
+    struct mbi_buf whole, one, joined;
+
+    mbi_buf_init(&whole, host);
+    mbi_buf_init(&one, host);
+    mbi_buf_init(&joined, host);
+    encode(&whole, t, text, n, 0);
+    for (size_t pos = 0, len; pos < n; pos += len) {
+        len = mbi_pretokenize(t->pre, (const char *)text + pos, n - pos);
+        encode(&one, t, text + pos, len, 0);
+        mbi_buf_add(&joined, one.data, one.size);
+    }
+    check_ids(&whole, ids_of(&joined), joined.size / sizeof(int32_t));
+    mbi_buf_free(&whole);
+    mbi_buf_free(&one);
+    mbi_buf_free(&joined);
+}
+
+START_TEST(remembered_words_have_their_ids)
+{
+    static const char letters[] = "th e\n'\0\xc3\xa9x\3771zqj ";
+    struct test_host h;
+    struct test_random r;
+    struct mbi_tokenizer *t;
+
+    test_host_init(&h);
+    test_random_init(&r, "remembered_words_have_their_ids");
+    t = import_gpt2(&h.host);
+    for (size_t i = 0; t && i < MBI_COUNT(udhr); i++) {
+        struct text text = load_udhr(i);
+
+        check_pieces_alone(t, &h.host, text.at, text.n);
+        free(text.at);
+    }
+    for (int i = 0; t && i < 100; i++) {
+        /* As it is copied, a read behind the end is one that a sanitizer sees. */
+        const size_t n = 900 + (size_t)test_random_below(&r, 4000);
+        uint8_t *text = malloc(n);
+
+        ck_assert(text != NULL);
+        for (size_t k = 0; k < n; k++) /* few letters: the same words; many: full tables */
+            text[k] = (uint8_t)letters[test_random_below(&r, i % 2 ? 4 : sizeof(letters) - 1)];
+        check_pieces_alone(t, &h.host, text, n);
+        free(text);
+    }
+    mbi_tokenizer_unref(t);
+    test_host_check(&h);
 }
 END_TEST
 
@@ -803,6 +1193,55 @@ START_TEST(stream_gives_whole_characters)
         ck_assert_uint_eq(size, sizeof(want) - 1);
         test_same_bytes(out, want, size);
         ck_assert_uint_eq(s.n_held, 0);
+    }
+}
+END_TEST
+
+/* Character by character, the definition. */
+static size_t replaced(char *out, const uint8_t *text, size_t n)
+{
+    size_t len = 0;
+
+    for (size_t pos = 0; pos < n;) {
+        uint32_t code;
+        const int step = mbi_utf8_decode(&code, text + pos, n - pos);
+
+        memcpy(out + len, step > 0 ? (const char *)text + pos : "\xef\xbf\xbd",
+               step > 0 ? (size_t)step : 3);
+        len += step > 0 ? (size_t)step : 3;
+        pos += step > 0 ? (size_t)step : 1;
+    }
+    return len;
+}
+
+START_TEST(stream_equals_the_definition)
+{
+    static const uint8_t bytes[] = {'a',  0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xf0,
+                                    0x9f, 0x98, 0x80, 0xed, 0xa0, 0xf4, 0xff};
+    struct test_random r;
+
+    test_random_init(&r, "stream_equals_the_definition");
+    for (int round = 0; round < 20000; round++) {
+        struct mbi_stream_text s = {0};
+        const size_t n = (size_t)test_random_below(&r, 24);
+        uint8_t text[24];
+        char want[3 * sizeof(text)], got[3 * sizeof(text) + 9];
+        size_t size = 0, len;
+
+        for (size_t i = 0; i < n; i++)
+            text[i] = bytes[test_random_below(&r, sizeof(bytes))];
+        for (size_t pos = 0, step; pos < n; pos += step) {
+            step = (size_t)test_random_below(&r, mbi_min_size(n - pos, 6) + 1);
+            ck_assert_int_eq(mbi_stream_text_add(&s, got + size, sizeof(got) - size, &len,
+                                                 (const char *)text + pos, step),
+                             MAMBAINT_OK);
+            size += len;
+            ck_assert_uint_le(s.n_held, 3);
+        }
+        ck_assert_int_eq(mbi_stream_text_end(&s, got + size, sizeof(got) - size, &len), 0);
+        size += len;
+        ck_assert_uint_eq(size, replaced(want, text, n));
+        test_same_bytes(got, want, size);
     }
 }
 END_TEST
@@ -1514,6 +1953,49 @@ START_TEST(training_is_deterministic)
 }
 END_TEST
 
+/*
+ * Documents that wait for others and such as are cut among the threads: the same vocabulary, also
+ * when more text comes behind a vocabulary that was made.
+ */
+START_TEST(training_shares_long_texts)
+{
+    enum { N = 5 << 20 };
+    uint8_t first[MBI_DIGEST_SIZE], digest[MBI_DIGEST_SIZE];
+    struct test_random r;
+    uint8_t *text = malloc(N);
+
+    ck_assert(text != NULL);
+    test_random_init(&r, "training_shares_long_texts");
+    for (size_t i = 0; i < N; i++) /* the more of a letter, the further in front */
+        text[i] =
+            (uint8_t) "e ta'\nsol1.\xc3"[test_random_below(&r, 1 + test_random_below(&r, 12))];
+    for (uint32_t threads = 1; threads <= 3; threads++) {
+        struct test_host h;
+        struct mbi_tokenizer_trainer *tr;
+        struct mbi_tokenizer *t;
+
+        test_host_init(&h);
+        ck_assert_int_eq(mbi_pool_create(&h.host.pool, &h.host, threads, NULL), MAMBAINT_OK);
+        tr = trainer(&h.host, MBI_PRE_GPT2);
+        ck_assert_int_eq(mbi_tokenizer_trainer_add(tr, (const char *)text, N, NULL), MAMBAINT_OK);
+        mbi_tokenizer_unref(build(tr, 300));
+        for (size_t pos = 0, len; pos < N; pos += len) {
+            len = mbi_min_size(N - pos, 1 << (pos >> 18));
+            ck_assert_int_eq(mbi_tokenizer_trainer_add(tr, (const char *)text + pos, len, NULL), 0);
+        }
+        t = build(tr, 1000);
+        mbi_tokenizer_digest(threads == 1 ? first : digest, t);
+        if (threads > 1)
+            test_same_bytes(digest, first, sizeof(first));
+        mbi_tokenizer_unref(t);
+        mbi_tokenizer_trainer_free(tr);
+        mbi_pool_free(&h.host, h.host.pool);
+        test_host_check(&h);
+    }
+    free(text);
+}
+END_TEST
+
 static void count_progress(void *user, uint32_t done, uint32_t of)
 {
     uint32_t *const last = user;
@@ -1575,7 +2057,7 @@ START_TEST(words_are_counted)
         for (size_t k = 0; k < len; k++)
             word[k] = bits >> k & 1 ? 0xff : 0;
         /* Some longer than what the table of recent words takes. */
-        ck_assert(mbi_words_count(&w, word, i % 2 ? len : len + 40));
+        ck_assert(mbi_words_add(&w, word, i % 2 ? len : len + 40, sizeof(word), 1));
         count[(i % 2 ? 0 : 1 << 15) | len << 11 | bits]++;
     }
     for (uint32_t i = 0; i < w.n; i++) {
@@ -1827,18 +2309,25 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, unicode_classes);
     tcase_add_test(t, unicode_ascii_equals_the_table);
+    tcase_add_test(t, unicode_ranges);
     tcase_add_test(t, spelling_round_trip);
     tcase_add_test(t, pieces_by_hand);
     tcase_add_test(t, pieces_equal_the_regular_expressions);
+    tcase_add_test(t, cuts_do_not_change_pieces);
     tcase_add_test(t, gpt2_vectors);
+    tcase_add_test(t, neox_vectors);
     tcase_add_test(t, gpt2_round_trip);
     tcase_add_test(t, words_equal_the_definition);
+    tcase_add_test(t, long_words_equal_the_definition);
     tcase_add_test(t, long_words_are_fast_and_small);
+    tcase_add_test(t, work_is_linear_in_the_text);
+    tcase_add_test(t, remembered_words_have_their_ids);
     tcase_add_test(t, special_spellings);
     tcase_add_test(t, decode_refuses_foreign_ids);
     tcase_add_test(t, nfc_by_hand);
     tcase_add_test(t, nfc_sorts_many_marks);
     tcase_add_test(t, stream_gives_whole_characters);
+    tcase_add_test(t, stream_equals_the_definition);
     tcase_add_test(t, parts_are_checked);
     tcase_add_test(t, digest_is_the_documented_one);
     tcase_add_test(t, container_round_trip);
@@ -1848,6 +2337,7 @@ int main(void)
     tcase_add_test(t, training_equals_the_definition);
     tcase_add_test(t, training_limits_the_length_of_tokens);
     tcase_add_test(t, training_is_deterministic);
+    tcase_add_test(t, training_shares_long_texts);
     tcase_add_test(t, training_reports_and_refuses);
     tcase_add_test(t, words_are_counted);
     tcase_add_test(t, import_refuses_damage);
