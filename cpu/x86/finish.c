@@ -106,10 +106,10 @@ static inline void finish_tile(const struct finish *f, size_t r, size_t groups, 
 
     for (size_t i = 0; i < lanes; i++)
         for (size_t g = 0; g < groups; g++, sum += 64) {
-            const size_t row = r + 16 * g, left = f->rows - row;
+            const size_t row = r + 16 * g, left = mbi_min_size(f->rows - row, 16);
+            const __mmask16 mask = (__mmask16)((1u << left) - 1);
 
-            finish16(f, t + i, row, left < 16 ? (__mmask16)((1u << left) - 1) : 0xFFFF,
-                     _mm512_loadu_si512(sum), kind, dtype, base);
+            finish16(f, t + i, row, mask, _mm512_loadu_si512(sum), kind, dtype, base);
         }
 }
 

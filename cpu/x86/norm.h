@@ -59,7 +59,7 @@ static inline __m256i isqrt4(__m256i v)
     __m256i r = _mm256_setzero_si256();
 
     for (int place = 46; place >= 0; place -= 2) {
-        const __m256i bit = _mm256_set1_epi64x((int64_t)1 << place);
+        const __m256i bit = _mm256_set1_epi64x(1LL << place);
         const __m256i try = _mm256_add_epi64(r, bit), small = _mm256_cmpgt_epi64(try, v);
 
         v = _mm256_sub_epi64(v, _mm256_andnot_si256(small, try));

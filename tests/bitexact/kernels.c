@@ -100,7 +100,7 @@ void extra_make(struct extra *x, struct mbi_op_args *a, const struct mbi_cpu_ker
 {
     const struct mbi_cpu_op *kernel = &kernels->op[op];
 
-    *x = (struct extra){NULL};
+    *x = (struct extra){.packed = NULL};
     if (kernels->packs && op == MBI_OP_matvec) {
         a->packed = x->packed = mbi_alloc_huge(host, mbi_packed_size(a->in_type[1]));
         if (!x->packed)
