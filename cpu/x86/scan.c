@@ -269,6 +269,11 @@ static inline __m256i join(__m256i inside, __m256i carried, int32_t kept, int s)
     return _mm256_add_epi32(near, SELECT_BITS(even, odd, 16));
 }
 
+static int32_t *y_of(const struct part *p, size_t head, size_t i)
+{
+    return (int32_t *)p->a->out + ((p->lane + i - p->from) * p->heads + head) * p->dim;
+}
+
 static inline void put_y(const struct part *p, size_t head, size_t i, size_t col, int32_t kept,
                          struct slice inside, struct slice carried)
 {
@@ -313,35 +318,60 @@ MBI_ALWAYS_INLINE void slices_product(struct slice *acc, size_t slices, const in
         }
 }
 
-/* One row alone, as when decoding: several slices at once. */
+/*
+ * One row alone, as when decoding, in two passes over the heads, so that the first reads one long
+ * run of memory: the sums over h16, which wait where y will be, then those over the chunk.
+ */
+MBI_ALWAYS_INLINE void carry_one(const struct work *w, const struct part *p, size_t head, size_t i,
+                                 size_t col, size_t slices)
+{
+    const int32_t *h = h_pairs(p, head, col), *copy = p->a->copy, *next = p->a->ahead;
+    struct slice carried[ONE_SLICES];
+
+    for (size_t k = 0; k < slices; k++)
+        carried[k] = slice_zero();
+    if (w->keep[i])
+        slices_product(carried, slices, w->c, h, p->dim, p->n / 2, next ? next + (h - copy) : NULL);
+    for (size_t k = 0; k < slices; k++)
+        slice_store(y_of(p, head, i) + col + k * SLICE, carried[k]);
+}
+
 MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t head, size_t i,
                              size_t col, size_t slices)
 {
-    struct slice inside[ONE_SLICES], carried[ONE_SLICES];
     const size_t seen = first_seen(l_copy(p, head), i);
-    const int32_t *h = h_pairs(p, head, col), *xw = xw_pairs(p, head, col) + seen / 2 * p->dim;
+    const int32_t *xw = xw_pairs(p, head, col) + seen / 2 * p->dim;
     const int32_t *copy = p->a->copy, *next = p->a->ahead;
+    struct slice inside[ONE_SLICES];
 
     for (size_t k = 0; k < slices; k++)
-        inside[k] = carried[k] = slice_zero();
-    if (w->keep[i])
-        slices_product(carried, slices, w->c, h, p->dim, p->n / 2, next ? next + (h - copy) : NULL);
+        inside[k] = slice_zero();
     slices_product(inside, slices, w->m + seen, xw, p->dim, (i + 2 - seen) / 2,
-                   next ? next + (xw - copy) : NULL);
+                   next ? next + (xw - copy) : xw + p->dim * chunk_pairs(p));
     for (size_t k = 0; k < slices; k++)
-        put_y(p, head, i, col + k * SLICE, w->keep[i], inside[k], carried[k]);
+        put_y(p, head, i, col + k * SLICE, w->keep[i], inside[k],
+              slice_load(y_of(p, head, i) + col + k * SLICE));
 }
 
-static void head_one(struct work *w, const struct part *p, size_t head, size_t i)
+static void heads_one(struct work *w, const struct part *p, size_t i)
 {
-    size_t col = 0;
+    const size_t many = p->dim / (ONE_SLICES * SLICE) * (ONE_SLICES * SLICE);
 
-    make_keep(w, p, head, i, i + 1);
-    make_m(w->m, w->s, l_copy(p, head), i, mbi_align_size(i + 1, 16));
-    for (; col + ONE_SLICES * SLICE <= p->dim; col += ONE_SLICES * SLICE)
-        y_one(w, p, head, i, col, ONE_SLICES);
-    for (; col < p->dim; col += SLICE)
-        y_one(w, p, head, i, col, 1);
+    for (size_t head = p->a->begin; head < p->a->end; head++) {
+        make_keep(w, p, head, i, i + 1);
+        for (size_t col = 0; col < many; col += ONE_SLICES * SLICE)
+            carry_one(w, p, head, i, col, ONE_SLICES);
+        for (size_t col = many; col < p->dim; col += SLICE)
+            carry_one(w, p, head, i, col, 1);
+    }
+    for (size_t head = p->a->begin; head < p->a->end; head++) {
+        make_keep(w, p, head, i, i + 1);
+        make_m(w->m, w->s, l_copy(p, head), i, mbi_align_size(i + 1, 16));
+        for (size_t col = 0; col < many; col += ONE_SLICES * SLICE)
+            y_one(w, p, head, i, col, ONE_SLICES);
+        for (size_t col = many; col < p->dim; col += SLICE)
+            y_one(w, p, head, i, col, 1);
+    }
 }
 
 /* All rows of a tile for one head. Rows are made in blocks, the last ones singly. */
@@ -493,11 +523,10 @@ static void run_part(struct work *w, const struct part *p)
 
         load_c(w, p, i, rows);
         make_s(w, p, i, rows);
-        for (size_t head = p->a->begin; head < p->a->end; head++)
-            if (rows == 1)
-                head_one(w, p, head, i);
-            else
-                head_tile(w, p, head, i, rows);
+        if (rows == 1)
+            heads_one(w, p, i);
+        for (size_t head = p->a->begin; rows > 1 && head < p->a->end; head++)
+            head_tile(w, p, head, i, rows);
     }
     if (p->to == p->chunk)
         fold(w, p);
