@@ -17,6 +17,12 @@
 #ifndef MBI_HAVE_AVX512
 #define MBI_HAVE_AVX512 0
 #endif
+#ifndef MBI_HAVE_NEON
+#define MBI_HAVE_NEON 0
+#endif
+#ifndef MBI_HAVE_NEON_DOT
+#define MBI_HAVE_NEON_DOT 0
+#endif
 
 typedef void (*mbi_kernel)(const struct mbi_op_args *args);
 
@@ -53,12 +59,16 @@ struct mbi_cpu_kernels {
 extern const struct mbi_backend mbi_backend_scalar;
 extern const struct mbi_backend mbi_backend_avx2;
 extern const struct mbi_backend mbi_backend_avx512;
+extern const struct mbi_backend mbi_backend_neon;
 
 /* The reference kernels. */
 void mbi_cpu_kernels_scalar(struct mbi_cpu_kernels *k);
 /* The same with what the files of an instruction set have faster. `vnni`: also what needs VNNI. */
 void mbi_cpu_kernels_avx2(struct mbi_cpu_kernels *k);
 void mbi_cpu_kernels_avx512(struct mbi_cpu_kernels *k, bool vnni);
+/* `dot`: also what needs the dot products of Armv8.2, which this machine has or not. */
+void mbi_cpu_kernels_neon(struct mbi_cpu_kernels *k, bool dot);
+bool mbi_cpu_has_dot(void);
 
 /* What a table of kernels needs to be a backend. */
 int32_t mbi_cpu_weights_new(struct mbi_weights **out, const struct mbi_host *host,

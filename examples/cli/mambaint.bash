@@ -10,7 +10,7 @@ _mambaint() {
     case $COMP_CWORD/$command/$before in
     1/*) choices="$("$tool" --help 2>/dev/null | awk '/^  [a-z]/ { print $1 }' | sort -u) help" ;;
     2/tokenizer/*) choices='train encode decode import' ;;
-    */--backend) choices='auto scalar avx2 avx512' ;;
+    */--backend) choices='auto scalar avx2 avx512 neon' ;;
     */--threads) choices=auto ;;
     */--arithmetic) choices='integer float' ;;
     */--norm) choices='rms bitshift' ;;

@@ -21,7 +21,7 @@ extern "C" {
  * |---|---|---|---|
  * | `threads` | 1 to 256, the caller included, or `auto`: one for every core; only without a context | 1 | calls that take a context |
  * | `check-digest` | `on`, `off` (at first use instead) | `on` | opening models |
- * | `backend` | `auto`, `scalar`, `avx2`, `avx512` | `auto` | sessions, trainer |
+ * | `backend` | `auto`, `scalar`, `avx2`, `avx512`, `neon` | `auto` | sessions, trainer |
  * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions |
  * | `temperature` | decimal, 0 (take the likeliest) to 255 | 0.8 | sessions |
  * | `top-k` | keep this many tokens; 0 keeps all | 0 | sessions |

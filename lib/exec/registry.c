@@ -12,6 +12,9 @@ static const struct mbi_backend *const backends[] = {
 #if MBI_HAVE_AVX512
     &mbi_backend_avx512,
 #endif
+#if MBI_HAVE_NEON
+    &mbi_backend_neon,
+#endif
 };
 
 const struct mbi_backend *mbi_backend_at(size_t index)

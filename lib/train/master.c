@@ -92,10 +92,13 @@ void mbi_params_free(const struct mbi_host *host, const struct mbi_graph *graph,
 /* Not a number becomes lo. */
 static inline float clamp(float x, float lo, float hi) { return x > lo ? (x < hi ? x : hi) : lo; }
 
-/* Nearest integer of w * scale in [lo, hi], ties to even; |lo|, |hi| < 2^22. */
+/* Nearest integer of w * scale in [lo, hi], ties to even; |lo|, |hi| < 2^22. The sum has a name
+ * because machines that add floats in a wider type round only what is stored. */
 static inline float nearest(float w, float scale, float lo, float hi)
 {
-    return (clamp(w * scale, lo, hi) + MAGIC) - MAGIC;
+    const float moved = clamp(w * scale, lo, hi) + MAGIC;
+
+    return moved - MAGIC;
 }
 
 MBI_CLONES static void row_i8(int8_t *q, float *real, const float *w, size_t n, float scale,

@@ -4,11 +4,15 @@
 #include "exec/backend.h"
 #include <time.h>
 
+#define MAX_BACKENDS 8
+
 static const char usage[] =
-    "usage: bitexact [--op NAME] [--case K] [--backend NAME] [--cases N] [--graphs N]\n"
-    "                [--seed S] [--self-test | --bench]\n"
+    "usage: bitexact [--op NAME] [--case K] [--backend NAME] [--cases N] [--count N] [--round R]\n"
+    "                [--graphs N] [--seed S] [--self-test | --bench]\n"
     "Compares every kernel with the reference, then runs N random graphs in every way.\n"
-    "--cases N repeats each case with N seeds.\n";
+    "--cases N repeats each case N times, from the second time on with other sizes.\n"
+    "--count N repeats them until every operation was compared N times over random inputs and N\n"
+    "times over extreme ones; --round R does one repetition alone, counted from 0.\n";
 
 size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
 {
@@ -31,6 +35,16 @@ size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
         if (__builtin_cpu_supports("avx512vnni")) {
             out[n].name = "avx512"; /* the table that the backend takes here */
             mbi_cpu_kernels_avx512(&out[n++].kernels, true);
+        }
+    }
+#endif
+#if MBI_HAVE_NEON
+    if (mbi_backend_neon.probe() && (!o->backend || !strcmp(o->backend, "neon"))) {
+        out[n].name = "neon";
+        mbi_cpu_kernels_neon(&out[n++].kernels, false);
+        if (mbi_cpu_has_dot()) {
+            out[n].name = "neon"; /* the table that the backend takes here */
+            mbi_cpu_kernels_neon(&out[n++].kernels, true);
         }
     }
 #endif
@@ -60,6 +74,10 @@ static bool read_options(struct options *o, bool *self, bool *measure, int argc,
             o->only = strtoll(value, NULL, 0);
         else if (!strcmp(argv[i], "--cases"))
             o->rounds = (uint32_t)strtoul(value, NULL, 0);
+        else if (!strcmp(argv[i], "--count"))
+            o->count = strtoull(value, NULL, 0);
+        else if (!strcmp(argv[i], "--round"))
+            o->round = strtoll(value, NULL, 0);
         else if (!strcmp(argv[i], "--graphs"))
             o->graphs = (uint32_t)strtoul(value, NULL, 0);
         else if (!strcmp(argv[i], "--seed"))
@@ -82,16 +100,43 @@ static bool names_exist(const struct options *o)
     return found && subject_list(subject, o) > 0;
 }
 
+static void print_tally(const char *backend, const struct tally *tally)
+{
+    for (uint32_t op = 1; op < MBI_OP_END; op++)
+        if (tally[op].random + tally[op].extreme)
+            printf("%-8s %-12s compared over %8llu random and %8llu extreme inputs\n", backend,
+                   mbi_op_table[op].name, (unsigned long long)tally[op].random,
+                   (unsigned long long)tally[op].extreme);
+}
+
+static size_t run_graphs(const struct options *o)
+{
+    struct graph_tally tally[MAX_BACKENDS] = {{0, 0}};
+    const size_t bad = check_graphs(o, tally);
+
+    for (size_t b = 0; mbi_backend_at(b); b++)
+        if (tally[b].kept + tally[b].plain)
+            printf("%-8s graphs       run %8llu times with every value kept and %8llu without\n",
+                   mbi_backend_at(b)->name, (unsigned long long)tally[b].kept,
+                   (unsigned long long)tally[b].plain);
+    return bad;
+}
+
 static size_t run_checks(const struct options *o)
 {
     struct subject subject[MAX_SUBJECTS];
     const size_t n = subject_list(subject, o);
     size_t bad = 0;
 
-    for (size_t i = 0; i < n; i++)
-        bad += check_kernels(o, &subject[i]);
+    for (size_t i = 0; i < n; i++) {
+        struct tally tally[MBI_OP_END] = {{0, 0}};
+
+        bad += check_kernels(o, &subject[i], tally);
+        print_tally(subject[i].name, tally);
+        fflush(stdout);
+    }
     if (!o->op)
-        bad += check_graphs(o);
+        bad += run_graphs(o);
     printf("seed %llu, %zu kernel tables, %u graphs: %zu failures\n", (unsigned long long)o->seed,
            n, o->op ? 0 : o->graphs, bad);
     return bad;
@@ -102,6 +147,7 @@ int main(int argc, char **argv)
     struct mbi_host alone, threaded;
     struct mbi_pool *pool = NULL;
     struct options o = {.only = -1,
+                        .round = -1,
                         .rounds = 1,
                         .graphs = 60,
                         .seed = (uint64_t)time(NULL),

@@ -18,7 +18,9 @@ struct options {
     const char *op;      /* NULL: all */
     const char *backend; /* NULL: all */
     int64_t only;        /* one case, -1: all */
-    uint32_t rounds;     /* repetitions with other seeds */
+    uint32_t rounds;     /* repetitions with other seeds and sizes, at least */
+    uint64_t count;      /* comparisons of each kind that every operation needs */
+    int64_t round;       /* this round alone, -1: all */
     uint32_t graphs;     /* random graphs */
     uint64_t seed;
     const struct mbi_host *host;     /* works alone */
@@ -88,11 +90,22 @@ void extra_free(struct extra *x, const struct mbi_host *host);
 size_t kernel_units(const struct mbi_cpu_op *kernel, const struct mbi_op_def *def,
                     const struct mbi_op_args *a);
 
-/* Every case of every operation, a kernel table against the reference. */
-size_t check_kernels(const struct options *o, const struct subject *subject);
+/* Comparisons of one operation's kernel with the reference. */
+struct tally {
+    uint64_t random, extreme; /* by the inputs */
+};
 
-/* Random graphs through the vtables: every way to run one gives the same values and state. */
-size_t check_graphs(const struct options *o);
+/* Every case of every operation, a kernel table against the reference; adds to tally[op]. */
+size_t check_kernels(const struct options *o, const struct subject *subject, struct tally *tally);
+
+/* Runs of random graphs: with every value kept and read, and as models are run. */
+struct graph_tally {
+    uint64_t kept, plain;
+};
+
+/* Random graphs through the vtables: every way to run one gives the same values and state. Adds to
+ * tally[index of the backend]. */
+size_t check_graphs(const struct options *o, struct graph_tally *tally);
 
 /* Planted errors must be found. */
 size_t check_self(const struct options *o);

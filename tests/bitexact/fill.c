@@ -109,7 +109,8 @@ void fill_array(void *array, const struct mbi_type *t, size_t rows, enum fill f,
                 const void *matrix, const struct mbi_type *matrix_type)
 {
     const size_t row_size = mbi_type_row_size(t);
-    const struct wish w = {f, rows ? source_below(s, rows * t->cols) : 0, matrix, matrix_type};
+    const struct wish w = {f, rows ? (size_t)source_below(s, rows * t->cols) : 0, matrix,
+                           matrix_type};
 
     for (size_t r = 0; r < rows; r++) {
         char *row = (char *)array + r * row_size;

@@ -181,7 +181,7 @@ static struct mbi_graph *make_model(const struct options *o, struct source *s)
 
         while (mbi_arch_at(n))
             n++;
-        mbi_config_init(&c, mbi_arch_at(source_below(s, n)));
+        mbi_config_init(&c, mbi_arch_at((size_t)source_below(s, n)));
         for (size_t i = 0; i < c.arch->n_fields; i++)
             if (c.arch->field[i].flag)
                 set_field(&c, &c.arch->field[i], s);
@@ -194,7 +194,7 @@ static struct mbi_graph *make_model(const struct options *o, struct source *s)
 static struct mbi_graph *make_graph(const struct options *o, struct source *s, mambaint_error *err)
 {
     const struct mbi_type table = {MBI_I8, 5, VOCAB, 24, -127, 127};
-    const size_t n = 2 + source_below(s, 12);
+    const size_t n = 2 + (size_t)source_below(s, 12);
     struct maker m = {.s = s};
     mbi_ref last;
     int32_t status;
@@ -372,7 +372,7 @@ static size_t run_way(const struct scene *c, const struct way *w, struct source 
     if (machine_open(&m, c, w, &err) < 0)
         bad = complain(c, w, MBI_NONE, 0, err.message);
     for (size_t token = 0, n; token < TOKENS && !bad; token += n) {
-        n = mbi_min_size(TOKENS - token, w->lanes - source_below(s, (w->lanes + 3) / 4));
+        n = mbi_min_size(TOKENS - token, w->lanes - (size_t)source_below(s, (w->lanes + 3) / 4));
         const struct mbi_run run[2] = {{m.memory[0], c->pos + token, c->ids + token, n},
                                        {m.memory[1], c->pos + token, c->ids + token, n}};
         const struct mbi_batch batch = {run, w->two_streams ? 2 : 1, w->all_outputs};
@@ -415,7 +415,7 @@ static size_t run_reference(struct scene *c)
     return rc < 0 ? complain(c, &w, MBI_NONE, 0, err.message) : 0;
 }
 
-static size_t check_ways(const struct scene *c, struct source *s)
+static size_t check_ways(const struct scene *c, struct source *s, struct graph_tally *tally)
 {
     static const size_t lanes[] = {1, 2, 7, 33, TOKENS};
     size_t bad = 0;
@@ -433,12 +433,13 @@ static size_t check_ways(const struct scene *c, struct source *s)
                                   .all_outputs = i % 2 == 0,
                                   .two_streams = source_below(s, 2) == 0};
             bad += run_way(c, &w, s);
+            *(w.keep ? &tally[b].kept : &tally[b].plain) += 1;
         }
     }
     return bad;
 }
 
-static size_t check_graph(const struct options *o, uint32_t number)
+static size_t check_graph(const struct options *o, uint32_t number, struct graph_tally *tally)
 {
     struct source s = {o->seed ^ number, (uint64_t)1 << 48};
     struct scene c = {.o = o, .number = number};
@@ -458,7 +459,7 @@ static size_t check_graph(const struct options *o, uint32_t number)
     c.pos = source_below(&s, 1000) * 256;
     bad = run_reference(&c);
     if (!bad)
-        bad = check_ways(&c, &s);
+        bad = check_ways(&c, &s, tally);
     for (mbi_ref i = 0; i < c.graph->n_nodes; i++)
         free(c.want[i]);
     for (uint32_t i = 0; i < c.graph->n_params; i++)
@@ -470,11 +471,11 @@ static size_t check_graph(const struct options *o, uint32_t number)
     return bad;
 }
 
-size_t check_graphs(const struct options *o)
+size_t check_graphs(const struct options *o, struct graph_tally *tally)
 {
     size_t bad = 0;
 
     for (uint32_t i = 0; i < o->graphs; i++)
-        bad += check_graph(o, i);
+        bad += check_graph(o, i, tally);
     return bad;
 }

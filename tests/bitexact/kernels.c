@@ -10,6 +10,7 @@
 #define GUARD 64
 #define POISON 0xA5
 #define MAX_WARM 300
+#define MAX_VARIED 2000 /* columns of a case that is worth repeating with others */
 
 /* An array between two guards. Inputs have none behind, so that a sanitizer sees any overrun. */
 struct block {
@@ -44,6 +45,7 @@ struct trial {
     const struct mbi_op_row *row;
     uint32_t op;
     size_t index; /* of the case */
+    uint32_t round;
     const struct mbi_op_case *c;
     struct mbi_type in[MBI_MAX_IN], out;
     struct mbi_state_field field[MBI_MAX_STATE_FIELDS];
@@ -51,6 +53,7 @@ struct trial {
     enum fill fill;
     uint64_t seed, pos;
     struct block input[MBI_MAX_IN], start[MBI_MAX_STATE_FIELDS];
+    struct tally *tally;
 };
 
 /* What a run leaves behind. */
@@ -65,15 +68,23 @@ static size_t field_size(const struct mbi_state_field *f)
     return f->count * mbi_dtype_size(f->dtype);
 }
 
-static struct result result_new(const struct trial *t, size_t offset)
+/* Bytes to move an array by: any place of its elements inside 64 bytes. */
+static size_t misalign(struct source *s, uint32_t dtype)
 {
-    const size_t element = mbi_dtype_size(t->out.dtype);
-    struct result r = {
-        .out = block_new(t->lanes * mbi_type_row_size(&t->out), offset * element, GUARD)};
+    const size_t element = mbi_max_size(mbi_dtype_size(dtype), 1);
+
+    return (size_t)source_below(s, 64 / element) * element;
+}
+
+/* Without a source everything is aligned as memory comes. */
+static struct result result_new(const struct trial *t, struct source *s)
+{
+    struct result r = {.out = block_new(t->lanes * mbi_type_row_size(&t->out),
+                                        s ? misalign(s, t->out.dtype) : 0, GUARD)};
 
     for (size_t i = 0; i < t->n_fields; i++) {
         r.state[i] =
-            block_new(field_size(&t->field[i]), offset * mbi_dtype_size(t->field[i].dtype), GUARD);
+            block_new(field_size(&t->field[i]), s ? misalign(s, t->field[i].dtype) : 0, GUARD);
         memcpy(r.state[i].data, t->start[i].data, r.state[i].size);
     }
     return r;
@@ -185,7 +196,7 @@ static bool run_lanes(const struct trial *t, const struct mbi_cpu_kernels *kerne
         mbi_parallel_for(t->o->threaded, units, 1, call_part, &c);
     else
         for (size_t begin = 0, end; begin < units; begin = end) {
-            end = cut == WHOLE ? units : begin + 1 + source_below(s, units - begin);
+            end = cut == WHOLE ? units : begin + 1 + (size_t)source_below(s, units - begin);
             call_part(&c, begin, end);
         }
     if (t->row->def->finish)
@@ -205,8 +216,8 @@ static size_t complain(const struct trial *t, const char *what)
     printf("%s: case %zu, backend %s, fill %s, lanes %zu, pos %llu, seed %llu: %s\n", t->row->name,
            t->index, t->subject->name, fill_name(t->fill), t->lanes, (unsigned long long)t->pos,
            (unsigned long long)t->o->seed, what);
-    printf("  again: bitexact --op %s --case %zu --backend %s --seed %llu\n", t->row->name,
-           t->index, t->subject->name, (unsigned long long)t->o->seed);
+    printf("  again: bitexact --op %s --case %zu --round %u --backend %s --seed %llu\n",
+           t->row->name, t->index, t->round, t->subject->name, (unsigned long long)t->o->seed);
     return 1;
 }
 
@@ -273,7 +284,8 @@ static size_t check_way(const struct trial *t, const struct result *want, size_t
                         enum cut cut, struct source *s)
 {
     const struct mbi_cpu_kernels *kernels = &t->subject->kernels;
-    struct result got = result_new(t, source_below(s, 4));
+    const bool random = t->fill == FILL_UNIFORM || t->fill == FILL_SPARSE || t->fill == FILL_NEAR;
+    struct result got = result_new(t, s);
     char how[80];
     bool follows = true;
     size_t bad;
@@ -288,6 +300,7 @@ static size_t check_way(const struct trial *t, const struct result *want, size_t
     bad = same_result(t, how, want, &got);
     if (!follows)
         bad += complain(t, "the kernel's copy does not follow from the new state");
+    *(random ? &t->tally->random : &t->tally->extreme) += 1;
     result_free(&got);
     return bad;
 }
@@ -303,7 +316,7 @@ static bool worth_cutting(const struct trial *t, size_t k)
 static size_t check_filled(const struct trial *t, struct source *s)
 {
     struct mbi_cpu_kernels reference;
-    struct result want = result_new(t, 0);
+    struct result want = result_new(t, NULL);
     size_t bad;
 
     mbi_cpu_kernels_scalar(&reference);
@@ -313,7 +326,7 @@ static size_t check_filled(const struct trial *t, struct source *s)
     bad += check_way(t, &want, 0, WHOLE, s);
     bad += check_way(t, &want, 0, PARTS, s);
     if (t->lanes > 1)
-        bad += check_way(t, &want, 1 + source_below(s, t->lanes - 1), PARTS, s);
+        bad += check_way(t, &want, 1 + (size_t)source_below(s, t->lanes - 1), PARTS, s);
     if (t->fill == FILL_UNIFORM) {
         bad += check_way(t, &want, 0, THREADS, s);
         for (size_t k = 1; k < t->lanes && t->n_fields && !bad; k++)
@@ -359,7 +372,7 @@ static void warm_up(struct trial *t, size_t warm, struct source *s)
             fill_value(t, k, before.input[k].data, warm,
                        source_below(s, 2) ? FILL_UNIFORM : t->fill, s, 0);
         }
-    r = result_new(&before, 0);
+    r = result_new(&before, NULL);
     mbi_cpu_kernels_scalar(&reference);
     if (warm)
         run_lanes(&before, &reference, &r, 0, warm, WHOLE, s);
@@ -375,7 +388,6 @@ static void warm_up(struct trial *t, size_t warm, struct source *s)
 /* Parameters first: the values may follow the signs of a matrix. */
 static void fill_inputs(struct trial *t, struct source *s)
 {
-    const size_t offset = source_below(s, 4);
     const enum fill param_fill = t->fill == FILL_ALIGNED ? FILL_EXTREMES
                                  : source_below(s, 2)    ? FILL_UNIFORM
                                                          : t->fill;
@@ -385,8 +397,7 @@ static void fill_inputs(struct trial *t, struct source *s)
         const size_t rows = is_param(t, k) ? t->in[k].rows : t->lanes;
         const size_t row = mbi_type_row_size(&t->in[k]);
 
-        t->input[k] =
-            block_new(rows * row, offset * mbi_max_size(mbi_dtype_size(t->in[k].dtype), 1), 0);
+        t->input[k] = block_new(rows * row, misalign(s, t->in[k].dtype), 0);
         if (is_param(t, k)) {
             fill_array(t->input[k].data, &t->in[k], rows, param_fill, s, NULL, NULL);
             matrix = k;
@@ -395,6 +406,14 @@ static void fill_inputs(struct trial *t, struct source *s)
     for (size_t k = 0; k < t->row->n_in; k++)
         if (!is_param(t, k))
             fill_value(t, k, t->input[k].data, t->lanes, t->fill, s, matrix);
+}
+
+/* Later rounds are mostly satisfied with a few. */
+static size_t warm_tokens(const struct trial *t, struct source *s)
+{
+    const uint64_t most = t->round && source_below(s, 4) ? 30 : MAX_WARM;
+
+    return source_below(s, 3) ? (size_t)source_below(s, most) : 0;
 }
 
 static size_t check_fill(struct trial *t, struct source *s)
@@ -408,7 +427,7 @@ static size_t check_fill(struct trial *t, struct source *s)
         memset(t->start[i].data, 0, t->start[i].size);
     }
     if (t->n_fields)
-        warm_up(t, source_below(s, 3) ? source_below(s, MAX_WARM) : 0, s);
+        warm_up(t, warm_tokens(t, s), s);
     bad = check_filled(t, s);
     for (size_t k = 0; k < t->row->n_in; k++) {
         if (!guards_whole(&t->input[k]))
@@ -456,39 +475,115 @@ static bool prepare(struct trial *t)
 static size_t check_case(struct trial *t)
 {
     static const uint32_t lanes[] = {1, 2, 3, 7, 8, 64, 65, 130};
+    const uint64_t seed = t->o->seed + t->round * 1000003 + t->index * 50021;
     size_t bad = 0;
 
     if (!prepare(t))
         return 1;
-    for (uint32_t round = 0; round < t->o->rounds; round++)
-        for (size_t i = 0; i < MBI_COUNT(lanes) && !bad; i++) {
-            t->lanes = t->c->lanes ? t->c->lanes : lanes[i];
-            bad += check_lanes(t, t->o->seed + round * 1000003 + t->index * 50021);
-            if (t->c->lanes)
-                break;
-        }
+    for (size_t i = 0; i < MBI_COUNT(lanes) && !bad; i++) {
+        t->lanes = t->c->lanes ? t->c->lanes : lanes[i];
+        bad += check_lanes(t, seed);
+        if (t->c->lanes)
+            break;
+    }
     return bad;
 }
 
-size_t check_kernels(const struct options *o, const struct subject *subject)
+/* ---- other sizes ---- */
+
+/*
+ * A case with another number of columns wherever it says the same as the first input, and other
+ * rows; few lanes mostly. What the operation's inference refuses is not tried.
+ */
+static struct mbi_op_case vary(const struct mbi_op_case *c, uint32_t op, struct source *s)
 {
+    struct mbi_op_case v = *c;
+    const uint32_t cols = c->cols[0], other = 1 + (uint32_t)source_below(s, 2 * cols + 64);
+
+    if (op == MBI_OP_scan) {
+        v.attr[2] =
+            (int32_t)(source_below(s, 2) ? 16 * (1 + source_below(s, 4)) : 1 + source_below(s, 70));
+        v.cols[0] = (uint32_t)(v.attr[1] * v.attr[2]);
+    }
+    for (size_t k = 0; k < MBI_MAX_IN && cols > 1 && op != MBI_OP_scan; k++) {
+        v.cols[k] = v.cols[k] == cols ? other : v.cols[k];
+        v.rows[k] = v.rows[k] == cols ? other
+                    : v.rows[k] > 1   ? 1 + (uint32_t)source_below(s, 40)
+                                      : v.rows[k];
+    }
+    if (!v.lanes)
+        v.lanes = 1 + (uint32_t)source_below(s, source_below(s, 8) ? 9 : 130);
+    return v;
+}
+
+static bool accepted(const struct mbi_op_row *row, const struct mbi_op_case *c)
+{
+    struct mbi_type in[MBI_MAX_IN], out;
+    struct mbi_infer q = {.attr = c->attr, .out = &out};
+
+    for (size_t k = 0; k < row->n_in; k++) {
+        in[k] = case_type(c, k);
+        q.in[k] = &in[k];
+    }
+    return row->def->infer(&q) == MAMBAINT_OK;
+}
+
+/* One case of one round. Round 0 has the cases as they are listed, with many numbers of lanes. */
+static size_t check_round(struct trial t)
+{
+    struct source s = {t.o->seed + t.round, ((uint64_t)t.op << 40) + (t.index << 20)};
+    const struct mbi_op_case *const listed = t.c;
+    struct mbi_op_case varied;
+
+    if (!t.round || listed->cols[0] > MAX_VARIED)
+        return check_case(&t);
+    varied = vary(listed, t.op, &s);
+    for (int tries = 0; tries < 20 && !accepted(t.row, &varied); tries++)
+        varied = vary(listed, t.op, &s);
+    if (!accepted(t.row, &varied)) {
+        varied = *listed;
+        varied.lanes = listed->lanes ? listed->lanes : 1 + (uint32_t)source_below(&s, 9);
+    }
+    t.c = &varied;
+    return check_case(&t);
+}
+
+/* The cases of an operation in one round. */
+static size_t check_op(const struct options *o, const struct subject *subject, uint32_t op,
+                       uint32_t round, struct tally *tally)
+{
+    const struct mbi_op_row *row = &mbi_op_table[op];
+    size_t bad = 0;
+
+    for (size_t i = 0; i < row->def->n_cases; i++)
+        if ((o->only < 0 || (size_t)o->only == i) &&
+            (!round || row->def->cases[i].cols[0] <= MAX_VARIED))
+            bad += check_round((struct trial){.o = o,
+                                              .subject = subject,
+                                              .row = row,
+                                              .op = op,
+                                              .index = i,
+                                              .round = round,
+                                              .c = &row->def->cases[i],
+                                              .tally = tally});
+    return bad;
+}
+
+size_t check_kernels(const struct options *o, const struct subject *subject, struct tally *tally)
+{
+    const uint32_t first = o->round < 0 ? 0 : (uint32_t)o->round;
     size_t bad = 0;
 
     for (uint32_t op = 1; op < mbi_op_count; op++) {
-        const struct mbi_op_row *row = &mbi_op_table[op];
+        const size_t before = bad;
 
-        if (o->op && strcmp(o->op, row->name))
+        if (o->op && strcmp(o->op, mbi_op_table[op].name))
             continue;
-        for (size_t i = 0; i < row->def->n_cases; i++) {
-            struct trial t = {.o = o,
-                              .subject = subject,
-                              .row = row,
-                              .op = op,
-                              .index = i,
-                              .c = &row->def->cases[i]};
-
-            if (o->only < 0 || (size_t)o->only == i)
-                bad += check_case(&t);
+        for (uint32_t round = first; bad == before; round++) {
+            bad += check_op(o, subject, op, round, &tally[op]);
+            if (o->round >= 0 || (round + 1 >= o->rounds && tally[op].random >= o->count &&
+                                  tally[op].extreme >= o->count))
+                break;
         }
     }
     return bad;

@@ -191,7 +191,7 @@ refuse backend eval -m tiny.gguf "$text" --backend no-such
 run 0 bench -m tiny.gguf --prompt-tokens 20,5 -n 10 --batch 1,3 --threads 1,2 --profile --json
 json "all(d[k] > 0 for k in ('decode_tokens_per_s', 'prefill_tokens_per_s', 'first_token_ms', 'load_ms', 'peak_rss_bytes', 'bytes_per_token', 'macs_per_token', 'read_bandwidth_bytes_per_s', 'matvec_mac_per_s', 'matmul_mac_per_s', 'decode_share', 'prefill_share'))"
 json "(d['threads'], d['prompt_tokens'], d['tokens']) == (1, 20, 10)"
-json "$(digest "d['model_digest']") and d['backend'] in ('scalar', 'avx2', 'avx512')"
+json "$(digest "d['model_digest']") and d['backend'] in ('scalar', 'avx2', 'avx512', 'neon')"
 json "[s['threads'] for s in d['settings']] == [1, 2]"
 json "[(r['threads'], r['name']) for r in d['runs']] == [(t, n) for t in (1, 2) for n in ('prefill 20', 'prefill 5', 'decode', 'batch 1', 'batch 3')]"
 json "all(r['tokens_per_s_lowest'] <= r['tokens_per_s'] <= r['tokens_per_s_highest'] and r['tokens_per_cpu_s'] > 0 and r['repeats'] >= 3 and r['mac_share'] > 0 for r in d['runs'])"

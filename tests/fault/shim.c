@@ -199,16 +199,16 @@ ssize_t __read_chk(int fd, void *data, size_t n, size_t room)
     return read_counted(fd, data, n);
 }
 
-static void *map(void *at, size_t n, int protection, int flags, int fd, off_t offset,
-                 const char *name)
+/* Where off_t has 32 bits the program's mmap() is mmap64() or takes an offset that fits both. */
+static void *map(void *at, size_t n, int protection, int flags, int fd, off64_t offset)
 {
-    void *(*next)(void *, size_t, int, int, int, off_t);
+    void *(*next)(void *, size_t, int, int, int, off64_t);
     struct fate fate = {false, false, false};
     void *mapped;
 
     if (is_ours(fd) && (fate = count("mmap", fd, "")).fails)
         return MAP_FAILED;
-    find_next(&next, name);
+    find_next(&next, "mmap64");
     mapped = next(at, n, protection, flags, fd, offset);
     finish(fate);
     return mapped;
@@ -216,13 +216,13 @@ static void *map(void *at, size_t n, int protection, int flags, int fd, off_t of
 
 void *mmap(void *at, size_t n, int protection, int flags, int fd, off_t offset)
 {
-    return map(at, n, protection, flags, fd, offset, "mmap");
+    return map(at, n, protection, flags, fd, offset);
 }
 
-void *mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset);
-void *mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset)
+void *mmap64(void *at, size_t n, int protection, int flags, int fd, off64_t offset);
+void *mmap64(void *at, size_t n, int protection, int flags, int fd, off64_t offset)
 {
-    return map(at, n, protection, flags, fd, offset, "mmap64");
+    return map(at, n, protection, flags, fd, offset);
 }
 
 /* ---- the rest ---- */

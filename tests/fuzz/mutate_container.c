@@ -85,7 +85,7 @@ static void put_value(struct file *f, struct noise *z, uint32_t type)
     if (type == 8) {
         static const char text[] = "text\0\xff\xc3\xa9";
 
-        put_string(f, text, draw(z, sizeof(text)));
+        put_string(f, text, (size_t)draw(z, sizeof(text)));
     } else if (type == 7) {
         bytes[0] = (uint8_t)draw(z, 2);
         put(f, bytes, 1);
@@ -506,18 +506,18 @@ static void move_tail(struct file *f, size_t from, size_t to)
 
 static void damage(struct file *f, struct noise *z, const struct plain *p)
 {
-    const size_t at = f->n ? draw(z, f->n) : 0;
+    const size_t at = f->n ? (size_t)draw(z, f->n) : 0;
 
     switch (draw(z, 8)) {
     case 0:
         f->n = at;
         break;
     case 1:
-        move_tail(f, at, at + 1 + draw(z, 64));
+        move_tail(f, at, at + 1 + (size_t)draw(z, 64));
         break;
     case 2:
         if (f->n - at > 8)
-            move_tail(f, at + 1 + draw(z, 8), at);
+            move_tail(f, at + 1 + (size_t)draw(z, 8), at);
         break;
     case 3:
         if (f->n)

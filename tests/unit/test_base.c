@@ -72,13 +72,13 @@ START_TEST(blake2b_does_not_depend_on_the_cut)
 
     test_random_init(&r, "blake2b_does_not_depend_on_the_cut");
     for (int round = 0; round < 2000; round++) {
-        const size_t n = test_random_below(&r, sizeof(data) + 1);
+        const size_t n = (size_t)test_random_below(&r, sizeof(data) + 1);
 
         test_random_bytes(&r, data, n);
         mbi_blake2b(want, data, n);
         mbi_blake2b_init(&s);
         for (size_t at = 0; at < n;) {
-            const size_t piece = test_random_below(&r, mbi_min_size(n - at, 300) + 1);
+            const size_t piece = (size_t)test_random_below(&r, mbi_min_size(n - at, 300) + 1);
 
             mbi_blake2b_add(&s, data + at, piece);
             at += piece;
@@ -1008,7 +1008,7 @@ START_TEST(save_in_pieces_is_the_same_bytes)
 
         test_that(mbi_save_begin(&s, &host, path, NULL) == MAMBAINT_OK);
         while (at < 400000) {
-            size_t n = test_random_below(&r, test_random_below(&r, 4) ? 3000 : 80000);
+            size_t n = (size_t)test_random_below(&r, test_random_below(&r, 4) ? 3000 : 80000);
 
             n = mbi_min_size(n, 400000 - at);
             test_that(mbi_save_write(s, want + at, n, NULL) == MAMBAINT_OK);

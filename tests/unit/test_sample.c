@@ -49,7 +49,7 @@ START_TEST(cost_is_the_negative_log_probability)
 
     test_random_init(&r, "cost_is_the_negative_log_probability");
     for (int round = 0; round < 20000; round++) {
-        const size_t n = 1 + test_random_below(&r, 64);
+        const size_t n = 1 + (size_t)test_random_below(&r, 64);
         const int64_t range = (int64_t)1 << test_random_below(&r, 28);
         const int32_t id = (int32_t)test_random_below(&r, n);
         long double sum = 0, want;
@@ -211,7 +211,8 @@ START_TEST(sampler_equals_the_slow_one)
     test_random_init(&r, "sampler_equals_the_slow_one");
     for (int round = 0; round < 100000; round++) {
         /* mostly small, so that the ends are met; narrow ranges make ties */
-        const size_t n = 1 + test_random_below(&r, test_random_below(&r, 10) ? 40 : SMALL_N);
+        const size_t n =
+            1 + (size_t)test_random_below(&r, test_random_below(&r, 10) ? 40 : SMALL_N);
         const int64_t range = (int64_t)1 << test_random_below(&r, 28);
 
         for (size_t i = 0; i < n; i++)
@@ -495,7 +496,7 @@ START_TEST(scores_do_not_depend_on_batches)
     m = tiny_open(&t, NULL);
     test_random_init(&r, "scores_do_not_depend_on_batches");
     for (int d = 0; d < DOCUMENTS; d++) {
-        n[d] = test_random_below(&r, d % 10 ? 40 : 300);
+        n[d] = (size_t)test_random_below(&r, d % 10 ? 40 : 300);
         doc[d] = calloc(n[d] + 1, sizeof(**doc));
         for (size_t i = 1; i < n[d]; i++)
             doc[d][i] = (int32_t)test_random_below(&r, 300);

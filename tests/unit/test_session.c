@@ -303,7 +303,7 @@ START_TEST(stop_strings_equal_a_search_in_the_whole)
         size_t len, n_all;
 
         for (int i = 0; i < 2; i++)
-            for (size_t k = 0, m = 1 + test_random_below(&r, 5); k < m; k++)
+            for (size_t k = 0, m = 1 + (size_t)test_random_below(&r, 5); k < m; k++)
                 stop[i][k] = (char)('a' + test_random_below(&r, 2));
         s = tiny_session(model, tiny_options("stop", stop[0], "stop", stop[1], NULL));
         feed(s, &eot, 1);
@@ -427,7 +427,7 @@ START_TEST(nothing_changes_a_bit)
                                                  "seed", "9", NULL));
 
                 for (size_t at = 0; at < LONG;) {
-                    const size_t n = 1 + test_random_below(&r, LONG - at);
+                    const size_t n = 1 + (size_t)test_random_below(&r, LONG - at);
 
                     feed(s, ids + at, n);
                     at += n;
@@ -470,7 +470,7 @@ static void make_pairs(mambaint_session **all, mambaint_session **one, size_t n,
 {
     for (size_t i = 0; i < n; i++) {
         int32_t ids[30];
-        const size_t len = 1 + test_random_below(r, 30);
+        const size_t len = 1 + (size_t)test_random_below(r, 30);
 
         random_ids(ids, len, r);
         for (int k = 0; k < 2; k++) {
@@ -659,7 +659,7 @@ static void *cancel_often(void *arg)
     struct canceller *c = arg;
 
     while (!atomic_load(&c->stop)) {
-        const size_t i = test_random_below(&c->r, MANY);
+        const size_t i = (size_t)test_random_below(&c->r, MANY);
 
         mambaint_session_cancel(c->s[i]);
         c->sent[i]++;

@@ -298,7 +298,7 @@ START_TEST(forged_states_are_refused_or_harmless)
         uint8_t *copy = malloc(v.size);
 
         memcpy(copy, v.bytes, v.size);
-        for (size_t k = 0, n = 1 + test_random_below(&r, 4); k < n; k++)
+        for (size_t k = 0, n = 1 + (size_t)test_random_below(&r, 4); k < n; k++)
             v.bytes[HEAD + test_random_below(&r, v.size - HEAD - DIGEST)] =
                 (uint8_t)test_random_u64(&r);
         seal(&v);
@@ -306,7 +306,7 @@ START_TEST(forged_states_are_refused_or_harmless)
             refused++;
         } else {
             accepted++;
-            OK(mambaint_session_feed(victim, ids, 1 + test_random_below(&r, 20), NULL));
+            OK(mambaint_session_feed(victim, ids, 1 + (size_t)test_random_below(&r, 20), NULL));
             generate(text, victim, 3);
         }
         memcpy(v.bytes, copy, v.size);

@@ -1102,7 +1102,8 @@ START_TEST(damaged_checkpoints_are_refused)
     o = run_options(&p, "integer", "1");
     set(o, "resume", p.checkpoint);
     for (int i = 0; i < 60; i++) {
-        const size_t at = i < 30 ? test_random_below(&r, size) : test_random_below(&r, 4096);
+        const size_t at =
+            i < 30 ? (size_t)test_random_below(&r, size) : (size_t)test_random_below(&r, 4096);
         const uint8_t flip = (uint8_t)(1u << test_random_below(&r, 8));
         mambaint_trainer *tr = (void *)&r;
 
