@@ -162,7 +162,8 @@ const struct way MBI_X86(way_bytes) = {bytes_size, bytes_prepare, bytes_multiply
 
 /* ---- ternary weights ---- */
 
-#define FEW 4 /* lanes that share the unpacked planes of four groups */
+#define PLANES_STEPS ((size_t)1 << 15) /* whose sums stay exact below, 64 times too large */
+#define FEW 4                          /* lanes that share the unpacked planes of four groups */
 
 static uint32_t planes_prepare(void *to, const void *x, const struct mbi_type *type)
 {
@@ -285,7 +286,7 @@ static void planes_multiply(const struct product *p)
 {
     size_t group = p->begin;
 
-    if (p->lanes == 1) {
+    if (p->lanes == 1 && p->steps <= PLANES_STEPS) {
         planes_one(p);
         return;
     }

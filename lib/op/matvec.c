@@ -94,6 +94,8 @@ static const struct mbi_op_case matvec_cases[] = {
     {.cols = {257, 257}, .rows = {0, 19}, .dtype = {MBI_I8, MBI_TERNARY}, .lo = {0, -1}, .hi = {0, 1}},
     {.cols = {8192, 8192}, .rows = {0, 3}, .dtype = {MBI_I8, MBI_TERNARY}, .lo = {0, -1}, .hi = {0, 1},
      .lanes = 2},
+    {.cols = {1048576, 1048576}, .rows = {0, 1}, .dtype = {MBI_I8, MBI_TERNARY}, .lo = {0, -1},
+     .hi = {0, 1}, .lanes = 1},
 };
 /* clang-format on */
 

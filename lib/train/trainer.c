@@ -23,7 +23,8 @@ struct mbi_trainer {
 
     float *master, *moment1, *moment2, *real; /* blocks; real: of the integers */
     void **param;
-    bool stale; /* float run: the integers are older than the masters */
+    bool stale;         /* float run: the integers are older than the masters */
+    bool weights_stale; /* the backend's weights are older than the integers */
     struct mbi_weights *weights;
     uint8_t *decays;
     double *partial;
@@ -115,7 +116,7 @@ static int32_t create_tapes(struct mbi_trainer *tr, mambaint_error *err)
 static int32_t quantise(struct mbi_trainer *tr, mambaint_error *err)
 {
     mbi_quantise_all(tr->param, tr->set.integers ? tr->real : NULL, &tr->layout, tr->master);
-    tr->stale = false;
+    tr->stale = tr->weights_stale = false;
     return tr->backend->weights_update(tr->weights, err);
 }
 
@@ -309,15 +310,17 @@ uint64_t mbi_trainer_steps_made(const struct mbi_trainer *tr) { return tr->step;
 
 const void *const *mbi_trainer_params(struct mbi_trainer *tr)
 {
-    if (tr->stale)
+    if (tr->stale) {
         mbi_quantise_all(tr->param, NULL, &tr->layout, tr->master);
-    tr->stale = false;
+        tr->stale = false;
+        tr->weights_stale = true;
+    }
     return (const void *const *)tr->param;
 }
 
 struct mbi_weights *mbi_trainer_weights(struct mbi_trainer *tr, mambaint_error *err)
 {
-    if (tr->stale && quantise(tr, err) < 0)
+    if ((tr->stale || tr->weights_stale) && quantise(tr, err) < 0)
         return NULL;
     return tr->weights;
 }
