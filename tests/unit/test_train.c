@@ -668,6 +668,79 @@ START_TEST(files_are_found_checked_and_unpacked)
 END_TEST
 #endif
 
+/* ---- a float run's integers ---- */
+
+static void fill_counting(void *self, uint64_t step, int32_t *input, int32_t *target, float *weight)
+{
+    (void)self;
+    for (size_t i = 0; i < 8; i++) {
+        input[i] = (int32_t)((step + i) % 20);
+        target[i] = (int32_t)((step + i + 1) % 20);
+        weight[i] = 1;
+    }
+}
+
+/* Logits of one token under the trainer's weights on the best backend. */
+static void logits_of(int32_t logits[20], struct mbi_trainer *tr, const struct mbi_host *host,
+                      const struct mbi_graph *graph, const struct mbi_backend *backend)
+{
+    struct mbi_weights *weights = mbi_trainer_weights(tr, &err);
+    struct mbi_program *program;
+    struct mbi_memory *memory;
+    struct mbi_image *image;
+    int32_t id = 7;
+
+    ck_assert_ptr_nonnull(weights);
+    OK_(mbi_program_create(&program, host, graph, 1, 1, false, &err));
+    OK_(backend->image_new(&image, program, weights, &err));
+    OK_(backend->memory_new(&memory, program, &err));
+    OK_(backend->run(image, &(struct mbi_batch){&(struct mbi_run){memory, 0, &id, 1}, 1, true},
+                     &err));
+    OK_(backend->peek(logits, image, graph->logits, 0, 1, &err));
+    backend->memory_free(memory);
+    backend->image_free(image);
+    mbi_program_free(program);
+}
+
+/* Whoever asks for the parameters first, the backend gets the same ones. */
+START_TEST(weights_follow_the_parameters_of_a_float_run)
+{
+    static const char *const flags[] = {"d-model", "16", "heads",     "2",   "head-dim", "8",
+                                        "d-state", "8",  "layers",    "1",   "vocab",    "20",
+                                        "chunk",   "4",  "tied-head", "off", NULL};
+    const struct mbi_batch_source source = {fill_counting, NULL};
+    const struct mbi_trainer_settings set = {.batch = 2,
+                                             .context = 4,
+                                             .steps = 3,
+                                             .warmup = 1,
+                                             .rate_q40 = (uint64_t)1 << 38,
+                                             .clip_q40 = (uint64_t)1 << 40,
+                                             .beta1_q40 = (uint64_t)9 << 36,
+                                             .beta2_q40 = (uint64_t)9 << 36,
+                                             .init = {5, 16, MBI_DECAY_OCTAVES}};
+    struct mbi_host *host = host_with(1);
+    struct mbi_graph *graph = graph_of(host, flags);
+    const struct mbi_backend *backend;
+    struct mbi_train_report report;
+    int32_t logits[2][20];
+
+    OK_(mbi_backend_find(&backend, NULL, &err));
+    for (size_t i = 0; i < 2; i++) {
+        struct mbi_trainer *tr;
+
+        OK_(mbi_trainer_create(&tr, host, graph, backend, &source, &set, &err));
+        OK_(mbi_trainer_step(tr, &report, &err));
+        if (i)
+            mbi_trainer_params(tr);
+        logits_of(logits[i], tr, host, graph, backend);
+        mbi_trainer_free(tr);
+    }
+    test_same_bytes(logits[1], logits[0], sizeof(logits[0]));
+    mbi_graph_free(graph);
+    host_free(host);
+}
+END_TEST
+
 /* ---- the gradient of a whole model ---- */
 
 struct model {
@@ -1316,6 +1389,7 @@ int main(void)
     tcase_set_timeout(gradient, 60);
     tcase_add_loop_test(gradient, the_gradient_is_the_slope_of_the_loss, 0, 4);
     tcase_add_loop_test(gradient, the_forward_tape_agrees_with_the_full_one, 0, 4);
+    tcase_add_test(gradient, weights_follow_the_parameters_of_a_float_run);
     tcase_add_test(gradient, the_rate_rises_and_falls_as_stated);
     tcase_add_test(gradient, adam_follows_its_formulas);
     suite_add_tcase(suite, gradient);
