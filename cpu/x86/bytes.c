@@ -31,12 +31,16 @@ static uint32_t bytes_prepare(void *to, const void *x, const struct mbi_type *ty
 {
     const size_t n = type->cols, size = bytes_size(type);
     __m512i sum = _mm512_setzero_si512();
+    uint32_t part[16], all = 0;
 
     memcpy(to, x, n);
     memset((char *)to + n, 0, size - n);
     for (size_t k = 0; k < size; k += 64)
         sum = _mm512_dpbusd_epi32(sum, _mm512_set1_epi8(1), load64((const char *)to + k));
-    return (uint32_t)_mm512_reduce_add_epi32(sum);
+    _mm512_storeu_si512(part, sum);
+    for (size_t i = 0; i < MBI_COUNT(part); i++)
+        all += part[i];
+    return all;
 }
 
 /* ---- i8 weights ---- */

@@ -13,6 +13,17 @@
 
 static inline __m512i load(const void *p) { return _mm512_load_si512(p); }
 
+/* The compiler's own reduction adds signed numbers, which may not wrap. */
+static inline uint64_t lanes_sum(__m512i v)
+{
+    uint64_t part[8], sum = 0;
+
+    _mm512_storeu_si512(part, v);
+    for (size_t i = 0; i < 8; i++)
+        sum += part[i];
+    return sum;
+}
+
 static inline uint64_t fold(const __m512i sum[SUMS])
 {
     __m512i all = sum[0];
@@ -20,7 +31,7 @@ static inline uint64_t fold(const __m512i sum[SUMS])
 #pragma GCC unroll 8
     for (size_t i = 1; i < SUMS; i++)
         all = _mm512_add_epi64(all, sum[i]);
-    return (uint64_t)_mm512_reduce_add_epi64(all);
+    return lanes_sum(all);
 }
 
 static uint64_t read_all(const void *data, size_t bytes)
@@ -86,8 +97,8 @@ static uint64_t matmul(const void *operands, size_t rounds)
 #pragma GCC unroll 4
         for (size_t v = 0; v < VECTORS; v++)
             sum[0][v] = _mm512_add_epi64(sum[0][v], sum[t][v]);
-    return (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(
-        _mm512_add_epi64(sum[0][0], sum[0][1]), _mm512_add_epi64(sum[0][2], sum[0][3])));
+    return lanes_sum(_mm512_add_epi64(_mm512_add_epi64(sum[0][0], sum[0][1]),
+                                      _mm512_add_epi64(sum[0][2], sum[0][3])));
 }
 
 const struct mbi_cpu_peaks mbi_cpu_peaks_avx512 = {
