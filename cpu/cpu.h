@@ -29,12 +29,13 @@ typedef void (*mbi_kernel)(const struct mbi_op_args *args);
 /* A kernel, and what it wants beside an operation's own arguments. Any but eval may be NULL. */
 struct mbi_cpu_op {
     const char *name;
-    mbi_kernel eval;                                  /* the parts [begin, end) */
-    size_t (*units)(const struct mbi_op_args *a);     /* number of parts; NULL: the operation's */
-    size_t (*work_size)(const struct mbi_op_args *a); /* bytes of a->work for a->lanes lanes */
-    mbi_kernel prepare;                               /* fills a->work, once before the parts */
-    size_t (*copy_size)(const struct mbi_op_args *a); /* bytes of a->copy; state[] is not set */
-    mbi_kernel copy_make;                             /* fills a->copy from state[] */
+    mbi_kernel eval;                                   /* the parts [begin, end) */
+    size_t (*units)(const struct mbi_op_args *a);      /* number of parts; NULL: the operation's */
+    size_t (*work_size)(const struct mbi_op_args *a);  /* bytes of a->work for a->lanes lanes */
+    mbi_kernel prepare;                                /* fills a->work, once before the parts */
+    size_t (*copy_size)(const struct mbi_op_args *a);  /* bytes of a->copy; state[] is not set */
+    mbi_kernel copy_make;                              /* fills a->copy from state[] */
+    size_t (*copy_front)(const struct mbi_op_args *a); /* bytes of it that a run at a->pos reads */
 };
 
 /*

@@ -7,6 +7,9 @@
 /* Below this many products and bytes a step is not worth waking a second thread for. */
 #define PARALLEL_WORK ((size_t)1 << 17)
 
+/* More than this would push itself out of the caches before it is read. */
+#define FETCH_MOST ((size_t)8 << 20)
+
 /* ---- one step ---- */
 
 struct call {
@@ -153,13 +156,31 @@ static void run_stateful(const struct mbi_image *image, struct mbi_step *step,
     for (size_t r = 0; r < batch->n_runs; r++) {
         place(image, step, lane, batch->run[r].n);
         enter_stream(image, step, &batch->run[r]);
-        if (step->kernel->copy_size)
-            step->args->ahead = r + 1 < batch->n_runs ? batch->run[r + 1].memory->live +
-                                                            image->copy_offset[step->node[0]]
-                                                      : NULL;
         evaluate(image, step);
         lane += batch->run[r].n;
     }
+}
+
+/* What is brought near during a step: a part of what its reader will read of all streams. */
+static void set_fetch(const struct mbi_image *image, struct mbi_step *step,
+                      const struct mbi_batch *batch)
+{
+    struct mbi_step *reader = step->reader;
+    struct mbi_fetch *f = &step->args->fetch;
+    size_t lines;
+
+    *f = (struct mbi_fetch){.base = image->fetch};
+    if (!reader || batch->n_runs == 1)
+        return;
+    for (size_t r = 0; r < batch->n_runs; r++) {
+        image->fetch[r] = batch->run[r].memory->live + image->copy_offset[reader->node[0]];
+        reader->args->pos = batch->run[r].pos;
+        f->size = mbi_max_size(f->size, reader->kernel->copy_front(reader->args));
+    }
+    f->size = mbi_align_size(f->size, MBI_LINE);
+    lines = mbi_min_size(batch->n_runs * f->size, FETCH_MOST) / MBI_LINE;
+    f->begin = lines * step->fetch_begin / step->fetch_all * MBI_LINE;
+    f->end = lines * step->fetch_end / step->fetch_all * MBI_LINE;
 }
 
 static int32_t run_steps(const struct mbi_image *image, uint32_t from, uint32_t to, size_t lanes,
@@ -174,6 +195,7 @@ static int32_t run_steps(const struct mbi_image *image, uint32_t from, uint32_t 
             run_stateful(image, step, batch);
         } else {
             place(image, step, 0, lanes);
+            set_fetch(image, step, batch);
             evaluate(image, step);
         }
         for (uint32_t i = 0; MBI_VERIFY && i < step->n && rc == MAMBAINT_OK; i++) {

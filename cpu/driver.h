@@ -43,6 +43,11 @@ struct mbi_step {
     bool stateful, finishes; /* some node has memory; some has an end of its own */
     size_t (*units)(const struct mbi_op_args *a);
 
+    /* The step behind this one that reads the streams' copies next, if their front is known, and
+     * which part of them is fetched during this step: by what the products before it weigh. */
+    struct mbi_step *reader;
+    size_t fetch_begin, fetch_end, fetch_all;
+
     /* What the arguments point at now. */
     size_t lane, lanes;
     const char *live;
@@ -58,6 +63,7 @@ struct mbi_image {
     uint32_t n_steps, n_body;
     struct mbi_op_args *args; /* of all nodes, as in order */
     size_t *copy_offset;
+    const char **fetch;          /* of every run: the copy that is read next */
     struct mbi_profile *profile; /* NULL: never asked for */
     bool profiling;
 };

@@ -142,6 +142,32 @@ static int32_t make_steps(struct mbi_image *image, mambaint_error *err)
     return MAMBAINT_OK;
 }
 
+/*
+ * While the products before the recurrence are made from weights in a cache, its copies can be on
+ * their way from memory. Which part of them in which step: as the weights have it.
+ */
+static void plan_fetches(struct mbi_image *image)
+{
+    size_t first = 0, all = 0;
+
+    for (size_t s = 0; s < image->n_steps; s++) {
+        struct mbi_step *reader = &image->step[s];
+        const mbi_ref ref = reader->node[0];
+
+        if (image->program->graph->node[ref].op == MBI_OP_matvec) {
+            reader->fetch_begin = all;
+            reader->fetch_end = all += reader->lane_work;
+        }
+        if (!reader->kernel->copy_front || !all)
+            continue;
+        for (; first < s; first++) {
+            image->step[first].reader = image->step[first].fetch_end ? reader : NULL;
+            image->step[first].fetch_all = all;
+        }
+        all = 0;
+    }
+}
+
 /* ---- arguments and scratch ---- */
 
 static void make_args(struct mbi_image *image)
@@ -203,13 +229,16 @@ int32_t mbi_cpu_image_new(struct mbi_image **out, const struct mbi_program *prog
     image->args = mbi_alloc(host, n, sizeof(*image->args));
     image->step = mbi_alloc(host, n, sizeof(*image->step));
     image->copy_offset = mbi_alloc(host, program->graph->n_nodes, sizeof(*image->copy_offset));
-    if (!image->scratch || !image->args || !image->step || !image->copy_offset) {
+    image->fetch = mbi_alloc(host, program->lanes + 1, sizeof(*image->fetch));
+    if (!image->scratch || !image->args || !image->step || !image->copy_offset || !image->fetch) {
         rc = mbi_fail_memory(err, "scratch memory of a program");
     } else {
         mbi_copy_layout(image->copy_offset, program, kernels);
         make_args(image);
         if ((rc = make_steps(image, err)) >= 0)
             rc = make_work(image, err);
+        if (rc >= 0)
+            plan_fetches(image);
     }
     if (rc < 0) {
         mbi_cpu_image_free(image);
@@ -231,6 +260,7 @@ void mbi_cpu_image_free(struct mbi_image *image)
     mbi_free(host, image->args);
     mbi_free(host, image->step);
     mbi_free(host, image->copy_offset);
+    mbi_free(host, image->fetch);
     mbi_free(host, image->profile);
     mbi_free(host, image);
 }

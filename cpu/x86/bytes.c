@@ -9,7 +9,8 @@
 #if defined(__AVX512VNNI__)
 
 #define MANY 6  /* lanes that share a pass over four groups: 24 sums in registers */
-#define AHEAD 2 /* lines fetched ahead in each step, for half a block in a pass */
+#define AHEAD 2 /* lines of the next block fetched in a step, half of the block in a pass */
+#define LATER 3 /* lines for a later kernel in a step: as many as memory gives meanwhile */
 
 static inline __m512i load64(const void *p) { return _mm512_loadu_si512(p); }
 
@@ -46,12 +47,12 @@ static uint32_t bytes_prepare(void *to, const void *x, const struct mbi_type *ty
 /* ---- i8 weights ---- */
 
 /*
- * `groups` groups against `lanes` inputs; both are constants where this is called. While the sums
- * of later lanes are made from weights in a cache, the memory would idle: `ahead`, unless it is
- * NULL, is where the block after this one begins, and a quarter of its lines is fetched in passing.
+ * `groups` groups against `lanes` inputs; both are constants where this is called. While sums are
+ * made from weights in a cache, the memory would idle: lines are fetched in passing, those of the
+ * next block from `ahead` on and those of a later kernel from `later` on, unless they are NULL.
  */
 MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t groups, size_t t,
-                                  size_t lanes, const uint8_t *ahead)
+                                  size_t lanes, const char *ahead, const char *later)
 {
     const size_t stride = p->steps * MBI_PACK_VECTOR;
     const uint8_t *w = group_at(p, group);
@@ -68,9 +69,8 @@ MBI_ALWAYS_INLINE void bytes_tile(const struct product *p, size_t group, size_t 
 
         for (size_t g = 0; g < groups; g++)
             row[g] = load64(w + g * stride + k * MBI_PACK_VECTOR);
-        if (ahead)
-            for (size_t g = 0; g < AHEAD; g++)
-                _mm_prefetch((const char *)ahead + (k * AHEAD + g) * MBI_PACK_VECTOR, _MM_HINT_T1);
+        fetch_step(ahead, AHEAD, k);
+        fetch_step(later, ahead ? LATER - AHEAD : LATER, k);
         for (size_t i = 0; i < lanes; i++) {
             const __m512i in = four_bytes(x[i] + 4 * k);
 
@@ -122,33 +122,44 @@ static void bytes_one(const struct product *p)
     }
 }
 
-/* The second pass over a block fetches the first half of the next one, the third the other. */
-MBI_ALWAYS_INLINE void bytes_lanes(const struct product *p, size_t group, size_t groups)
+/* One pass over a block; the second fetches the first half of the next one, the third the other. A
+ * pass without anything to fetch has a loop of its own. */
+MBI_ALWAYS_INLINE void bytes_pass(struct product *p, size_t group, size_t groups, size_t t,
+                                  size_t lanes)
 {
-    const size_t half = AHEAD * p->steps * MBI_PACK_VECTOR;
-    const bool more = groups == BLOCK_GROUPS && group + 2 * BLOCK_GROUPS <= p->end;
-    const uint8_t *next = group_at(p, group + groups);
+    const bool more = groups == BLOCK_GROUPS && group + 2 * BLOCK_GROUPS <= p->end &&
+                      (t == MANY || t == 2 * MANY);
+    const size_t half = t == MANY ? 0 : AHEAD * p->steps * MBI_PACK_VECTOR;
+    const char *ahead = more ? (const char *)group_at(p, group + groups) + half : NULL;
+    const char *later = fetch_next(p, more ? LATER - AHEAD : LATER);
+
+    if (ahead && later)
+        bytes_tile(p, group, groups, t, lanes, ahead, later);
+    else if (ahead)
+        bytes_tile(p, group, groups, t, lanes, ahead, NULL);
+    else if (later)
+        bytes_tile(p, group, groups, t, lanes, NULL, later);
+    else
+        bytes_tile(p, group, groups, t, lanes, NULL, NULL);
+}
+
+MBI_ALWAYS_INLINE void bytes_lanes(struct product *p, size_t group, size_t groups)
+{
     size_t t = 0;
 
     for (; t + MANY <= p->lanes; t += MANY)
-        if (more && (t == MANY || t == 2 * MANY))
-            bytes_tile(p, group, groups, t, MANY, t == MANY ? next : next + half);
-        else
-            bytes_tile(p, group, groups, t, MANY, NULL);
+        bytes_pass(p, group, groups, t, MANY);
     if (t + 4 <= p->lanes) {
-        if (more && (t == MANY || t == 2 * MANY))
-            bytes_tile(p, group, groups, t, 4, t == MANY ? next : next + half);
-        else
-            bytes_tile(p, group, groups, t, 4, NULL);
+        bytes_pass(p, group, groups, t, 4);
         t += 4;
     }
     for (; t + 2 <= p->lanes; t += 2)
-        bytes_tile(p, group, groups, t, 2, NULL);
+        bytes_tile(p, group, groups, t, 2, NULL, NULL);
     if (t < p->lanes)
-        bytes_tile(p, group, groups, t, 1, NULL);
+        bytes_tile(p, group, groups, t, 1, NULL, NULL);
 }
 
-static void bytes_multiply(const struct product *p)
+static void bytes_multiply(struct product *p)
 {
     size_t group = p->begin;
 
@@ -168,6 +179,7 @@ const struct way MBI_X86(way_bytes) = {bytes_size, bytes_prepare, bytes_multiply
 
 #define PLANES_STEPS ((size_t)1 << 15) /* whose sums stay exact below, 64 times too large */
 #define FEW 4                          /* lanes that share the unpacked planes of four groups */
+#define PLANES_LATER 6                 /* as LATER: a step takes four times as long */
 
 static uint32_t planes_prepare(void *to, const void *x, const struct mbi_type *type)
 {
@@ -235,7 +247,7 @@ static void planes_one(const struct product *p)
 
 /* Several lanes: planes are unpacked once for all of them. */
 MBI_ALWAYS_INLINE void planes_tile(const struct product *p, size_t group, size_t groups, size_t t,
-                                   size_t lanes)
+                                   size_t lanes, const char *later)
 {
     const size_t stride = p->steps * MBI_PACK_VECTOR;
     const __m512i three = _mm512_set1_epi8(3);
@@ -253,6 +265,7 @@ MBI_ALWAYS_INLINE void planes_tile(const struct product *p, size_t group, size_t
 
         for (size_t g = 0; g < groups; g++)
             row[g] = load64(w + g * stride + k * MBI_PACK_VECTOR);
+        fetch_step(later, PLANES_LATER, k);
         for (int q = 0; q < 4; q++) {
             __m512i plane[BLOCK_GROUPS];
 
@@ -276,17 +289,17 @@ MBI_ALWAYS_INLINE void planes_tile(const struct product *p, size_t group, size_t
     MBI_X86(finish_sums)(&p->finish, group * MBI_PACK_ROWS, groups, t, lanes, sums);
 }
 
-MBI_ALWAYS_INLINE void planes_lanes(const struct product *p, size_t group, size_t groups)
+MBI_ALWAYS_INLINE void planes_lanes(struct product *p, size_t group, size_t groups)
 {
     size_t t = 0;
 
     for (; t + FEW <= p->lanes; t += FEW)
-        planes_tile(p, group, groups, t, FEW);
+        planes_tile(p, group, groups, t, FEW, fetch_next(p, PLANES_LATER));
     for (; t < p->lanes; t++)
-        planes_tile(p, group, groups, t, 1);
+        planes_tile(p, group, groups, t, 1, NULL);
 }
 
-static void planes_multiply(const struct product *p)
+static void planes_multiply(struct product *p)
 {
     size_t group = p->begin;
 

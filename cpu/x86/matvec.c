@@ -48,6 +48,17 @@ static size_t units(const struct mbi_op_args *a)
     return (mbi_pack_groups(a->in_type[1]) + BLOCK_GROUPS - 1) / BLOCK_GROUPS;
 }
 
+/* What these parts fetch of what the step fetches. */
+static struct mbi_fetch fetch_part(const struct mbi_op_args *a)
+{
+    const size_t lines = (a->fetch.end - a->fetch.begin) / MBI_LINE, all = units(a);
+    struct mbi_fetch f = a->fetch;
+
+    f.begin = a->fetch.begin + lines * a->begin / all * MBI_LINE;
+    f.end = a->fetch.begin + lines * a->end / all * MBI_LINE;
+    return f;
+}
+
 static inline void multiply(const struct mbi_op_args *a, enum finish_kind kind)
 {
     const struct mbi_type *matrix = a->in_type[1];
@@ -68,6 +79,7 @@ static inline void multiply(const struct mbi_op_args *a, enum finish_kind kind)
     p.x = (const char *)a->work + offsets_size(a->lanes);
     p.x_size = way->x_size(a->in_type[0]);
     p.lanes = a->lanes;
+    p.fetch = fetch_part(a);
     p.finish = MBI_X86(finish_of)(a, kind);
     way->multiply(&p);
 }

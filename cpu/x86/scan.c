@@ -7,9 +7,10 @@
  * are at most 32767 in magnitude (products with ex2 <= 32767), B and C are i8.
  *
  * The memory keeps a copy of the state in the order of the products: h16, what y reads of h, with
- * its rows n in pairs, then xw with its rows j in pairs, then L, each head by head. Row Q - 1,
- * which the state has no slot for, is there until the chunk is folded. What a head has forgotten
- * (its decay rounds to 0) is not read.
+ * its rows n in pairs, head by head; then L; then xw with its rows j in pairs, all heads of a pair
+ * side by side, so that what a token reads is the front of the copy. Row Q - 1, which the state has
+ * no slot for, is there until the chunk is folded. What a head has forgotten (its decay rounds to
+ * 0) is not read.
  *                                                                       arithmetic.md, scan
  */
 #include "cpu/x86/slice.h"
@@ -18,6 +19,7 @@
 #define MAX_STATE 512
 #define TILE 4096    /* elements of a tile of S, C, M or B: rows are chosen to fit */
 #define ONE_SLICES 4 /* slices done at a time for a row alone */
+#define ONE_PAIRS 4  /* and rows of pairs of the chunk */
 
 enum { FIELD_H, FIELD_B, FIELD_XW, FIELD_L };
 
@@ -33,9 +35,10 @@ struct part {
 struct work {
     int16_t s[TILE]; /* S of a tile of rows, 0 above the diagonal */
     int16_t c[TILE]; /* C of the same rows; while folding: B, rows in pairs */
-    int16_t m[TILE]; /* M of one head */
-    _Alignas(64) int32_t xe[MAX_CHUNK / 2][SLICE]; /* of one slice, rows j in pairs */
-    int32_t keep[MAX_CHUNK + LANES];               /* of one head: what is left of h, in Q15 */
+    int16_t m[TILE]; /* M of one head; for one row: of many */
+    _Alignas(64) int32_t x[MAX_CHUNK / 2][SLICE]; /* xw or xe of one slice, rows j in pairs */
+    _Alignas(64) int32_t inside[TILE];            /* for one row: sums over the chunk */
+    int32_t keep[MAX_CHUNK + LANES];              /* of one head: what is left of h, in Q15 */
 };
 
 static const int8_t *b_row(const struct part *p, size_t j)
@@ -64,7 +67,7 @@ static int32_t l_input(const struct part *p, size_t head, size_t j)
     return ((const int32_t *)p->a->in[2])[(p->lane + j - p->from) * p->heads + head];
 }
 
-/* The parts of the copy: h16, xw, L. */
+/* The parts of the copy: h16, L, xw. */
 static size_t chunk_pairs(const struct part *p) { return (p->chunk + 1) / 2; }
 
 /* From column `col` on: [N / 2][P] pairs. */
@@ -73,16 +76,18 @@ static int32_t *h_pairs(const struct part *p, size_t head, size_t col)
     return (int32_t *)p->a->copy + head * p->dim * (p->n / 2) + col;
 }
 
-/* [(Q + 1) / 2][P] pairs; a row without a token is zero. */
-static int32_t *xw_pairs(const struct part *p, size_t head, size_t col)
-{
-    return h_pairs(p, p->heads, 0) + head * p->dim * chunk_pairs(p) + col;
-}
-
 /* s_cols entries, zero behind the last token. */
 static uint32_t *l_copy(const struct part *p, size_t head)
 {
-    return (uint32_t *)xw_pairs(p, p->heads, 0) + head * p->s_cols;
+    return (uint32_t *)h_pairs(p, p->heads, 0) + head * p->s_cols;
+}
+
+/* [(Q + 1) / 2][H][P] pairs; a row without a token is zero. */
+static size_t xw_step(const struct part *p) { return p->heads * p->dim; }
+
+static int32_t *xw_pairs(const struct part *p, size_t head, size_t col)
+{
+    return (int32_t *)l_copy(p, p->heads) + head * p->dim + col;
 }
 
 /* ex2 is 0 from here on: its Q48 polynomial is below 2^48, and the shift is at least 48. */
@@ -132,7 +137,7 @@ static void enter(const struct part *p, size_t head, size_t j, uint32_t w)
         const __m256i v =
             _mm256_min_epi32(_mm256_srai_epi32(_mm256_add_epi32(product, half), 10), highest);
 
-        put_pair(xw_pairs(p, head, col) + j / 2 * p->dim, j, v);
+        put_pair(xw_pairs(p, head, col) + j / 2 * xw_step(p), j, v);
         if (j + 1 < p->chunk)
             store8(xw_slot(p, head, j), MBI_I16, col, v);
     }
@@ -277,7 +282,7 @@ static int32_t *y_of(const struct part *p, size_t head, size_t i)
 static inline void put_y(const struct part *p, size_t head, size_t i, size_t col, int32_t kept,
                          struct slice inside, struct slice carried)
 {
-    int32_t *y = (int32_t *)p->a->out + ((p->lane + i - p->from) * p->heads + head) * p->dim + col;
+    int32_t *y = y_of(p, head, i) + col;
     const int s = 9 - s_shift(p);
 
     store(y, join(slice_low(inside), slice_low(carried), kept, s));
@@ -294,8 +299,8 @@ MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t
 
     for (size_t r = 0; r < rows; r++)
         inside[r] = carried[r] = slice_zero();
-    slice_product(inside, rows, w->m + r0 * p->s_cols + seen, p->s_cols, 2,
-                  xw_pairs(p, head, col) + seen / 2 * p->dim, p->dim, (i + rows + 1 - seen) / 2);
+    slice_product(inside, rows, w->m + r0 * p->s_cols + seen, p->s_cols, 2, w->x[seen / 2], SLICE,
+                  (i + rows + 1 - seen) / 2);
     if (w->keep[i]) /* it does not rise either */
         slice_product(carried, rows, w->c + r0 * p->n, p->n, 2, h_pairs(p, head, col), p->dim,
                       p->n / 2);
@@ -304,58 +309,82 @@ MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t
 }
 
 /* acc[k] += a row of pairs times neighbouring slices: independent sums for a row alone, a factor
- * is read once for all, and x once from front to back. `ahead`: the same place of the copy that
- * is read next, or NULL. */
+ * is read once for all, and x once from front to back. */
 MBI_ALWAYS_INLINE void slices_product(struct slice *acc, size_t slices, const int16_t *factor,
-                                      const int32_t *x, size_t step, size_t pairs,
-                                      const int32_t *ahead)
+                                      const int32_t *x, size_t step, size_t pairs)
 {
     for (size_t n = 0; n < pairs; n++)
-        for (size_t k = 0; k < slices; k++) {
-            if (ahead)
-                _mm_prefetch((const char *)(ahead + n * step + k * SLICE), _MM_HINT_T1);
-            acc[k] = slice_dot(acc[k], factor + 2 * n, slice_load(x + n * step + k * SLICE));
-        }
+        for (size_t k = 0; k < slices; k++)
+            acc[k] = slice_dot_at(acc[k], factor + 2 * n, x + n * step + k * SLICE);
 }
 
 /*
- * One row alone, as when decoding, in two passes over the heads, so that the first reads one long
- * run of memory: the sums over h16, which wait where y will be, then those over the chunk.
+ * One row alone, as when decoding, in two passes over the heads, so that each reads one long run of
+ * memory: the sums over h16, which wait where y will be, then those over the chunk.
  */
 MBI_ALWAYS_INLINE void carry_one(const struct work *w, const struct part *p, size_t head, size_t i,
                                  size_t col, size_t slices)
 {
-    const int32_t *h = h_pairs(p, head, col), *copy = p->a->copy, *next = p->a->ahead;
     struct slice carried[ONE_SLICES];
 
     for (size_t k = 0; k < slices; k++)
         carried[k] = slice_zero();
     if (w->keep[i])
-        slices_product(carried, slices, w->c, h, p->dim, p->n / 2, next ? next + (h - copy) : NULL);
+        slices_product(carried, slices, w->c, h_pairs(p, head, col), p->dim, p->n / 2);
     for (size_t k = 0; k < slices; k++)
         slice_store(y_of(p, head, i) + col + k * SLICE, carried[k]);
 }
 
-MBI_ALWAYS_INLINE void y_one(const struct work *w, const struct part *p, size_t head, size_t i,
-                             size_t col, size_t slices)
+/* Some rows of pairs of the chunk and some slices, behind what is inside already. */
+MBI_ALWAYS_INLINE void add_inside(int32_t *inside, const int16_t *m, const struct part *p,
+                                  const int32_t *xw, size_t pairs, bool first, size_t slices)
 {
-    const size_t seen = first_seen(l_copy(p, head), i);
-    const int32_t *xw = xw_pairs(p, head, col) + seen / 2 * p->dim;
-    const int32_t *copy = p->a->copy, *next = p->a->ahead;
-    struct slice inside[ONE_SLICES];
+    struct slice acc[ONE_SLICES];
 
     for (size_t k = 0; k < slices; k++)
-        inside[k] = slice_zero();
-    slices_product(inside, slices, w->m + seen, xw, p->dim, (i + 2 - seen) / 2,
-                   next ? next + (xw - copy) : xw + p->dim * chunk_pairs(p));
+        acc[k] = first ? slice_zero() : slice_load(inside + k * SLICE);
+    slices_product(acc, slices, m, xw, xw_step(p), pairs);
     for (size_t k = 0; k < slices; k++)
-        put_y(p, head, i, col + k * SLICE, w->keep[i], inside[k],
-              slice_load(y_of(p, head, i) + col + k * SLICE));
+        slice_store(inside + k * SLICE, acc[k]);
+}
+
+/* The rows of pairs [j, j + pairs) of n heads, which lie side by side. */
+static void add_rows(struct work *w, const struct part *p, size_t head, size_t n, size_t j,
+                     size_t pairs)
+{
+    const size_t many = p->dim / (ONE_SLICES * SLICE) * (ONE_SLICES * SLICE);
+
+    for (size_t k = 0; k < n; k++) {
+        const int32_t *xw = xw_pairs(p, head + k, 0) + j * xw_step(p);
+        const int16_t *m = w->m + k * p->s_cols + 2 * j;
+        int32_t *inside = w->inside + k * p->dim;
+
+        for (size_t col = 0; col < many; col += ONE_SLICES * SLICE)
+            add_inside(inside + col, m, p, xw + col, pairs, j == 0, ONE_SLICES);
+        for (size_t col = many; col < p->dim; col += SLICE)
+            add_inside(inside + col, m, p, xw + col, pairs, j == 0, 1);
+    }
+}
+
+/* n heads, as many as the work holds: the sums over the chunk, then y. */
+static void inside_one(struct work *w, const struct part *p, size_t i, size_t head, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        make_m(w->m + k * p->s_cols, w->s, l_copy(p, head + k), i, mbi_align_size(i + 1, 16));
+    for (size_t j = 0; j < i / 2 + 1; j += ONE_PAIRS)
+        add_rows(w, p, head, n, j, mbi_min_size(ONE_PAIRS, i / 2 + 1 - j));
+    for (size_t k = 0; k < n; k++) {
+        make_keep(w, p, head + k, i, i + 1);
+        for (size_t col = 0; col < p->dim; col += SLICE)
+            put_y(p, head + k, i, col, w->keep[i], slice_load(w->inside + k * p->dim + col),
+                  slice_load(y_of(p, head + k, i) + col));
+    }
 }
 
 static void heads_one(struct work *w, const struct part *p, size_t i)
 {
     const size_t many = p->dim / (ONE_SLICES * SLICE) * (ONE_SLICES * SLICE);
+    const size_t batch = TILE / mbi_max_size(p->dim, p->s_cols);
 
     for (size_t head = p->a->begin; head < p->a->end; head++) {
         make_keep(w, p, head, i, i + 1);
@@ -364,14 +393,17 @@ static void heads_one(struct work *w, const struct part *p, size_t i)
         for (size_t col = many; col < p->dim; col += SLICE)
             carry_one(w, p, head, i, col, 1);
     }
-    for (size_t head = p->a->begin; head < p->a->end; head++) {
-        make_keep(w, p, head, i, i + 1);
-        make_m(w->m, w->s, l_copy(p, head), i, mbi_align_size(i + 1, 16));
-        for (size_t col = 0; col < many; col += ONE_SLICES * SLICE)
-            y_one(w, p, head, i, col, ONE_SLICES);
-        for (size_t col = many; col < p->dim; col += SLICE)
-            y_one(w, p, head, i, col, 1);
-    }
+    for (size_t head = p->a->begin; head < p->a->end; head += batch)
+        inside_one(w, p, i, head, mbi_min_size(batch, p->a->end - head));
+}
+
+/* xw of the chunk's first rows and one slice, side by side for many passes. */
+static void load_xw(struct work *w, const struct part *p, size_t head, size_t col, size_t rows)
+{
+    const int32_t *xw = xw_pairs(p, head, col);
+
+    for (size_t j = 0; j < (rows + 1) / 2; j++)
+        slice_store(w->x[j], slice_load(xw + j * xw_step(p)));
 }
 
 /* All rows of a tile for one head. Rows are made in blocks, the last ones singly. */
@@ -387,6 +419,7 @@ static void head_tile(struct work *w, const struct part *p, size_t head, size_t 
     for (size_t col = 0; col < p->dim; col += SLICE) {
         size_t r = 0;
 
+        load_xw(w, p, head, col, i + rows);
         for (; r + SLICE_ROWS <= rows; r += SLICE_ROWS)
             y_rows(w, p, head, i + r, r, SLICE_ROWS, col);
         for (; r < rows; r++)
@@ -418,8 +451,8 @@ static void load_xe(struct work *w, const struct part *p, size_t head, const int
 
     for (size_t j = 0; j < chunk_pairs(p); j++)
         for (size_t k = 0; k < SLICE; k += LANES)
-            store(w->xe[j] + k,
-                  _mm256_mulhrs_epi16(load(xw + j * p->dim + k), broadcast_pair(decay + 2 * j)));
+            store(w->x[j] + k, _mm256_mulhrs_epi16(load(xw + j * xw_step(p) + k),
+                                                   broadcast_pair(decay + 2 * j)));
 }
 
 /* h = rsh(h kept + sum 2^23, 15) of eight lanes, in 64 bits; |sum| < 2^23, the result < 2^31, so
@@ -465,7 +498,7 @@ static void fold_rows(const struct work *w, const struct part *p, size_t head, s
 
     for (size_t r = 0; r < SLICE_ROWS; r++)
         sum[r] = slice_zero();
-    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->xe[0], SLICE, chunk_pairs(p));
+    slice_product(sum, SLICE_ROWS, w->c + 2 * n, 2, 2 * cols, w->x[0], SLICE, chunk_pairs(p));
     for (size_t r = 0; r < SLICE_ROWS; r += 2)
         fold_pair(h + r * p->dim, h16 + r / 2 * p->dim, p->dim, sum[r], sum[r + 1], kept);
 }
@@ -494,7 +527,8 @@ static void clear_rows(const struct part *p, size_t head)
         memset(xw_slot(p, head, j), 0, p->dim * sizeof(int16_t));
         *l_slot(p, head, j) = 0;
     }
-    memset(xw_pairs(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
+    for (size_t j = 0; j < chunk_pairs(p); j++)
+        memset(xw_pairs(p, head, 0) + j * xw_step(p), 0, p->dim * sizeof(int32_t));
     memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
 }
 
@@ -572,6 +606,15 @@ static size_t copy_size(const struct mbi_op_args *a)
     return shape_fits(&p) ? words * sizeof(int32_t) : 0;
 }
 
+/* h16, L, and of xw the rows up to this token's. */
+static size_t copy_front(const struct mbi_op_args *a)
+{
+    const struct part p = part_of(a);
+    const size_t rows = (size_t)(a->pos % p.chunk) / 2 + 1;
+
+    return (p.heads * (p.dim * (p.n / 2) + p.s_cols) + xw_step(&p) * rows) * sizeof(int32_t);
+}
+
 static void copy_h(const struct part *p, size_t head)
 {
     for (size_t n = 0; n < p->n; n += 2) {
@@ -585,12 +628,13 @@ static void copy_h(const struct part *p, size_t head)
 
 static void copy_rows(const struct part *p, size_t head)
 {
-    memset(xw_pairs(p, head, 0), 0, p->dim * chunk_pairs(p) * sizeof(int32_t));
+    for (size_t j = 0; j < chunk_pairs(p); j++)
+        memset(xw_pairs(p, head, 0) + j * xw_step(p), 0, p->dim * sizeof(int32_t));
     memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
     for (size_t j = 0; j + 1 < p->chunk; j++) {
         l_copy(p, head)[j] = (uint32_t)*l_slot(p, head, j);
         for (size_t col = 0; col < p->dim; col += LANES)
-            put_pair(xw_pairs(p, head, col) + j / 2 * p->dim, j,
+            put_pair(xw_pairs(p, head, col) + j / 2 * xw_step(p), j,
                      load8(xw_slot(p, head, j), MBI_I16, col));
     }
 }
@@ -605,5 +649,8 @@ static void copy_make(const struct mbi_op_args *a)
     }
 }
 
-const struct mbi_cpu_op MBI_X86(scan) = {
-    .name = "scan", .eval = eval, .copy_size = copy_size, .copy_make = copy_make};
+const struct mbi_cpu_op MBI_X86(scan) = {.name = "scan",
+                                         .eval = eval,
+                                         .copy_size = copy_size,
+                                         .copy_make = copy_make,
+                                         .copy_front = copy_front};

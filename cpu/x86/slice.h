@@ -45,6 +45,17 @@ static inline struct slice slice_dot(struct slice acc, const int16_t *factor, st
     return acc;
 }
 
+/* The same where x is read once: straight from memory. */
+static inline struct slice slice_dot_at(struct slice acc, const int16_t *factor, const int32_t *x)
+{
+    int32_t pair;
+
+    memcpy(&pair, factor, sizeof(pair));
+    acc.v = _mm512_dpwssd_epi32(acc.v, _mm512_set1_epi32(pair), _mm512_loadu_si512(x));
+    __asm__("" : "+v"(acc.v));
+    return acc;
+}
+
 static inline __m256i slice_low(struct slice s) { return _mm512_castsi512_si256(s.v); }
 static inline __m256i slice_high(struct slice s) { return _mm512_extracti64x4_epi64(s.v, 1); }
 
@@ -89,6 +100,11 @@ static inline struct slice slice_dot(struct slice acc, const int16_t *factor, st
         IN_REGISTER(acc.v[i]);
     }
     return acc;
+}
+
+static inline struct slice slice_dot_at(struct slice acc, const int16_t *factor, const int32_t *x)
+{
+    return slice_dot(acc, factor, slice_load(x));
 }
 
 static inline __m256i slice_low(struct slice s) { return s.v[0]; }

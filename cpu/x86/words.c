@@ -59,7 +59,7 @@ static inline __m256i four_words(const void *p)
  * a row. A pair of products is below 2 * 255 * 2^15 < 2^24, so the instruction is exact.
  */
 MBI_ALWAYS_INLINE void words_half(__m256i *sum, const uint8_t *w, const char *const *x,
-                                  size_t steps, size_t lanes)
+                                  size_t steps, size_t lanes, const char *later)
 {
     __m256i acc[WORD_LANES][2];
 
@@ -69,6 +69,7 @@ MBI_ALWAYS_INLINE void words_half(__m256i *sum, const uint8_t *w, const char *co
         const __m256i a = _mm256_cvtepu8_epi16(load_half(w + k * MBI_PACK_VECTOR));
         const __m256i b = _mm256_cvtepu8_epi16(load_half(w + k * MBI_PACK_VECTOR + 16));
 
+        fetch_step(later, 1, k);
         for (size_t i = 0; i < lanes; i++) {
             const __m256i in = four_words(x[i] + k * 4 * sizeof(int16_t));
 
@@ -82,7 +83,7 @@ MBI_ALWAYS_INLINE void words_half(__m256i *sum, const uint8_t *w, const char *co
         sum[i] = _mm256_permute4x64_epi64(_mm256_hadd_epi32(acc[i][0], acc[i][1]), 0xD8);
 }
 
-MBI_ALWAYS_INLINE void words_group(const struct product *p, size_t group, size_t t, size_t lanes)
+MBI_ALWAYS_INLINE void words_group(struct product *p, size_t group, size_t t, size_t lanes)
 {
     const uint8_t *w = group_at(p, group);
     __m256i a[WORD_LANES], b[WORD_LANES];
@@ -90,8 +91,8 @@ MBI_ALWAYS_INLINE void words_group(const struct product *p, size_t group, size_t
 
     for (size_t i = 0; i < lanes; i++)
         x[i] = lane_at(p, t + i);
-    words_half(a, w, x, p->steps, lanes);
-    words_half(b, w + 32, x, p->steps, lanes);
+    words_half(a, w, x, p->steps, lanes, fetch_next(p, 1));
+    words_half(b, w + 32, x, p->steps, lanes, NULL);
     for (size_t i = 0; i < lanes; i++) {
         const __m256i offset = _mm256_set1_epi32(p->offset[t + i]);
 
@@ -123,7 +124,7 @@ static void words_one(const struct product *p, size_t group)
     put(p, 0, group, _mm256_add_epi32(a, offset), _mm256_add_epi32(b, offset));
 }
 
-static void words_multiply(const struct product *p)
+static void words_multiply(struct product *p)
 {
     for (size_t group = p->begin; group < p->end; group++) {
         size_t t = 0;
@@ -228,7 +229,7 @@ MBI_ALWAYS_INLINE void trits_group(const struct product *p, size_t group, size_t
         put(p, t + i, group, acc[0][i], acc[1][i]);
 }
 
-static void trits_multiply(const struct product *p)
+static void trits_multiply(struct product *p)
 {
     for (size_t group = p->begin; group < p->end; group++) {
         size_t t = 0;

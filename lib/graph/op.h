@@ -32,6 +32,17 @@ struct mbi_state_field {
     int64_t lo, hi;
 };
 
+#define MBI_LINE 64 /* bytes of a cache's line */
+
+/*
+ * Memory that a later step reads, of many streams: the first `size` bytes at every base, one behind
+ * the other, and of these the bytes [begin, end). All are whole lines. Nothing if size is 0.
+ */
+struct mbi_fetch {
+    const char *const *base;
+    size_t size, begin, end;
+};
+
 /*
  * One evaluation: `lanes` tokens. A stateful operation gets consecutive tokens of one stream from
  * absolute position `pos` and must give the integers that single tokens would give.
@@ -53,7 +64,7 @@ struct mbi_op_args {
     const void *packed;             /* the matrix in the backend's layout; NULL: only as in[] */
     void *work;                     /* scratch of one evaluation */
     void *copy;                     /* what the backend keeps beside state[], made from it */
-    const void *ahead;              /* the copy that is read next, of another stream; or NULL */
+    struct mbi_fetch fetch;         /* what a kernel with memory to spare may bring near */
     const struct mbi_op_args *next; /* the node behind this one, where a kernel does several */
 };
 
