@@ -33,7 +33,7 @@ int32_t mbi_cpu_memory_new(struct mbi_memory **out, const struct mbi_program *pr
         m->size = mbi_copy_layout(NULL, program, kernels);
         m->stale = true;
         if ((m->live = mbi_alloc_huge(m->host, m->size + 1)))
-            memset(m->live, 0, m->size + 1);
+            memset(m->live, 0, m->state_size); /* copies are made when they are first read */
     }
     if (!m || !m->live) {
         mbi_cpu_memory_free(m);
@@ -71,7 +71,7 @@ int32_t mbi_cpu_memory_copy(struct mbi_memory *to, const struct mbi_memory *from
                             mambaint_error *err)
 {
     (void)err;
-    memcpy(to->live, from->live, from->stale ? from->state_size : from->size);
-    to->stale = from->stale;
+    memcpy(to->live, from->live, from->state_size);
+    to->stale = true; /* most are kept for a rollback that never comes: their copies stay unmade */
     return MAMBAINT_OK;
 }

@@ -9,25 +9,10 @@
  *                                                                       arithmetic.md, scan
  */
 #include "cpu/neon/simd.h"
+#include "cpu/scan.h"
 
-#define MAX_CHUNK 256
-#define MAX_STATE 512
 #define MAX_HEAD 256
-#define TILE 4096 /* elements of a tile of S, C, M or B: rows are chosen to fit */
-#define ROWS 4    /* rows that share a pass over the right matrix */
-#define SLICE 16  /* columns of a pass */
-
-enum { FIELD_H, FIELD_B, FIELD_XW, FIELD_L };
-
-/* The rows [from, to) of one chunk, brought by the lanes from `lane` on. */
-struct part {
-    const struct mbi_op_args *a;
-    const struct mbi_scan_attr *at;
-    size_t lane, from, to;
-    size_t chunk, heads, dim, n; /* Q, H, P, N */
-    size_t s_cols;               /* a row of S and M: Q, at least 16 */
-};
-
+#define ROWS 4 /* rows that share a pass over the right matrix */
 /* What one head knows of the chunk. Rows without a token have L = 0. */
 struct head {
     size_t index;
@@ -40,47 +25,14 @@ struct work {
     int16_t s[TILE]; /* S of a tile of rows, 0 above the diagonal */
     int16_t c[TILE]; /* C of the same rows; while folding: B */
     int16_t m[TILE]; /* M of one head */
-    int16_t xe[MAX_CHUNK][SLICE];
+    int16_t xe[MAX_CHUNK][SCAN_SLICE];
     struct head head;
 };
-
-static const int8_t *b_row(const struct part *p, size_t j)
-{
-    return j >= p->from ? (const int8_t *)p->a->in[1] + (p->lane + j - p->from) * 2 * p->n
-                        : (const int8_t *)p->a->state[FIELD_B] + j * p->n;
-}
-
-static const int8_t *c_row(const struct part *p, size_t i)
-{
-    return (const int8_t *)p->a->in[1] + ((p->lane + i - p->from) * 2 + 1) * p->n;
-}
-
-static int32_t *h_rows(const struct part *p, size_t head)
-{
-    return (int32_t *)p->a->state[FIELD_H] + head * p->n * p->dim;
-}
 
 static int16_t *h16_rows(const struct part *p, size_t head)
 {
     return (int16_t *)p->a->copy + head * p->n * p->dim;
 }
-
-static int16_t *xw_slot(const struct part *p, size_t head, size_t j)
-{
-    return (int16_t *)p->a->state[FIELD_XW] + (j * p->heads + head) * p->dim;
-}
-
-static int32_t *l_slot(const struct part *p, size_t head, size_t j)
-{
-    return (int32_t *)p->a->state[FIELD_L] + j * p->heads + head;
-}
-
-static int32_t l_input(const struct part *p, size_t head, size_t j)
-{
-    return ((const int32_t *)p->a->in[2])[(p->lane + j - p->from) * p->heads + head];
-}
-
-static int s_shift(const struct part *p) { return mbi_bitlen(p->n) - 2; } /* log2(N) - 1 */
 
 /* ---- products of i16 matrices ---- */
 
@@ -137,11 +89,6 @@ static void input_weights(uint32_t w[4], const struct part *p, size_t head, size
         l[k] = (uint32_t)l_input(p, head, j + k);
     vst1q_u32(w, vreinterpretq_u32_s32(
                      vsubq_s32(vdupq_n_s32(1 << 18), vrshrq_n_s32(ex2w_4(vld1q_u32(l)), 12))));
-}
-
-static const int8_t *x_row(const struct part *p, size_t head, size_t j)
-{
-    return (const int8_t *)p->a->in[0] + ((p->lane + j - p->from) * p->heads + head) * p->dim;
 }
 
 /* Write the slots of the part's rows. Row Q - 1 has none: load_head() makes it again. */
@@ -281,8 +228,7 @@ MBI_ALWAYS_INLINE void y_rows(const struct work *w, const struct part *p, size_t
     product(carried, rows, (struct left){w->c + r0 * p->n, p->n, 1}, h16_rows(p, hd->index) + col,
             p->dim, p->n);
     for (size_t r = 0; r < rows; r++) {
-        int32_t *y = (int32_t *)p->a->out +
-                     ((p->lane + i + r - p->from) * p->heads + hd->index) * p->dim + col;
+        int32_t *y = y_row(p, hd->index, i + r) + col;
 
         for (size_t k = 0; k < 4; k++)
             vst1q_s32(y + 4 * k, join(inside[r][k], carried[r][k], hd->keep[i + r], s));
@@ -298,7 +244,7 @@ static void head_tile(struct work *w, const struct part *p, size_t head, size_t 
 
         make_m(w->m + r * p->s_cols, w->s + r * p->s_cols, &w->head, i + r, i + block_end);
     }
-    for (size_t col = 0; col < p->dim; col += SLICE) {
+    for (size_t col = 0; col < p->dim; col += SCAN_SLICE) {
         size_t r = 0;
 
         for (; r + ROWS <= rows; r += ROWS)
@@ -316,7 +262,7 @@ static void load_xe(struct work *w, const struct part *p, const int16_t *decay, 
     for (size_t j = 0; j < p->chunk; j++) {
         const int16_t *xw = j + 1 < p->chunk ? xw_slot(p, w->head.index, j) : w->head.last;
 
-        for (size_t k = 0; k < SLICE; k += 8)
+        for (size_t k = 0; k < SCAN_SLICE; k += 8)
             vst1q_s16(w->xe[j] + k, vqrdmulhq_n_s16(vld1q_s16(xw + col + k), decay[j]));
     }
 }
@@ -343,7 +289,7 @@ static void fold_rows(const struct work *w, const struct part *p, size_t n0, siz
     int32x4_t sum[ROWS][4];
 
     clear_sums(sum, ROWS);
-    product(sum, ROWS, (struct left){w->c + n, 1, cols}, w->xe[0], SLICE, p->chunk);
+    product(sum, ROWS, (struct left){w->c + n, 1, cols}, w->xe[0], SCAN_SLICE, p->chunk);
     for (size_t r = 0; r < ROWS; r++)
         for (size_t k = 0; k < 4; k++)
             fold_lanes(h_rows(p, w->head.index) + at + r * p->dim + 4 * k,
@@ -360,7 +306,7 @@ static void fold_head(struct work *w, const struct part *p, size_t head, size_t 
     end = vdupq_n_u32(w->head.L[p->chunk - 1]);
     for (size_t j = 0; j < p->chunk; j += LANES)
         vst1q_s16(decay + j, decay8(end, w->head.L + j));
-    for (size_t col = 0; col < p->dim; col += SLICE) {
+    for (size_t col = 0; col < p->dim; col += SCAN_SLICE) {
         load_xe(w, p, decay, col);
         for (size_t n = 0; n < cols; n += ROWS)
             fold_rows(w, p, n0, n, cols, col);
@@ -378,17 +324,14 @@ static void fold(struct work *w, const struct part *p)
             fold_head(w, p, head, n, cols);
     }
     for (size_t head = p->a->begin; head < p->a->end; head++)
-        for (size_t j = 0; j + 1 < p->chunk; j++) {
-            memset(xw_slot(p, head, j), 0, p->dim * sizeof(int16_t));
-            *l_slot(p, head, j) = 0;
-        }
+        clear_slots(p, head);
 }
 
 /* ---- */
 
 static void run_part(struct work *w, const struct part *p)
 {
-    const size_t tile = mbi_min_size(TILE / p->s_cols, TILE / p->n);
+    const size_t tile = tile_rows(p);
 
     for (size_t head = p->a->begin; head < p->a->end; head++)
         enter_rows(p, head);
@@ -404,22 +347,6 @@ static void run_part(struct work *w, const struct part *p)
         fold(w, p);
 }
 
-static struct part part_of(const struct mbi_op_args *a)
-{
-    const struct mbi_scan_attr *at = a->attr;
-
-    return (struct part){.a = a,
-                         .at = at,
-                         .chunk = (size_t)at->chunk,
-                         .heads = (size_t)at->heads,
-                         .dim = (size_t)at->head_dim,
-                         .n = (size_t)at->d_state,
-                         .s_cols = mbi_max_size((size_t)at->chunk, 16)};
-}
-
-/* Other shapes go to the reference. */
-static bool shape_fits(const struct part *p) { return p->n >= 16 && p->dim % SLICE == 0; }
-
 static void eval(const struct mbi_op_args *a)
 {
     struct part p = part_of(a);
@@ -429,11 +356,8 @@ static void eval(const struct mbi_op_args *a)
         mbi_op_scan.eval(a);
         return;
     }
-    for (; p.lane < a->lanes; p.lane += p.to - p.from) {
-        p.from = (size_t)((a->pos + p.lane) % p.chunk);
-        p.to = mbi_min_size(p.chunk, p.from + a->lanes - p.lane);
+    while (next_part(&p))
         run_part(&work, &p);
-    }
 }
 
 static size_t copy_size(const struct mbi_op_args *a)

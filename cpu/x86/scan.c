@@ -13,24 +13,13 @@
  * 0) is not read.
  *                                                                       arithmetic.md, scan
  */
+#include "cpu/scan.h"
 #include "cpu/x86/slice.h"
 
-#define MAX_CHUNK 256
-#define MAX_STATE 512
-#define TILE 4096    /* elements of a tile of S, C, M or B: rows are chosen to fit */
+_Static_assert(SLICE == SCAN_SLICE, "a slice is what its head file says");
+
 #define ONE_SLICES 4 /* slices done at a time for a row alone */
 #define ONE_PAIRS 4  /* and rows of pairs of the chunk */
-
-enum { FIELD_H, FIELD_B, FIELD_XW, FIELD_L };
-
-/* The rows [from, to) of one chunk, brought by the lanes from `lane` on. */
-struct part {
-    const struct mbi_op_args *a;
-    const struct mbi_scan_attr *at;
-    size_t lane, from, to;
-    size_t chunk, heads, dim, n; /* Q, H, P, N */
-    size_t s_cols;               /* a row of S and M: Q, at least 16 */
-};
 
 struct work {
     int16_t s[TILE]; /* S of a tile of rows, 0 above the diagonal */
@@ -40,32 +29,6 @@ struct work {
     _Alignas(64) int32_t inside[TILE];            /* for one row: sums over the chunk */
     int32_t keep[MAX_CHUNK + LANES];              /* of one head: what is left of h, in Q15 */
 };
-
-static const int8_t *b_row(const struct part *p, size_t j)
-{
-    return j >= p->from ? (const int8_t *)p->a->in[1] + (p->lane + j - p->from) * 2 * p->n
-                        : (const int8_t *)p->a->state[FIELD_B] + j * p->n;
-}
-
-static const int8_t *c_row(const struct part *p, size_t i)
-{
-    return (const int8_t *)p->a->in[1] + ((p->lane + i - p->from) * 2 + 1) * p->n;
-}
-
-static int16_t *xw_slot(const struct part *p, size_t head, size_t j)
-{
-    return (int16_t *)p->a->state[FIELD_XW] + (j * p->heads + head) * p->dim;
-}
-
-static int32_t *l_slot(const struct part *p, size_t head, size_t j)
-{
-    return (int32_t *)p->a->state[FIELD_L] + j * p->heads + head;
-}
-
-static int32_t l_input(const struct part *p, size_t head, size_t j)
-{
-    return ((const int32_t *)p->a->in[2])[(p->lane + j - p->from) * p->heads + head];
-}
 
 /* The parts of the copy: h16, L, xw. */
 static size_t chunk_pairs(const struct part *p) { return (p->chunk + 1) / 2; }
@@ -112,8 +75,6 @@ static size_t first_seen(const uint32_t *L, size_t i)
     return high & ~(size_t)1;
 }
 
-static int s_shift(const struct part *p) { return mbi_bitlen(p->n) - 2; } /* log2(N) - 1 */
-
 /* ---- taking in the tokens of the part ---- */
 
 /* Eight columns of row j, in their pairs. */
@@ -129,8 +90,7 @@ static void enter(const struct part *p, size_t head, size_t j, uint32_t w)
 {
     const __m256i factor = _mm256_set1_epi32((int32_t)w), half = _mm256_set1_epi32(512);
     const __m256i highest = _mm256_set1_epi32(32767);
-    const int8_t *x =
-        (const int8_t *)p->a->in[0] + ((p->lane + j - p->from) * p->heads + head) * p->dim;
+    const int8_t *x = x_row(p, head, j);
 
     for (size_t col = 0; col < p->dim; col += LANES) {
         const __m256i product = _mm256_mullo_epi32(load8_i8(x + col), factor);
@@ -274,15 +234,10 @@ static inline __m256i join(__m256i inside, __m256i carried, int32_t kept, int s)
     return _mm256_add_epi32(near, SELECT_BITS(even, odd, 16));
 }
 
-static int32_t *y_of(const struct part *p, size_t head, size_t i)
-{
-    return (int32_t *)p->a->out + ((p->lane + i - p->from) * p->heads + head) * p->dim;
-}
-
 static inline void put_y(const struct part *p, size_t head, size_t i, size_t col, int32_t kept,
                          struct slice inside, struct slice carried)
 {
-    int32_t *y = y_of(p, head, i) + col;
+    int32_t *y = y_row(p, head, i) + col;
     const int s = 9 - s_shift(p);
 
     store(y, join(slice_low(inside), slice_low(carried), kept, s));
@@ -332,7 +287,7 @@ MBI_ALWAYS_INLINE void carry_one(const struct work *w, const struct part *p, siz
     if (w->keep[i])
         slices_product(carried, slices, w->c, h_pairs(p, head, col), p->dim, p->n / 2);
     for (size_t k = 0; k < slices; k++)
-        slice_store(y_of(p, head, i) + col + k * SLICE, carried[k]);
+        slice_store(y_row(p, head, i) + col + k * SLICE, carried[k]);
 }
 
 /* Some rows of pairs of the chunk and some slices, behind what is inside already. */
@@ -377,7 +332,7 @@ static void inside_one(struct work *w, const struct part *p, size_t i, size_t he
         make_keep(w, p, head + k, i, i + 1);
         for (size_t col = 0; col < p->dim; col += SLICE)
             put_y(p, head + k, i, col, w->keep[i], slice_load(w->inside + k * p->dim + col),
-                  slice_load(y_of(p, head + k, i) + col));
+                  slice_load(y_row(p, head + k, i) + col));
     }
 }
 
@@ -492,7 +447,7 @@ static void fold_rows(const struct work *w, const struct part *p, size_t head, s
                       size_t cols, size_t col)
 {
     const int32_t kept = w->keep[p->chunk - 1];
-    int32_t *h = (int32_t *)p->a->state[FIELD_H] + (head * p->n + n0 + n) * p->dim + col;
+    int32_t *h = h_rows(p, head) + (n0 + n) * p->dim + col;
     int32_t *h16 = h_pairs(p, head, col) + (n0 + n) / 2 * p->dim;
     struct slice sum[SLICE_ROWS];
 
@@ -520,13 +475,9 @@ static void fold_head(struct work *w, const struct part *p, size_t head, size_t 
     }
 }
 
-/* The chunk's rows are through. */
-static void clear_rows(const struct part *p, size_t head)
+/* The copy of a chunk without tokens. */
+static void clear_copy(const struct part *p, size_t head)
 {
-    for (size_t j = 0; j + 1 < p->chunk; j++) {
-        memset(xw_slot(p, head, j), 0, p->dim * sizeof(int16_t));
-        *l_slot(p, head, j) = 0;
-    }
     for (size_t j = 0; j < chunk_pairs(p); j++)
         memset(xw_pairs(p, head, 0) + j * xw_step(p), 0, p->dim * sizeof(int32_t));
     memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
@@ -541,15 +492,17 @@ static void fold(struct work *w, const struct part *p)
         for (size_t head = p->a->begin; head < p->a->end; head++)
             fold_head(w, p, head, n, cols);
     }
-    for (size_t head = p->a->begin; head < p->a->end; head++)
-        clear_rows(p, head);
+    for (size_t head = p->a->begin; head < p->a->end; head++) {
+        clear_slots(p, head);
+        clear_copy(p, head);
+    }
 }
 
 /* ---- */
 
 static void run_part(struct work *w, const struct part *p)
 {
-    const size_t tile = mbi_min_size(TILE / p->s_cols, TILE / p->n);
+    const size_t tile = tile_rows(p);
 
     enter_rows(p);
     for (size_t i = p->from; i < p->to; i += tile) {
@@ -566,22 +519,6 @@ static void run_part(struct work *w, const struct part *p)
         fold(w, p);
 }
 
-static struct part part_of(const struct mbi_op_args *a)
-{
-    const struct mbi_scan_attr *at = a->attr;
-
-    return (struct part){.a = a,
-                         .at = at,
-                         .chunk = (size_t)at->chunk,
-                         .heads = (size_t)at->heads,
-                         .dim = (size_t)at->head_dim,
-                         .n = (size_t)at->d_state,
-                         .s_cols = mbi_max_size((size_t)at->chunk, 16)};
-}
-
-/* Other shapes go to the reference. */
-static bool shape_fits(const struct part *p) { return p->n >= 16 && p->dim % SLICE == 0; }
-
 static void eval(const struct mbi_op_args *a)
 {
     struct part p = part_of(a);
@@ -591,11 +528,8 @@ static void eval(const struct mbi_op_args *a)
         mbi_op_scan.eval(a);
         return;
     }
-    for (; p.lane < a->lanes; p.lane += p.to - p.from) {
-        p.from = (size_t)((a->pos + p.lane) % p.chunk);
-        p.to = mbi_min_size(p.chunk, p.from + a->lanes - p.lane);
+    while (next_part(&p))
         run_part(&work, &p);
-    }
 }
 
 static size_t copy_size(const struct mbi_op_args *a)
@@ -618,7 +552,7 @@ static size_t copy_front(const struct mbi_op_args *a)
 static void copy_h(const struct part *p, size_t head)
 {
     for (size_t n = 0; n < p->n; n += 2) {
-        const int32_t *h = (const int32_t *)p->a->state[FIELD_H] + (head * p->n + n) * p->dim;
+        const int32_t *h = h_rows(p, head) + n * p->dim;
 
         for (size_t col = 0; col < p->dim; col += LANES)
             store(h_pairs(p, head, col) + n / 2 * p->dim,
@@ -628,9 +562,7 @@ static void copy_h(const struct part *p, size_t head)
 
 static void copy_rows(const struct part *p, size_t head)
 {
-    for (size_t j = 0; j < chunk_pairs(p); j++)
-        memset(xw_pairs(p, head, 0) + j * xw_step(p), 0, p->dim * sizeof(int32_t));
-    memset(l_copy(p, head), 0, p->s_cols * sizeof(int32_t));
+    clear_copy(p, head);
     for (size_t j = 0; j + 1 < p->chunk; j++) {
         l_copy(p, head)[j] = (uint32_t)*l_slot(p, head, j);
         for (size_t col = 0; col < p->dim; col += LANES)

@@ -210,16 +210,15 @@ def best_of(results: List[Result], model: str, weights: str) -> Optional[Result]
 
 
 def peer_row(results: List[Result], what: str, key: Tuple[str, str]) -> Optional[List[str]]:
-    """The peer's figure, scaled by the limit that counts, against ours; one thread each."""
+    """The peer's figure, scaled by the limit that counts as our run saw it, against ours; one thread."""
     result = best_of(results, *key)
     name, decode, prefill, aim = PEERS[key]
     peer = decode if what == "decode" else prefill
-    limits = [m for m in machines(results) if m[1] == 1 and m[0] in THEIR_PEAKS]
     run = find_run(result, what, 1) if result else None
-    if not run or not peer or not limits:
+    if not result or not run or not peer or result["backend"] not in THEIR_PEAKS:
         return None
-    backend, _, here = limits[-1]
-    matvec, matmul = THEIR_PEAKS[backend]
+    here = setting_of(result, 1)
+    matvec, matmul = THEIR_PEAKS[result["backend"]]
     if what == "prefill":
         factor, aim = here["matmul_mac_per_s"] / matmul, PREFILL_AIM
     elif key[1] == "int8":

@@ -9,7 +9,7 @@ set xlabel "multiply-adds per byte of weights read"
 set ylabel "1e9 multiply-adds a second"
 set logscale xy
 set xrange [0.5:1000]
-set yrange [1:*]
+set yrange [10:*]
 set grid
 set key bottom right
 roof(x, top) = read * x < top ? read * x : top

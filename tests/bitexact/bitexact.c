@@ -18,6 +18,8 @@ size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
 {
     size_t n = 0;
 
+    for (size_t i = 0; i < MAX_SUBJECTS; i++)
+        out[i].variant = "";
     if (!o->backend || !strcmp(o->backend, "scalar")) {
         out[n].name = "scalar";
         mbi_cpu_kernels_scalar(&out[n++].kernels);
@@ -33,7 +35,8 @@ size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
         out[n].name = "avx512";
         mbi_cpu_kernels_avx512(&out[n++].kernels, false);
         if (__builtin_cpu_supports("avx512vnni")) {
-            out[n].name = "avx512"; /* the table that the backend takes here */
+            out[n].name = "avx512"; /* the backend takes this table here */
+            out[n].variant = " with VNNI";
             mbi_cpu_kernels_avx512(&out[n++].kernels, true);
         }
     }
@@ -43,7 +46,8 @@ size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
         out[n].name = "neon";
         mbi_cpu_kernels_neon(&out[n++].kernels, false);
         if (mbi_cpu_has_dot()) {
-            out[n].name = "neon"; /* the table that the backend takes here */
+            out[n].name = "neon"; /* the backend takes this table here */
+            out[n].variant = " with dot products";
             mbi_cpu_kernels_neon(&out[n++].kernels, true);
         }
     }
@@ -100,13 +104,13 @@ static bool names_exist(const struct options *o)
     return found && subject_list(subject, o) > 0;
 }
 
-static void print_tally(const char *backend, const struct tally *tally)
+static void print_tally(const struct subject *subject, const struct tally *tally)
 {
     for (uint32_t op = 1; op < MBI_OP_END; op++)
         if (tally[op].random + tally[op].extreme)
-            printf("%-8s %-12s compared over %8llu random and %8llu extreme inputs\n", backend,
-                   mbi_op_table[op].name, (unsigned long long)tally[op].random,
-                   (unsigned long long)tally[op].extreme);
+            printf("%s%s: %-12s compared over %8llu random and %8llu extreme inputs\n",
+                   subject->name, subject->variant, mbi_op_table[op].name,
+                   (unsigned long long)tally[op].random, (unsigned long long)tally[op].extreme);
 }
 
 static size_t run_graphs(const struct options *o)
@@ -116,7 +120,7 @@ static size_t run_graphs(const struct options *o)
 
     for (size_t b = 0; mbi_backend_at(b); b++)
         if (tally[b].kept + tally[b].plain)
-            printf("%-8s graphs       run %8llu times with every value kept and %8llu without\n",
+            printf("%s: graphs run %llu times with every value kept and %llu without\n",
                    mbi_backend_at(b)->name, (unsigned long long)tally[b].kept,
                    (unsigned long long)tally[b].plain);
     return bad;
@@ -132,7 +136,7 @@ static size_t run_checks(const struct options *o)
         struct tally tally[MBI_OP_END] = {{0, 0}};
 
         bad += check_kernels(o, &subject[i], tally);
-        print_tally(subject[i].name, tally);
+        print_tally(&subject[i], tally);
         fflush(stdout);
     }
     if (!o->op)
@@ -148,6 +152,7 @@ int main(int argc, char **argv)
     struct mbi_pool *pool = NULL;
     struct options o = {.only = -1,
                         .round = -1,
+                        .kind = -1,
                         .rounds = 1,
                         .graphs = 60,
                         .seed = (uint64_t)time(NULL),

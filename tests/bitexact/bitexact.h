@@ -22,10 +22,12 @@ struct options {
     uint64_t count;      /* comparisons of each kind that every operation needs */
     int64_t round;       /* this round alone, -1: all */
     uint32_t graphs;     /* random graphs */
+    int64_t kind;        /* of graphs: this one alone, -1: all in turn */
     uint64_t seed;
-    const struct mbi_host *host;     /* works alone */
-    const struct mbi_host *threaded; /* two threads */
-    bool quiet;                      /* the self-test expects failures and prints none */
+    const struct mbi_host *host;       /* works alone */
+    const struct mbi_host *threaded;   /* two threads */
+    const struct mbi_backend *planted; /* the self-test's, in place of those of the build */
+    bool quiet;                        /* it expects failures and prints none */
 };
 
 /* ---- random numbers and values ---- */
@@ -68,7 +70,7 @@ struct mbi_type case_type(const struct mbi_op_case *c, size_t k);
 /* ---- the checks; each returns the number of failures ---- */
 
 struct subject {
-    const char *name;
+    const char *name, *variant; /* of the backend, and which of its tables: "" or as " with VNNI" */
     struct mbi_cpu_kernels kernels;
 };
 
@@ -97,6 +99,21 @@ struct tally {
 
 /* Every case of every operation, a kernel table against the reference; adds to tally[op]. */
 size_t check_kernels(const struct options *o, const struct subject *subject, struct tally *tally);
+
+#define VOCAB 50 /* of random graphs */
+
+/* Operations joined at random, models, and products with what follows them. */
+enum graph_kind { GRAPH_JOINED, GRAPH_MODEL, GRAPH_PRODUCTS, GRAPH_KINDS };
+
+/* NULL with an error if the generator is wrong. */
+struct mbi_graph *make_random(const struct options *o, uint32_t number, struct source *s,
+                              mambaint_error *err);
+
+/* Not a parameter. */
+static inline bool is_value(const struct mbi_graph *g, mbi_ref i)
+{
+    return g->node[i].op || g->node[i].leaf == MBI_LEAF_TOKEN;
+}
 
 /* Runs of random graphs: with every value kept and read, and as models are run. */
 struct graph_tally {

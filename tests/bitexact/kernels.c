@@ -213,9 +213,9 @@ static size_t complain(const struct trial *t, const char *what)
 {
     if (t->o->quiet)
         return 1;
-    printf("%s: case %zu, backend %s, fill %s, lanes %zu, pos %llu, seed %llu: %s\n", t->row->name,
-           t->index, t->subject->name, fill_name(t->fill), t->lanes, (unsigned long long)t->pos,
-           (unsigned long long)t->o->seed, what);
+    printf("%s: case %zu, backend %s%s, fill %s, lanes %zu, pos %llu, seed %llu: %s\n",
+           t->row->name, t->index, t->subject->name, t->subject->variant, fill_name(t->fill),
+           t->lanes, (unsigned long long)t->pos, (unsigned long long)t->o->seed, what);
     printf("  again: bitexact --op %s --case %zu --round %u --backend %s --seed %llu\n",
            t->row->name, t->index, t->round, t->subject->name, (unsigned long long)t->o->seed);
     return 1;
