@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random graphs of three kinds: operations drawn from the table, their shapes from the cases, joined
- * by slices, repetitions and requants where types do not meet; models, as an architecture makes them
- * of a random configuration; and products with what kernels do in one go behind them, of sizes,
- * shifts and clamps that no case lists.
+ * Random graphs of three kinds: operations drawn from the table, their shapes from the cases,
+ * joined by slices, repetitions and requants where types do not meet; models, as an architecture
+ * makes them of a random configuration; and products with what kernels do in one go behind them, of
+ * sizes, shifts and clamps that no case lists.
  */
 #include "arch/arch.h"
 #include "bitexact.h"
