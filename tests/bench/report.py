@@ -210,7 +210,7 @@ def best_of(results: List[Result], model: str, weights: str) -> Optional[Result]
 
 
 def peer_row(results: List[Result], what: str, key: Tuple[str, str]) -> Optional[List[str]]:
-    """The peer's figure, scaled by the limit that counts as our run saw it, against ours; one thread."""
+    """The peer's figure, scaled by the limit that counts in our run, against ours; one thread."""
     result = best_of(results, *key)
     name, decode, prefill, aim = PEERS[key]
     peer = decode if what == "decode" else prefill
