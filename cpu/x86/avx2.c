@@ -9,12 +9,12 @@ void mbi_cpu_kernels_avx2(struct mbi_cpu_kernels *k)
 }
 
 /* The compiler's test reads CPUID and asks whether the system saves the wide registers. */
-static int32_t probe(void) { return __builtin_cpu_supports("avx2") ? 2 : 0; }
+int32_t mbi_avx2_probe(void) { return __builtin_cpu_supports("avx2") ? 2 : 0; }
 
 MBI_CPU_BACKEND_TABLE(mbi_cpu_kernels_avx2, &mbi_cpu_peaks_avx2)
 
 const struct mbi_backend mbi_backend_avx2 = {
     MBI_CPU_BACKEND_COMMON,
     .name = "avx2",
-    .probe = probe,
+    .probe = mbi_avx2_probe,
 };

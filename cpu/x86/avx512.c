@@ -11,7 +11,7 @@ void mbi_cpu_kernels_avx512(struct mbi_cpu_kernels *k, bool vnni)
 }
 
 /* The compiler's tests read CPUID and ask whether the system saves the wide registers. */
-static int32_t probe(void)
+int32_t mbi_avx512_probe(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
@@ -28,5 +28,5 @@ MBI_CPU_BACKEND_TABLE(fill, has_vnni() ? &mbi_cpu_peaks_avx512 : &mbi_cpu_peaks_
 const struct mbi_backend mbi_backend_avx512 = {
     MBI_CPU_BACKEND_COMMON,
     .name = "avx512",
-    .probe = probe,
+    .probe = mbi_avx512_probe,
 };

@@ -36,6 +36,10 @@
     KERNEL(rotate)                                                                                 \
     KERNEL(argmax)
 
+/* Whether this machine and its system have the instructions; higher is better. */
+int32_t mbi_avx2_probe(void);
+int32_t mbi_avx512_probe(void);
+
 /* Puts the kernels of one instruction set into a table that holds the reference's. */
 void mbi_avx2_fill(struct mbi_cpu_kernels *k);
 void mbi_avx512_fill(struct mbi_cpu_kernels *k);

@@ -22,6 +22,13 @@
 #define MBI_NEVER_INLINE static
 #endif
 
+/* Hides from the compiler what an integer variable is, so that it makes no branch of it. */
+#if defined(__GNUC__) && !defined(__CUDACC__)
+#define MBI_OPAQUE(x) __asm__("" : "+r"(x))
+#else
+#define MBI_OPAQUE(x) ((void)0)
+#endif
+
 /* What a loop does that waits for another core to write a word. */
 #if defined(__x86_64__) || defined(__i386__)
 #define MBI_PAUSE() __builtin_ia32_pause()

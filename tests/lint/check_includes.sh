@@ -15,20 +15,21 @@ allowed() {
     lib/sample) echo base graph exec sample ;;
     lib/tokenizer) echo base container tokenizer ;;
     lib/train) echo base graph exec container tokenizer sample train ;;
+    lib/proof) echo base graph exec proof ;;
     lib/op) echo base graph exec train/grad.h op ;;
     lib/arch) echo base graph exec container op arch ;;
     lib/model | lib/convert)
         echo base graph exec op arch container tokenizer sample "${1#lib/}" ;;
     lib/api)
         echo base graph exec train op arch container tokenizer sample model convert api ;;
-    cpu) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h op/op_list.h cpu ;;
+    cpu) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h op/op_list.h proof/kernels.h cpu ;;
     examples) ;;
     esac
 }
 
 # An included path is right if its folder or the path itself is in the list.
 bad=$(
-    for folder in lib/base lib/graph lib/exec lib/container lib/tokenizer lib/sample lib/train \
+    for folder in lib/base lib/graph lib/exec lib/container lib/tokenizer lib/sample lib/train lib/proof \
         lib/op lib/arch lib/model lib/convert lib/api cpu examples; do
         [ -d "$folder" ] || continue
         list=" $(allowed "$folder") "

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Prod: sum over x in {0,1}^n of w(x) P(g_1(x), ..., g_s(x)) = v, by sum-check: n rounds that turn
+ * the claims v of a batch of sums into the values of the g's extensions at one random point. The
+ * weights w are forms, which the verifier evaluates itself. Needs MBI_HAVE_SODIUM.
+ *                                                                             proof.md, sum-check
+ */
+#ifndef MBI_PROOF_SUMCHECK_H
+#define MBI_PROOF_SUMCHECK_H
+
+#include "proof/form.h"
+#include "proof/stream.h"
+
+#define MBI_SUM_DEGREE 5  /* of w P */
+#define MBI_SUM_TABLES 16 /* of one sum */
+
+/* c times the product of `degree` of a sum's tables, any of them several times; degree 0 is c. */
+struct mbi_sum_term {
+    mbi_fe c;
+    uint8_t degree, factor[MBI_SUM_DEGREE - 1];
+};
+
+struct mbi_sum {
+    const struct mbi_form *weight; /* w is the sum of them, all of the batch's bits */
+    size_t n_weights;
+    const struct mbi_sum_term *term; /* P is the sum of them */
+    size_t n_terms;
+    const uint32_t *table; /* the g's, as numbers of the batch's tables */
+    size_t n_tables;
+    struct mbi_ext claim; /* v */
+};
+
+/* Sums of one size; a table of several of them is claimed once. */
+struct mbi_sum_batch {
+    unsigned bits;
+    const struct mbi_sum *sum;
+    size_t n_sums, n_tables;
+};
+
+/* NULL, or what is wrong with a batch, as a part of a sentence: both sides refuse it. */
+const char *MBI_EXT(sum_fault)(const struct mbi_sum_batch *batch);
+
+/* How many elements of F a batch adds to a proof, of 8 bytes each. */
+size_t MBI_EXT(sum_size)(const struct mbi_sum_batch *batch);
+
+/*
+ * Proves a batch over these tables of at most 2^bits entries, and gives its end: value[k] is the
+ * extension of table k at `point`, of batch->bits coordinates. Both are claims that the caller has
+ * to prove. The memory is half an element of E for every entry of the tables and of the weights.
+ */
+int32_t MBI_EXT(sum_prove)(struct mbi_ext *point, struct mbi_ext *value,
+                           const struct mbi_sum_batch *batch, const struct mbi_table *table,
+                           struct mbi_proof_writer *out, const struct mbi_host *host,
+                           mambaint_error *err);
+
+/* The same end from the proof; false and a fault of the reader if it proves nothing. */
+bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
+                         const struct mbi_sum_batch *batch, struct mbi_proof_reader *in);
+
+#endif

@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lib/proof: sum-check, complete for every degree and size, and sound under every change. */
+#include "base/intmath.h"
+#include "ext_test.h"
+#include "proof/hash.h"
+#include "proof/sumcheck.h"
+
+#define MAX_BITS 16
+#define MAX_TABLES 8
+#define MAX_SUMS 4
+
+static void setup(void) { ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK); }
+
+/* ---- a batch that owns its parts ---- */
+
+struct batch {
+    struct mbi_sum_batch b;
+    struct mbi_table table[MAX_TABLES];
+    struct mbi_sum sum[MAX_SUMS];
+    struct mbi_form weight[MAX_SUMS][2];
+    struct mbi_ext z[MAX_SUMS][2][MAX_BITS];
+    struct mbi_sum_term term[MAX_SUMS][4];
+    uint32_t number[MAX_SUMS][MAX_TABLES];
+};
+
+static struct mbi_ext slow_polynomial(const struct mbi_sum *s, const struct mbi_ext *value)
+{
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t i = 0; i < s->n_terms; i++) {
+        struct mbi_ext product = mbi_ext_from(s->term[i].c);
+
+        for (unsigned k = 0; k < s->term[i].degree; k++)
+            product = mbi_ext_mul(product, value[s->table[s->term[i].factor[k]]]);
+        sum = mbi_ext_add(sum, product);
+    }
+    return sum;
+}
+
+/* The true claim of sum k. */
+static struct mbi_ext slow_sum(const struct batch *t, size_t k)
+{
+    const struct mbi_sum *s = &t->sum[k];
+    struct mbi_ext sum = mbi_ext_from(0), value[MAX_TABLES], w;
+
+    for (size_t x = 0; x < (size_t)1 << t->b.bits; x++) {
+        for (size_t i = 0; i < t->b.n_tables; i++)
+            value[i] = mbi_table_ext(&t->table[i], x);
+        for (size_t i = 0; i < s->n_weights; i++) {
+            MBI_EXT(form_block)(&w, &s->weight[i], x, 0);
+            sum = mbi_ext_add(sum, mbi_ext_mul(w, slow_polynomial(s, value)));
+        }
+    }
+    return sum;
+}
+
+/* Half of the bits each (the first one more) for a triangle, or all for a masked eq. */
+static struct mbi_form random_weight(unsigned bits, struct mbi_ext *z, struct test_random *r)
+{
+    struct mbi_form form = {.bits = bits, .scale = random_ext(r), .n_factors = 1};
+    const unsigned low = bits / 2, high = bits - low;
+
+    random_point(z, bits, r);
+    if (bits && test_random_below(r, 2))
+        form.factor[0] = MBI_EXT(form_triangle)(
+            0, high, high, low, 1 + test_random_below(r, UINT64_C(1) << high), z, z + high);
+    else
+        form.factor[0] =
+            MBI_EXT(form_eq)(0, bits, 1 + test_random_below(r, UINT64_C(1) << bits), z);
+    return form;
+}
+
+/* Sum k: `degree` - 1 is that of its first term; its tables are those of the batch, backwards. */
+static void random_sum(struct batch *t, size_t k, unsigned degree, struct test_random *r)
+{
+    struct mbi_sum *s = &t->sum[k];
+
+    *s = (struct mbi_sum){.weight = t->weight[k], .term = t->term[k], .table = t->number[k]};
+    s->n_weights = 1 + random_size(r, 2);
+    s->n_terms = 1 + random_size(r, 4);
+    s->n_tables = t->b.n_tables;
+    for (size_t i = 0; i < s->n_weights; i++)
+        t->weight[k][i] = random_weight(t->b.bits, t->z[k][i], r);
+    for (size_t i = 0; i < s->n_tables; i++)
+        t->number[k][i] = (uint32_t)(s->n_tables - 1 - i);
+    for (size_t i = 0; i < s->n_terms; i++) {
+        struct mbi_sum_term *term = &t->term[k][i];
+
+        term->c = test_random_below(r, 4) ? random_field(r) : 1;
+        term->degree = (uint8_t)(i ? test_random_below(r, degree) : degree - 1);
+        for (unsigned f = 0; f < term->degree; f++)
+            term->factor[f] = (uint8_t)test_random_below(r, s->n_tables);
+    }
+    s->claim = slow_sum(t, k);
+}
+
+/* Tables of all types up to MBI_TABLE_FIELD, or with some of E, some of them short. */
+static void random_batch(struct batch *t, unsigned bits, unsigned degree, size_t n_sums, bool wide,
+                         struct test_random *r)
+{
+    memset(t, 0, sizeof(*t));
+    t->b = (struct mbi_sum_batch){bits, t->sum, n_sums, 1 + random_size(r, MAX_TABLES)};
+    for (size_t i = 0; i < t->b.n_tables; i++) {
+        const enum mbi_table_type type =
+            wide && i % 2 ? MBI_TABLE_EXT
+                          : (enum mbi_table_type)test_random_below(r, MBI_TABLE_EXT);
+        const size_t size = (size_t)1 << bits;
+
+        t->table[i] = random_table(type, size - random_size(r, 2) * (size / 3), r);
+    }
+    for (size_t k = 0; k < n_sums; k++)
+        random_sum(t, k, k ? 1 + (unsigned)test_random_below(r, degree) : degree, r);
+}
+
+static void free_batch(struct batch *t)
+{
+    for (size_t i = 0; i < t->b.n_tables; i++)
+        free_table(&t->table[i]);
+}
+
+/* ---- proving and verifying ---- */
+
+struct end {
+    struct mbi_ext point[MAX_BITS], value[MAX_TABLES];
+};
+
+static void prove(struct end *end, struct mbi_proof_writer *w, const struct batch *t,
+                  const struct mbi_host *host)
+{
+    mbi_proof_writer_init(w, host, "test");
+    ck_assert_int_eq(MBI_EXT(sum_prove)(end->point, end->value, &t->b, t->table, w, host, NULL),
+                     MAMBAINT_OK);
+    test_that(!w->bytes.failed);
+    test_that(w->bytes.size == 8 * MBI_EXT(sum_size)(&t->b));
+}
+
+/* Accepted, with nothing left over? */
+static bool verify(struct end *end, const struct batch *t, const uint8_t *proof, size_t n)
+{
+    struct mbi_proof_reader reader;
+    bool holds;
+
+    mbi_proof_reader_init(&reader, proof, n, "test");
+    holds = MBI_EXT(sum_verify)(end->point, end->value, &t->b, &reader);
+    test_that(holds == !reader.fault);
+    mbi_get_end(&reader);
+    return holds && !reader.fault;
+}
+
+static bool refused(const struct batch *t, const struct mbi_proof_writer *w)
+{
+    struct end end;
+
+    return !verify(&end, t, w->bytes.data, w->bytes.size);
+}
+
+/* Both ends are the same, and they are the tables' extensions. */
+static void check_complete(const struct batch *t, const struct mbi_host *host)
+{
+    struct end ours, theirs;
+    struct mbi_proof_writer w;
+
+    prove(&ours, &w, t, host);
+    test_check(verify(&theirs, t, w.bytes.data, w.bytes.size), "refused: 2^%u, %zu sums", t->b.bits,
+               t->b.n_sums);
+    for (unsigned i = 0; i < t->b.bits; i++)
+        test_that(mbi_ext_equal(ours.point[i], theirs.point[i]));
+    for (size_t k = 0; k < t->b.n_tables; k++) {
+        test_that(mbi_ext_equal(ours.value[k], theirs.value[k]));
+        test_that(
+            mbi_ext_equal(ours.value[k], MBI_EXT(table_at)(&t->table[k], ours.point, t->b.bits)));
+    }
+    mbi_proof_writer_free(&w);
+}
+
+START_TEST(true_claims_are_accepted)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+
+    test_random_init(&r, "true_claims_are_accepted");
+    mbi_host_default(&host);
+    for (unsigned bits = 0; bits <= 12; bits++)
+        for (unsigned degree = 1; degree <= MBI_SUM_DEGREE; degree++)
+            for (size_t n_sums = 1; n_sums <= (bits < 9 ? MAX_SUMS : 2); n_sums++) {
+                random_batch(&t, bits, degree, n_sums, n_sums % 2 == 0, &r);
+                check_complete(&t, &host);
+                free_batch(&t);
+            }
+}
+END_TEST
+
+/* More blocks than slices, on threads. */
+START_TEST(large_sums_are_cut_without_loss)
+{
+    struct mbi_host pooled;
+    struct test_random r;
+    struct batch t;
+
+    test_random_init(&r, "large_sums_are_cut_without_loss");
+    mbi_host_default(&pooled);
+    test_that(mbi_pool_create(&pooled.pool, &pooled, 2, NULL) == MAMBAINT_OK);
+    random_batch(&t, MAX_BITS, 3, 1, false, &r);
+    check_complete(&t, &pooled);
+    free_batch(&t);
+    mbi_pool_free(&pooled, pooled.pool);
+}
+END_TEST
+
+START_TEST(threads_write_the_same_proof)
+{
+    struct mbi_host host, pooled;
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    struct mbi_proof_writer one, many;
+
+    test_random_init(&r, "threads_write_the_same_proof");
+    mbi_host_default(&host);
+    mbi_host_default(&pooled);
+    test_that(mbi_pool_create(&pooled.pool, &pooled, 4, NULL) == MAMBAINT_OK);
+    for (int round = 0; round < 6; round++) {
+        random_batch(&t, 10 + (unsigned)round % 3, 4, 2, round % 2, &r);
+        prove(&end, &one, &t, &host);
+        prove(&end, &many, &t, &pooled);
+        test_that(one.bytes.size == many.bytes.size);
+        test_same_bytes(many.bytes.data, one.bytes.data, one.bytes.size);
+        mbi_proof_writer_free(&one);
+        mbi_proof_writer_free(&many);
+        free_batch(&t);
+    }
+    mbi_pool_free(&pooled, pooled.pool);
+}
+END_TEST
+
+START_TEST(refused_memory_leaves_nothing)
+{
+    struct mbi_ext point[MAX_BITS], value[MAX_TABLES];
+    struct test_random r;
+    struct test_host host;
+    struct batch t;
+    struct mbi_proof_writer w;
+    mambaint_error err;
+
+    test_random_init(&r, "refused_memory_leaves_nothing");
+    random_batch(&t, 5, 3, 2, false, &r);
+    test_host_init(&host);
+    mbi_proof_writer_init(&w, &host.host, "test");
+    test_host_fail(&host, 1, false);
+    ck_assert_int_eq(MBI_EXT(sum_prove)(point, value, &t.b, t.table, &w, &host.host, &err),
+                     MAMBAINT_E_NO_MEMORY);
+    test_host_check(&host);
+    test_host_fail(&host, 2, true); /* the writer's */
+    ck_assert_int_eq(MBI_EXT(sum_prove)(point, value, &t.b, t.table, &w, &host.host, &err),
+                     MAMBAINT_OK);
+    test_that(w.bytes.failed);
+    mbi_proof_writer_free(&w);
+    test_host_check(&host);
+    free_batch(&t);
+}
+END_TEST
+
+/* ---- soundness ---- */
+
+/* Every element of a proof: one more, another one, zero, not canonical. */
+static void change_elements(const struct batch *t, const struct mbi_proof_writer *w,
+                            struct test_random *r)
+{
+    struct end end;
+
+    for (size_t at = 0; at < w->bytes.size; at += 8) {
+        const mbi_fe x = mbi_load64(w->bytes.data + at);
+        const uint64_t other[] = {mbi_fe_add(x, 1), random_field(r), 0,
+                                  MBI_FIELD_P - x,  x + MBI_FIELD_P, MBI_FIELD_P,
+                                  MBI_FIELD_P + 1,  UINT64_MAX};
+
+        for (size_t i = 0; i < MBI_COUNT(other); i++) {
+            if (other[i] == x)
+                continue;
+            mbi_store64(w->bytes.data + at, other[i]);
+            test_check(!verify(&end, t, w->bytes.data, w->bytes.size),
+                       "element %zu changed from %llu to %llu is accepted", at / 8,
+                       (unsigned long long)x, (unsigned long long)other[i]);
+        }
+        mbi_store64(w->bytes.data + at, x);
+    }
+}
+
+static void flip_bits(const struct batch *t, const struct mbi_proof_writer *w)
+{
+    struct end end;
+
+    for (size_t bit = 0; bit < 8 * w->bytes.size; bit++) {
+        w->bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        test_check(!verify(&end, t, w->bytes.data, w->bytes.size), "bit %zu is free", bit);
+        w->bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+/* Every claim's every coordinate, and two claims in each other's place. */
+static void change_claims(struct batch *t, const struct mbi_proof_writer *w)
+{
+    for (size_t k = 0; k < t->b.n_sums; k++) {
+        const struct mbi_ext claim = t->sum[k].claim;
+
+        for (int c = 0; c < MBI_EXT_D; c++) {
+            t->sum[k].claim.c[c] = mbi_fe_add(claim.c[c], 1);
+            test_check(refused(t, w), "claim %zu may be another", k);
+            t->sum[k].claim = claim;
+        }
+        if (k && !mbi_ext_equal(t->sum[0].claim, claim)) {
+            t->sum[k].claim = t->sum[0].claim;
+            t->sum[0].claim = claim;
+            test_check(refused(t, w), "claims 0 and %zu may be swapped", k);
+            t->sum[0].claim = t->sum[k].claim;
+            t->sum[k].claim = claim;
+        }
+    }
+}
+
+/* What the verifier knows itself: another weight, another coefficient. */
+static void change_statement(struct batch *t, const struct mbi_proof_writer *w)
+{
+    for (size_t k = 0; k < t->b.n_sums; k++) {
+        const struct mbi_ext scale = t->weight[k][0].scale;
+        const mbi_fe c = t->term[k][0].c;
+
+        t->weight[k][0].scale = mbi_ext_add(scale, mbi_ext_from(1));
+        test_check(refused(t, w), "the weight of sum %zu may be another", k);
+        t->weight[k][0].scale = scale;
+        t->term[k][0].c = mbi_fe_add(c, 1);
+        test_check(refused(t, w), "the polynomial of sum %zu may be another", k);
+        t->term[k][0].c = c;
+    }
+}
+
+static void change_length(const struct batch *t, const struct mbi_proof_writer *w)
+{
+    struct end end;
+    uint8_t *longer = malloc(w->bytes.size + 1);
+
+    test_that(longer);
+    memcpy(longer, w->bytes.data, w->bytes.size);
+    longer[w->bytes.size] = 0;
+    test_that(verify(&end, t, longer, w->bytes.size));
+    test_that(!verify(&end, t, longer, w->bytes.size + 1));
+    free(longer);
+    for (size_t n = 0; n < w->bytes.size; n++) {
+        uint8_t *shorter = malloc(n + 1); /* its end is seen by the sanitizer */
+
+        test_that(shorter);
+        memcpy(shorter, w->bytes.data, n);
+        test_check(!verify(&end, t, shorter, n), "%zu bytes are accepted", n);
+        free(shorter);
+    }
+}
+
+/* A batch in which every table and term matters: no zero, no mask that may cut all. */
+static void strict_batch(struct batch *t, unsigned bits, unsigned degree, size_t n_sums,
+                         struct test_random *r)
+{
+    memset(t, 0, sizeof(*t));
+    t->b = (struct mbi_sum_batch){bits, t->sum, n_sums, 4};
+    for (size_t i = 0; i < 4; i++) /* entries of E are uniform: a zero would hide a change */
+        t->table[i] = random_table(MBI_TABLE_EXT, (size_t)1 << bits, r);
+    for (size_t k = 0; k < n_sums; k++) {
+        struct mbi_sum *s = &t->sum[k];
+
+        random_sum(t, k, degree, r);
+        t->weight[k][0] = (struct mbi_form){
+            bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, t->z[k][0])}};
+        s->n_weights = 1;
+        s->n_terms = 2;
+        for (size_t i = 0; i < 2; i++) { /* tables k, k + 1, ... and all in turn */
+            t->term[k][i] = (struct mbi_sum_term){.c = 1 + test_random_below(r, 1000),
+                                                  .degree = (uint8_t)(degree - 1)};
+            for (unsigned f = 0; f < degree - 1; f++)
+                t->term[k][i].factor[f] = (uint8_t)((k + f + 2 * i) % 4);
+        }
+        s->claim = slow_sum(t, k);
+    }
+}
+
+START_TEST(every_change_is_refused)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    struct mbi_proof_writer w;
+
+    test_random_init(&r, "every_change_is_refused");
+    mbi_host_default(&host);
+    for (unsigned bits = 0; bits <= 6; bits++)
+        for (unsigned degree = 3; degree <= MBI_SUM_DEGREE; degree++) {
+            strict_batch(&t, bits, degree, 1 + bits % 3, &r);
+            prove(&end, &w, &t, &host);
+            test_that(!refused(&t, &w));
+            change_elements(&t, &w, &r);
+            change_claims(&t, &w);
+            change_statement(&t, &w);
+            change_length(&t, &w);
+            if (degree == 3 && bits < 4)
+                flip_bits(&t, &w);
+            test_that(!refused(&t, &w)); /* all changes were taken back */
+            mbi_proof_writer_free(&w);
+            free_batch(&t);
+        }
+}
+END_TEST
+
+/* The prover goes through the motions for a false claim, or for other tables. */
+START_TEST(false_claims_are_refused)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    struct mbi_proof_writer w;
+
+    test_random_init(&r, "false_claims_are_refused");
+    mbi_host_default(&host);
+    for (int round = 0; round < 100; round++) {
+        const unsigned bits = (unsigned)test_random_below(&r, 7);
+        const size_t n_sums = 1 + random_size(&r, 3), k = random_size(&r, n_sums);
+
+        strict_batch(&t, bits, 2 + (unsigned)test_random_below(&r, 4), n_sums, &r);
+        t.sum[k].claim = mbi_ext_add(t.sum[k].claim, mbi_ext_from(1));
+        prove(&end, &w, &t, &host);
+        test_that(refused(&t, &w));
+        mbi_proof_writer_free(&w);
+        if (n_sums > 1) { /* two errors that cancel in the sum of the claims */
+            const size_t other = (k + 1) % n_sums;
+
+            t.sum[other].claim = mbi_ext_sub(t.sum[other].claim, mbi_ext_from(1));
+            prove(&end, &w, &t, &host);
+            test_that(refused(&t, &w));
+            mbi_proof_writer_free(&w);
+        }
+        free_batch(&t);
+    }
+}
+END_TEST
+
+START_TEST(any_bytes_are_read_and_refused)
+{
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    uint8_t proof[3000];
+
+    test_random_init(&r, "any_bytes_are_read_and_refused");
+    strict_batch(&t, 5, 4, 2, &r);
+    for (int round = 0; round < 3000; round++) {
+        test_random_bytes(&r, proof, sizeof(proof));
+        for (size_t i = 7; i < sizeof(proof); i += 8)
+            if (round % 3)
+                proof[i] &= 0x7F; /* canonical */
+        if (round % 3 == 2)
+            memset(proof, 0, sizeof(proof));
+        test_that(
+            !verify(&end, &t, proof,
+                    round % 2 ? 8 * MBI_EXT(sum_size)(&t.b) : random_size(&r, sizeof(proof))));
+    }
+    free_batch(&t);
+}
+END_TEST
+
+/* Zeros, which is what a reader gives after a fault, would satisfy sums that are zero. */
+START_TEST(no_bytes_prove_no_zero)
+{
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    const uint8_t zero[4000] = {0};
+
+    test_random_init(&r, "no_bytes_prove_no_zero");
+    for (unsigned bits = 0; bits <= 6; bits++) {
+        size_t size;
+
+        strict_batch(&t, bits, 5, 2, &r);
+        t.sum[0].claim = t.sum[1].claim = mbi_ext_from(0);
+        size = 8 * MBI_EXT(sum_size)(&t.b);
+        for (size_t n = 0; n < size; n++)
+            test_check(!verify(&end, &t, zero, n), "%zu of %zu bytes", n, size);
+        test_that(verify(&end, &t, zero, size)); /* a true proof, of tables of zeros */
+        free_batch(&t);
+    }
+}
+END_TEST
+
+START_TEST(wrong_plans_are_named)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+    struct mbi_ext point[33], value[MAX_TABLES];
+    struct mbi_proof_writer w;
+    struct mbi_proof_reader reader;
+    mambaint_error err;
+
+    test_random_init(&r, "wrong_plans_are_named");
+    mbi_host_default(&host);
+    for (int fault = 0; fault < 7; fault++) {
+        static const char *const words[] = {
+            "too many bits",      "too many tables",     "sum names a table", "too many factors",
+            "term names a table", "bits of another sum", "range is longer"};
+
+        strict_batch(&t, 3, 3, 2, &r);
+        if (fault == 0)
+            t.b.bits = 33;
+        if (fault == 1)
+            t.sum[1].n_tables = MBI_SUM_TABLES + 1;
+        if (fault == 2)
+            t.number[1][3] = 4;
+        if (fault == 3)
+            t.term[1][1].degree = MBI_SUM_DEGREE;
+        if (fault == 4)
+            t.term[1][1].factor[1] = 4;
+        if (fault == 5)
+            t.weight[1][0].bits = 2, t.weight[1][0].factor[0] = MBI_EXT(form_ones)(0, 2, 4);
+        if (fault == 6)
+            t.weight[1][0].factor[0].rule[0].n = 9;
+        mbi_proof_writer_init(&w, &host, "test");
+        ck_assert_int_eq(MBI_EXT(sum_prove)(point, value, &t.b, t.table, &w, &host, &err),
+                         MAMBAINT_E_INTERNAL);
+        test_check(strstr(err.message, words[fault]), "%s", err.message);
+        mbi_proof_reader_init(&reader, NULL, 0, "test");
+        test_that(!MBI_EXT(sum_verify)(point, value, &t.b, &reader));
+        test_check(strstr(reader.fault, words[fault]), "%s", reader.fault);
+        mbi_proof_writer_free(&w);
+        free_batch(&t);
+    }
+}
+END_TEST
+
+/* ---- vectors: the products of proof_forms.py ---- */
+
+static struct mbi_ext vector_coordinate(size_t k, size_t i)
+{
+    struct mbi_ext z;
+
+    for (size_t c = 0; c < MBI_EXT_D; c++)
+        z.c[c] = mbi_fe_from_u64((k + 1 + i * MBI_EXT_D + c) * UINT64_C(0x9E3779B97F4A7C15));
+    return z;
+}
+
+static uint32_t vector_entry(size_t k, size_t x, uint32_t span)
+{
+    return ((uint32_t)((k + 3) * (x + 1)) * UINT32_C(2654435761) >> 16) % span;
+}
+
+enum { DIGITS, CLAMP, LINEAR, CONSTANT };
+
+/* d(d - 1)(d - 2)(d - 3); u (127 - y); a sum; a number. */
+static void vector_sum(struct batch *t, size_t k, int what)
+{
+    static const struct mbi_sum_term term[4][4] = {
+        {{1, 4, {0}}, {MBI_FIELD_P - 6, 3, {0}}, {11, 2, {0}}, {MBI_FIELD_P - 6, 1, {0}}},
+        {{127, 1, {0}}, {MBI_FIELD_P - 1, 2, {0, 1}}},
+        {{1, 1, {0}}},
+        {{5, 0, {0}}},
+    };
+    static const uint32_t number[4][2] = {{0}, {1, 2}, {1}, {0}};
+    static const uint8_t n_terms[4] = {4, 2, 1, 1}, n_tables[4] = {1, 2, 1, 0};
+    const unsigned bits = t->b.bits;
+    const uint64_t size = (uint64_t)1 << bits;
+
+    for (size_t i = 0; i < bits; i++)
+        t->z[k][0][i] = vector_coordinate(10 * k, i);
+    t->weight[k][0] = (struct mbi_form){
+        bits, mbi_ext_from(1), 1, {MBI_EXT(form_eq)(0, bits, size > k ? size - k : 1, t->z[k][0])}};
+    t->sum[k] = (struct mbi_sum){t->weight[k],   1,    term[what], n_terms[what], number[what],
+                                 n_tables[what], {{0}}};
+    t->sum[k].claim = slow_sum(t, k);
+}
+
+START_TEST(another_implementation_writes_the_same_proofs)
+{
+    static const struct {
+        unsigned bits;
+        size_t n;
+        int what[3];
+    } shape[] = {{0, 1, {CLAMP}},
+                 {3, 1, {DIGITS}},
+                 {3, 2, {CLAMP, LINEAR}},
+                 {4, 3, {CLAMP, DIGITS, CONSTANT}}};
+    static struct vectors v;
+    struct mbi_host host;
+    size_t seen = 0;
+
+    mbi_host_default(&host);
+    vectors_open(&v, "golden/proof_forms.txt");
+    while (vectors_next(&v)) {
+        uint8_t digit[16];
+        int8_t narrow[16];
+        int16_t wide[16];
+        struct batch t;
+        struct end end, want;
+        struct mbi_proof_writer w;
+        size_t c, size, at;
+
+        if (!vectors_is(&v, "sumcheck") || vectors_u64(&v, 1) != MBI_EXT_D)
+            continue;
+        c = (size_t)vectors_u64(&v, 2);
+        test_that(c < MBI_COUNT(shape));
+        size = (size_t)1 << shape[c].bits;
+        memset(&t, 0, sizeof(t));
+        t.b = (struct mbi_sum_batch){shape[c].bits, t.sum, shape[c].n, 3};
+        for (size_t x = 0; x < size; x++) {
+            digit[x] = (uint8_t)vector_entry(0, x, 4);
+            narrow[x] = (int8_t)((int)vector_entry(1, x, 256) - 128);
+            wide[x] = (int16_t)((int)vector_entry(2, x, 1 << 16) - (1 << 15));
+        }
+        t.table[0] = (struct mbi_table){MBI_TABLE_U8, digit, size};
+        t.table[1] = (struct mbi_table){MBI_TABLE_I8, narrow, size > 4 ? size - 3 : 1};
+        t.table[2] = (struct mbi_table){MBI_TABLE_I16, wide, size};
+        for (size_t k = 0; k < shape[c].n; k++)
+            vector_sum(&t, k, shape[c].what[k]);
+        prove(&end, &w, &t, &host);
+        vectors_same(&v, 3, w.bytes.data, w.bytes.size);
+        at = vectors_ext(want.point, shape[c].bits, &v, 4);
+        at = vectors_ext(want.value, 3, &v, at);
+        test_that(at == v.n);
+        test_that(verify(&end, &t, w.bytes.data, w.bytes.size));
+        for (unsigned i = 0; i < shape[c].bits; i++)
+            test_that(mbi_ext_equal(end.point[i], want.point[i]));
+        for (size_t k = 0; k < 3; k++)
+            test_that(mbi_ext_equal(end.value[k], want.value[k]));
+        mbi_proof_writer_free(&w);
+        seen++;
+    }
+    ck_assert_uint_eq(seen, MBI_COUNT(shape));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("sumcheck");
+    TCase *t = tcase_create("sumcheck");
+
+    tcase_set_timeout(t, 120);
+    tcase_add_checked_fixture(t, setup, NULL);
+    tcase_add_test(t, true_claims_are_accepted);
+    tcase_add_test(t, large_sums_are_cut_without_loss);
+    tcase_add_test(t, threads_write_the_same_proof);
+    tcase_add_test(t, refused_memory_leaves_nothing);
+    tcase_add_test(t, every_change_is_refused);
+    tcase_add_test(t, false_claims_are_refused);
+    tcase_add_test(t, any_bytes_are_read_and_refused);
+    tcase_add_test(t, no_bytes_prove_no_zero);
+    tcase_add_test(t, wrong_plans_are_named);
+    tcase_add_test(t, another_implementation_writes_the_same_proofs);
+    suite_add_tcase(s, t);
+    return test_main(s);
+}
