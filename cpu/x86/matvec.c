@@ -51,9 +51,12 @@ static size_t units(const struct mbi_op_args *a)
 /* What these parts fetch of what the step fetches. */
 static struct mbi_fetch fetch_part(const struct mbi_op_args *a)
 {
-    const size_t lines = (a->fetch.end - a->fetch.begin) / MBI_LINE, all = units(a);
+    const size_t lines = (a->fetch.end - a->fetch.begin) / MBI_LINE;
+    const size_t all = lines ? units(a) : 1;
     struct mbi_fetch f = a->fetch;
 
+    if (!lines) /* as when one token is written */
+        return f;
     f.begin = a->fetch.begin + lines * a->begin / all * MBI_LINE;
     f.end = a->fetch.begin + lines * a->end / all * MBI_LINE;
     return f;
