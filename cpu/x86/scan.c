@@ -545,8 +545,9 @@ static size_t copy_front(const struct mbi_op_args *a)
 {
     const struct part p = part_of(a);
     const size_t rows = (size_t)(a->pos % p.chunk) / 2 + 1;
+    const size_t words = p.heads * (p.dim * (p.n / 2) + p.s_cols) + xw_step(&p) * rows;
 
-    return (p.heads * (p.dim * (p.n / 2) + p.s_cols) + xw_step(&p) * rows) * sizeof(int32_t);
+    return shape_fits(&p) ? words * sizeof(int32_t) : 0;
 }
 
 static void copy_h(const struct part *p, size_t head)
