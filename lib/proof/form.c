@@ -273,8 +273,9 @@ struct states {
     struct mbi_ext sum[STATES];
 };
 
-/* The weights of bit 2^p of an index, times eq with the point where there is one. */
-static void prepare_index(struct machine *m, unsigned v, const struct mbi_ext *point)
+/* The weights of bit 2^p of an index, times eq with the point for the form's first `fixed` bits. */
+static void prepare_index(struct machine *m, unsigned v, const struct mbi_ext *point,
+                          unsigned fixed)
 {
     const struct mbi_form_index *x = &m->factor->index[v];
     struct mbi_ext power = x->weight == MBI_FORM_POWER ? *x->z : mbi_ext_from(0);
@@ -295,7 +296,7 @@ static void prepare_index(struct machine *m, unsigned v, const struct mbi_ext *p
             w[1] = power;
             power = mbi_ext_mul(power, power);
         }
-        if (point && x->at != MBI_FORM_SUMMED) {
+        if (x->at != MBI_FORM_SUMMED && x->at + (x->bits - 1u - p) < fixed) {
             const struct mbi_ext b = point[x->at + (x->bits - 1u - p)];
 
             w[1] = mbi_ext_mul(w[1], b);
@@ -323,7 +324,8 @@ static void prepare_rule(struct machine *m, unsigned r)
     }
 }
 
-static void prepare(struct machine *m, const struct mbi_form_factor *f, const struct mbi_ext *point)
+static void prepare(struct machine *m, const struct mbi_form_factor *f, const struct mbi_ext *point,
+                    unsigned fixed)
 {
     m->factor = f;
     m->levels = m->start = m->want = m->may = 0;
@@ -334,7 +336,7 @@ static void prepare(struct machine *m, const struct mbi_form_factor *f, const st
     for (unsigned p = 0; p < m->levels; p++)
         m->absent[p] = 0;
     for (unsigned v = 0; v < f->n_indices; v++)
-        prepare_index(m, v, point);
+        prepare_index(m, v, point, fixed);
     for (unsigned r = 0; r < f->n_rules; r++)
         prepare_rule(m, r);
 }
@@ -434,7 +436,7 @@ static struct mbi_ext ruled_at(const struct mbi_form_factor *f, const struct mbi
     struct states s[2];
     unsigned now = 0;
 
-    prepare(&m, f, point);
+    prepare(&m, f, point, MBI_MAX_BITS);
     start(&s[0], &m, mbi_ext_from(1));
     for (unsigned p = m.levels; p-- > 0; now ^= 1)
         advance(&s[now ^ 1], &m, &s[now], p, 0, 0);
@@ -509,9 +511,12 @@ struct mbi_ext MBI_EXT(form_at)(const struct mbi_form *form, const struct mbi_ex
 
 /* ---- expansion ---- */
 
-/* The part of a factor's table that a block of the form sees. */
+/* The part of a factor's table that a block of the form sees, the form's first bits at a point. */
 struct part {
     struct mbi_ext *out;
+    const struct mbi_ext *point;
+    unsigned fixed;                    /* coordinates of it */
+    unsigned folded[MBI_FORM_INDICES]; /* the first bits of each free index, which are at it */
     unsigned vary[MBI_FORM_INDICES]; /* the last bits of each free index, which vary in the block */
     unsigned place[MBI_FORM_INDICES]; /* of their last one in the index of `out` */
     unsigned shift[MBI_FORM_INDICES]; /* ... and in the index of the form */
@@ -520,11 +525,19 @@ struct part {
     unsigned free;                    /* the set of free indices */
 };
 
+/* Where a block lies: 2^log entries from `begin` on, of the form with its first `fixed` bits at a
+ * point. */
+struct window {
+    const struct mbi_ext *point;
+    unsigned fixed, log;
+    uint64_t begin;
+};
+
 /* `out` has the bits in the order in which they lie in the form: the last index of it last. */
 static void part_init(struct part *a, struct mbi_ext *out, const struct mbi_form_factor *f,
-                      unsigned form_bits, uint64_t begin, unsigned log)
+                      unsigned form_bits, const struct window *w)
 {
-    *a = (struct part){.out = out};
+    *a = (struct part){.out = out, .point = w->point, .fixed = w->fixed};
     for (unsigned v = 0; v < f->n_indices; v++) {
         const struct mbi_form_index *x = &f->index[v];
 
@@ -532,9 +545,11 @@ static void part_init(struct part *a, struct mbi_ext *out, const struct mbi_form
             continue;
         a->free |= 1u << v;
         a->shift[v] = form_bits - x->at - x->bits;
-        a->value[v] = begin >> a->shift[v] & (((uint64_t)1 << x->bits) - 1);
-        if (log > a->shift[v])
-            a->vary[v] = log - a->shift[v] < x->bits ? log - a->shift[v] : x->bits;
+        a->value[v] = w->begin >> a->shift[v] & (((uint64_t)1 << x->bits) - 1);
+        if (w->log > a->shift[v])
+            a->vary[v] = w->log - a->shift[v] < x->bits ? w->log - a->shift[v] : x->bits;
+        if (w->fixed > x->at)
+            a->folded[v] = w->fixed - x->at < x->bits ? w->fixed - x->at : x->bits;
         a->bits += a->vary[v];
     }
     for (unsigned v = 0; v < f->n_indices; v++)
@@ -597,7 +612,7 @@ static void expand_plain(struct mbi_ext *out, const struct machine *m, unsigned 
 static void descend(const struct machine *m, const struct part *a, const struct states *now,
                     unsigned p, size_t at)
 {
-    unsigned varying = 0, value = 0, bits = 0;
+    unsigned varying = 0, value = 0, bits = 0, given = a->free;
     struct states next;
 
     if (!now->live)
@@ -615,13 +630,16 @@ static void descend(const struct machine *m, const struct part *a, const struct 
         varying |= (unsigned)(p < a->vary[v]) << v;
         value |= (unsigned)(a->value[v] >> p & 1) << v;
     }
-    do { /* every subset of `varying` */
+    for (unsigned v = 0; v < m->factor->n_indices; v++)
+        if (a->folded[v] && p + a->folded[v] >= m->factor->index[v].bits)
+            given &= ~(1u << v); /* at the point: both bits, with their weights */
+    do {                         /* every subset of `varying` */
         size_t to = at;
 
         for (unsigned v = 0; v < MBI_FORM_INDICES; v++)
             if (bits >> v & 1)
                 to += (size_t)1 << (a->place[v] + p);
-        advance(&next, m, now, p, a->free, value | bits);
+        advance(&next, m, now, p, given, value | bits);
         descend(m, a, &next, p, to);
         bits = (bits - varying) & varying;
     } while (bits);
@@ -633,30 +651,69 @@ static void expand_ruled(const struct part *a, const struct mbi_form_factor *f,
     struct machine m;
     struct states s;
 
-    prepare(&m, f, NULL);
+    prepare(&m, f, a->point, a->fixed);
     start(&s, &m, scale);
     descend(&m, a, &s, m.levels, 0);
 }
 
+/* eq(point, r) for the first bits r of index v. */
+static struct mbi_ext folded_weight(const struct part *a, const struct mbi_form_index *x,
+                                    unsigned v, uint64_t r)
+{
+    return MBI_EXT(eq_index)(a->folded[v] ? a->point + x->at : NULL, a->folded[v], r);
+}
+
+/* out[i] *= eq(z, value + i) for the bits of one index that are not folded. */
+static void times_own(const struct part *a, const struct mbi_form_index *x)
+{
+    const unsigned before = x->bits - a->folded[0] - a->bits; /* the same for the whole block */
+    const struct mbi_ext *z = x->z + a->folded[0];
+    const struct mbi_ext scale = MBI_EXT(eq_index)(z, before, a->value[0] >> a->bits);
+    struct mbi_ext own[1 << MBI_FORM_BLOCK_LOG];
+
+    MBI_EXT(eq_table)(own, z + before, a->bits, scale);
+    for (size_t i = 0; i < (size_t)1 << a->bits; i++)
+        a->out[i] = mbi_ext_mul(a->out[i], own[i]);
+}
+
+/* Row r of 2^low entries has the weight eq(point, r), and eq(z, r) if there is a z. */
 static void expand_rows(const struct part *a, const struct mbi_form_factor *f, struct mbi_ext scale)
 {
-    expand_ruled(a, f, scale);
-    for (size_t x = 0; x < (size_t)1 << a->bits; x++)
-        a->out[x] = mbi_ext_mul(a->out[x], mbi_table_ext(&f->values, (size_t)a->value[0] + x));
+    const struct mbi_form_index *x = &f->index[0];
+    const unsigned low = x->bits - a->folded[0];
+    const size_t n = (size_t)1 << a->bits;
+
+    for (uint64_t r = 0; r << low < f->values.n; r++) {
+        struct mbi_ext w = mbi_ext_mul(scale, folded_weight(a, x, 0, r));
+
+        if (x->weight == MBI_FORM_EQ)
+            w = mbi_ext_mul(w, MBI_EXT(eq_index)(x->z, a->folded[0], r));
+        for (size_t i = 0; i < n; i++) {
+            const size_t at = (size_t)((r << low) + a->value[0]) + i;
+
+            a->out[i] = mbi_ext_add(a->out[i], mbi_ext_mul(w, mbi_table_ext(&f->values, at)));
+        }
+    }
+    if (x->weight == MBI_FORM_EQ)
+        times_own(a, x);
 }
 
 static void expand_list(const struct part *a, const struct mbi_form_factor *f, struct mbi_ext scale)
 {
-    const struct mbi_form_index *place = &f->index[1];
+    const struct mbi_form_index *index = &f->index[0], *place = &f->index[1];
     const uint64_t size = (uint64_t)1 << a->vary[0];
+    const unsigned low = index->bits - a->folded[0];
 
     for (size_t l = 0; l < f->values.n; l++) {
-        const uint64_t x = f->list[l] - a->value[0]; /* huge if before the block */
+        const uint64_t r = (uint64_t)f->list[l] >> low;
+        const uint64_t x = f->list[l] - (r << low) - a->value[0]; /* huge if before the block */
         struct mbi_ext w;
 
         if (x >= size)
             continue;
         w = mbi_ext_mul(scale, list_value(f, l));
+        if (a->folded[0])
+            w = mbi_ext_mul(w, folded_weight(a, index, 0, r));
         if (place->weight == MBI_FORM_EQ)
             w = mbi_ext_mul(w, MBI_EXT(eq_index)(place->z, place->bits, l));
         a->out[x] = mbi_ext_add(a->out[x], w);
@@ -709,8 +766,7 @@ static struct mbi_ext row_scale(const struct mbi_form *form, const struct part *
     return scale;
 }
 
-void MBI_EXT(form_block)(struct mbi_ext *out, const struct mbi_form *form, uint64_t begin,
-                         unsigned log)
+static void expand_window(struct mbi_ext *out, const struct mbi_form *form, const struct window *w)
 {
     struct mbi_ext table[(1 << MBI_FORM_BLOCK_LOG) + MBI_FORM_FACTORS]; /* of all parts */
     struct part part[MBI_FORM_FACTORS];
@@ -724,23 +780,39 @@ void MBI_EXT(form_block)(struct mbi_ext *out, const struct mbi_form *form, uint6
         return;
     }
     for (unsigned k = 0; k < form->n_factors; k++) {
-        part_init(&part[k], table + used, &form->factor[k], form->bits, begin, log);
+        part_init(&part[k], table + used, &form->factor[k], form->bits, w);
         used += (size_t)1 << part[k].bits;
         if (k != last)
             expand(&part[k], &form->factor[k], mbi_ext_from(1));
     }
-    if (log <= inner) { /* the block is a part of one run of the last index */
+    if (w->log <= inner) { /* the block is a part of one run of the last index */
         part[last].out = out;
         expand(&part[last], f, row_scale(form, part, last, 0));
         return;
     }
     expand(&part[last], f, mbi_ext_from(1));
     run = (size_t)1 << inner;
-    for (size_t x = 0; x < (size_t)1 << log; x += run) {
+    for (size_t x = 0; x < (size_t)1 << w->log; x += run) {
         const struct mbi_ext scale = row_scale(form, part, last, x);
         const struct mbi_ext *row = part[last].out + part_place(&part[last], x);
 
         for (size_t i = 0; i < run; i++)
             out[x + i] = mbi_ext_mul(scale, row[i]);
     }
+}
+
+void MBI_EXT(form_block)(struct mbi_ext *out, const struct mbi_form *form, uint64_t begin,
+                         unsigned log)
+{
+    const struct window w = {.begin = begin, .log = log};
+
+    expand_window(out, form, &w);
+}
+
+void MBI_EXT(form_rest)(struct mbi_ext *out, const struct mbi_form *form,
+                        const struct mbi_ext *point, unsigned fixed, uint64_t begin, unsigned log)
+{
+    const struct window w = {point, fixed, log, begin};
+
+    expand_window(out, form, &w);
 }

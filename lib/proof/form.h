@@ -124,4 +124,9 @@ struct mbi_ext MBI_EXT(form_at)(const struct mbi_form *form, const struct mbi_ex
 void MBI_EXT(form_block)(struct mbi_ext *out, const struct mbi_form *form, uint64_t begin,
                          unsigned log);
 
+/* The same of the form with its first `fixed` bits at a point: out[k] = w~(point, begin + k), for
+ * begin + 2^log <= 2^(form->bits - fixed). */
+void MBI_EXT(form_rest)(struct mbi_ext *out, const struct mbi_form *form,
+                        const struct mbi_ext *point, unsigned fixed, uint64_t begin, unsigned log);
+
 #endif

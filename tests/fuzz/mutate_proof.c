@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reader of proofs and the Merkle verifier against second ones. Random scripts of values and
- * challenges and random openings are written, damaged, and read by the library and by the plain
- * code below, which follows the proofs' text: both must say the same, read the same values and end
- * with the same challenges.
+ * The reader of proofs, the Merkle verifier and that of commitments against second ones. Random
+ * scripts of values and challenges and random openings are written, damaged, and read by the
+ * library and by the plain code below, which follows the proofs' text: both must say the same, read
+ * the same values and end with the same challenges.
  * Usage: mutate_proof [CASES [SEED]]
  */
 #include "base/bytes.h"
 #include "base/philox.h"
-#include "proof/merkle.h"
+#include "proof/commit.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -472,11 +472,294 @@ static const char *opening_case(struct noise *z, const struct mbi_host *host, ui
     return NULL;
 }
 
+/* ---- openings of commitments, D = 2 ---- */
+
+#define MAX_VECTORS 3
+#define MAX_CLAIMS 4
+#define MAX_ENTRIES 256 /* of a stack */
+
+struct committed {
+    struct mbi_opening o;
+    struct mbi_root root[MAX_VECTORS];
+    struct mbi_commitment vector[MAX_VECTORS];
+    uint16_t entry[MAX_VECTORS][32];
+    struct mbi_claim claim[MAX_CLAIMS];
+    struct mbi_form form[MAX_CLAIMS];
+    struct mbi_ext z[MAX_CLAIMS][8];
+    uint32_t list[MAX_CLAIMS];
+};
+
+static void make_claim(struct committed *c, size_t k, struct noise *z)
+{
+    const size_t vector = (size_t)draw(z, c->o.n_roots);
+    const unsigned all = c->root[vector].log_rows + c->o.code.log_columns;
+    const unsigned bits = chance(z, 2) ? all : (unsigned)draw(z, all + 1);
+    const uint64_t block = draw(z, (uint64_t)1 << (all - bits));
+    const uint64_t size = (uint64_t)1 << bits, below = 1 + draw(z, size);
+    struct mbi_form_factor f;
+
+    for (size_t i = 0; i < 16; i++)
+        c->z[k][i / 2].c[i % 2] = draw(z, MBI_FIELD_P);
+    c->list[k] = (uint32_t)draw(z, below);
+    switch (draw(z, 4)) {
+    case 0:
+        f = MBI_EXT(form_shift)(0, bits, below, c->z[k], bits, size, (int32_t)draw(z, 5) - 2);
+        break;
+    case 1:
+        f = MBI_EXT(form_list)(0, bits, below, &c->list[k], 1, NULL, c->z[k], 1);
+        break;
+    case 2:
+        f = MBI_EXT(form_upto)(0, bits, bits / 2, below, c->z[k]);
+        break;
+    default:
+        f = MBI_EXT(form_eq)(0, bits, below, c->z[k]);
+    }
+    c->form[k] = (struct mbi_form){bits, c->z[k][7], 1, {f}};
+    c->claim[k] = (struct mbi_claim){vector, block, &c->form[k], {{0}}};
+    for (uint64_t x = 0; x < size; x++) {
+        struct mbi_ext w;
+
+        MBI_EXT(form_block)(&w, &c->form[k], x, 0);
+        c->claim[k].value =
+            mbi_ext_add(c->claim[k].value, mbi_ext_scale(w, c->entry[vector][(block << bits) + x]));
+    }
+}
+
+static bool make_committed(struct committed *c, struct noise *z, const struct mbi_host *host)
+{
+    struct mbi_ntt ntt;
+    bool done;
+
+    memset(c, 0, sizeof(*c));
+    c->o = (struct mbi_opening){.root = c->root, .claim = c->claim};
+    c->o.code.log_columns = (unsigned)draw(z, 3);
+    c->o.code.log_length = c->o.code.log_columns + 1 + (unsigned)draw(z, 2);
+    c->o.code.queries = 1 + (unsigned)draw(z, 6);
+    c->o.code.work = (unsigned)draw(z, 4);
+    c->o.n_roots = 1 + (size_t)draw(z, MAX_VECTORS);
+    c->o.n_claims = (size_t)draw(z, MAX_CLAIMS + 1);
+    done = mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), 4, NULL) == MAMBAINT_OK;
+    for (size_t i = 0; i < c->o.n_roots && done; i++) {
+        const unsigned bits = c->o.code.log_columns + (unsigned)draw(z, 3);
+        const struct mbi_table t = {MBI_TABLE_U16, c->entry[i], (size_t)1 << bits};
+
+        for (size_t x = 0; x < t.n; x++)
+            c->entry[i][x] = (uint16_t)draw(z, 65536);
+        done = MBI_EXT(commit)(&c->vector[i], &t, bits, &c->o.code, &ntt, NULL) == MAMBAINT_OK;
+        c->root[i] = c->vector[i].root;
+    }
+    for (size_t k = 0; k < c->o.n_claims && done; k++)
+        make_claim(c, k, z);
+    mbi_ntt_free(&ntt);
+    return done;
+}
+
+static struct mbi_ext challenge(struct mbi_transcript *t)
+{
+    struct mbi_ext r;
+
+    mbi_transcript_draw(r.c, 2, t);
+    return r;
+}
+
+/* Steps 1 and 2: the joined claim; the weights of the whole stack. */
+static struct mbi_ext start_plain(struct mbi_ext weight[MAX_ENTRIES], size_t first[MAX_VECTORS],
+                                  unsigned *rounds, const struct committed *c,
+                                  struct mbi_transcript *t)
+{
+    const struct mbi_code *code = &c->o.code;
+    const uint64_t head[] = {code->log_columns, code->log_length, code->queries,
+                             code->work,        c->o.n_roots,     c->o.n_claims};
+    struct mbi_ext join, claim = mbi_ext_from(0), power = mbi_ext_from(1);
+    uint8_t bytes[48];
+    size_t end = 0;
+
+    for (size_t i = 0; i < 6; i++)
+        mbi_store64(bytes + 8 * i, head[i]);
+    mbi_transcript_absorb(t, "code", bytes, 48);
+    for (size_t i = 0; i < c->o.n_roots; i++) {
+        const size_t rows = (size_t)1 << c->root[i].log_rows;
+
+        first[i] = (end + rows - 1) / rows * rows;
+        end = first[i] + rows;
+        mbi_store64(bytes, c->root[i].log_rows);
+        memcpy(bytes + 8, c->root[i].digest.byte, 32);
+        mbi_transcript_absorb(t, "vector", bytes, 40);
+    }
+    for (*rounds = 0; (size_t)1 << *rounds < end;)
+        ++*rounds;
+    for (size_t k = 0; k < c->o.n_claims; k++) {
+        mbi_store64(bytes, c->claim[k].vector);
+        mbi_store64(bytes + 8, c->claim[k].block);
+        mbi_store64(bytes + 16, c->claim[k].value.c[0]);
+        mbi_store64(bytes + 24, c->claim[k].value.c[1]);
+        mbi_transcript_absorb(t, "claim", bytes, 32);
+    }
+    join = challenge(t);
+    for (size_t k = 0; k < c->o.n_claims; k++) {
+        struct mbi_ext *to = weight + (first[c->claim[k].vector] << code->log_columns), w;
+
+        to += c->claim[k].block << c->form[k].bits;
+        for (size_t x = 0; x < (size_t)1 << c->form[k].bits; x++) {
+            MBI_EXT(form_block)(&w, &c->form[k], x, 0);
+            to[x] = mbi_ext_add(to[x], mbi_ext_mul(power, w));
+        }
+        claim = mbi_ext_add(claim, mbi_ext_mul(power, c->claim[k].value));
+        power = mbi_ext_mul(power, join);
+    }
+    return claim;
+}
+
+/* The polynomial through (0, q[0]), (1, q1), (2, q[1]) at r. */
+static struct mbi_ext lagrange(const struct mbi_ext q[2], struct mbi_ext q1, struct mbi_ext r)
+{
+    const struct mbi_ext r1 = mbi_ext_sub(r, mbi_ext_from(1)), r2 = mbi_ext_sub(r, mbi_ext_from(2));
+    const struct mbi_ext ends =
+        mbi_ext_add(mbi_ext_mul(q[0], mbi_ext_mul(r1, r2)), mbi_ext_mul(q[1], mbi_ext_mul(r, r1)));
+
+    return mbi_ext_sub(mbi_ext_scale(ends, mbi_fe_inv(2)), mbi_ext_mul(q1, mbi_ext_mul(r, r2)));
+}
+
+/* Steps 6 and 7. */
+static bool columns_plain(struct mbi_proof_reader *in, const struct committed *c,
+                          const size_t first[MAX_VECTORS], const struct mbi_ext *alpha,
+                          unsigned rounds, const struct mbi_ext *row)
+{
+    uint32_t position[8];
+    struct mbi_ext sum[8] = {{{0}}};
+    mbi_fe column[8 * 8];
+    struct mbi_digest leaf[8];
+    uint64_t scratch[8 * 8];
+    const size_t length = (size_t)1 << c->o.code.log_length;
+    size_t n;
+    bool good = true;
+
+    mbi_transcript_draw_indices(position, c->o.code.queries, &in->transcript, c->o.code.log_length);
+    n = mbi_sort_positions(position, c->o.code.queries);
+    for (size_t i = 0; i < c->o.n_roots; i++) {
+        const size_t rows = (size_t)1 << c->root[i].log_rows;
+
+        if (mbi_merkle_scratch(n) > sizeof(scratch))
+            exit(2);
+        mbi_get_elements(column, n * rows, in, "columns");
+        for (size_t k = 0; k < n; k++) {
+            uint8_t bytes[8 * 8];
+
+            mbi_fe_to_bytes(bytes, column + k * rows, rows);
+            mbi_hash_leaf(&leaf[k], bytes, 8 * rows, NULL);
+            for (size_t r = 0; r < rows; r++) {
+                const struct mbi_ext w = MBI_EXT(eq_index)(alpha, rounds, first[i] + r);
+
+                sum[k] = mbi_ext_add(sum[k], mbi_ext_scale(w, column[k * rows + r]));
+            }
+        }
+        mbi_get_opening(in, &c->root[i].digest, length, position, leaf, n, scratch);
+    }
+    for (size_t k = 0; k < n; k++) {
+        struct mbi_ext value = mbi_ext_from(0);
+
+        for (size_t y = 0; y < (size_t)1 << c->o.code.log_columns; y++) {
+            const mbi_fe x = mbi_fe_pow(mbi_fe_root(c->o.code.log_length), position[k] * y);
+
+            value = mbi_ext_add(value, mbi_ext_scale(row[y], x));
+        }
+        good &= mbi_ext_equal(value, sum[k]);
+    }
+    return good;
+}
+
+static bool verify_committed(const struct committed *c, const uint8_t *data, size_t n)
+{
+    static struct mbi_ext weight[MAX_ENTRIES];
+    struct mbi_proof_reader in;
+    size_t first[MAX_VECTORS] = {0};
+    struct mbi_ext row[8] = {{{0}}}, alpha[8], claim, sum = mbi_ext_from(0);
+    unsigned rounds;
+    size_t size;
+    bool good;
+
+    memset(weight, 0, sizeof(weight));
+    mbi_proof_reader_init(&in, data, n, "fuzz");
+    claim = start_plain(weight, first, &rounds, c, &in.transcript);
+    size = (size_t)1 << (rounds + c->o.code.log_columns);
+    for (unsigned i = 0; i < rounds; i++) {
+        struct mbi_ext q[2];
+
+        mbi_get_elements((mbi_fe *)q, 4, &in, "round");
+        alpha[i] = challenge(&in.transcript);
+        claim = lagrange(q, mbi_ext_sub(claim, q[0]), alpha[i]);
+        size /= 2;
+        MBI_EXT(table_fold)(weight, weight, weight + size, size, alpha[i]);
+    }
+    mbi_get_elements((mbi_fe *)row, 2 * size, &in, "row");
+    for (size_t y = 0; y < size; y++)
+        sum = mbi_ext_add(sum, mbi_ext_mul(row[y], weight[y]));
+    mbi_get_work(&in, c->o.code.work);
+    good = columns_plain(&in, c, first, alpha, rounds, row);
+    mbi_get_end(&in);
+    return good && mbi_ext_equal(sum, claim) && !in.fault;
+}
+
+static bool verify_library(const struct committed *c, const uint8_t *data, size_t n,
+                           const struct mbi_host *host)
+{
+    struct mbi_proof_reader in;
+
+    mbi_proof_reader_init(&in, data, n, "fuzz");
+    (void)MBI_EXT(open_verify)(&c->o, &in, host);
+    mbi_get_end(&in);
+    return !in.fault;
+}
+
+/* What the verifier believes may be damaged, too. */
+static void damage_statement(struct committed *c, struct noise *z)
+{
+    if (chance(z, 2) && c->o.n_claims)
+        c->claim[draw(z, c->o.n_claims)].value.c[draw(z, 2)] = draw(z, MBI_FIELD_P);
+    else
+        flip(z, &c->root[draw(z, c->o.n_roots)].digest, sizeof(struct mbi_digest));
+}
+
+static const char *commitment_case(struct noise *z, const struct mbi_host *host, uint64_t *accepted)
+{
+    static struct committed c;
+    const uint64_t changes = draw(z, 3);
+    struct mbi_proof_writer w;
+    uint8_t *data = calloc(CAP, 1);
+    const char *what = NULL;
+    bool a, b;
+    size_t n;
+
+    mbi_proof_writer_init(&w, host, "fuzz");
+    if (!data || !make_committed(&c, z, host) ||
+        MBI_EXT(open_prove)(&c.o, c.vector, &w, host, mbi_field_kernels_best(), NULL) < 0 ||
+        (n = w.bytes.size) > CAP - 64)
+        exit(2);
+    memcpy(data, w.bytes.data, n);
+    for (uint64_t i = 0; i < changes; i++)
+        if (chance(z, 6))
+            damage_statement(&c, z);
+        else
+            n = damage(data, n, z);
+    memmove(data + CAP - n, data, n);
+    a = verify_library(&c, data + CAP - n, n, host);
+    b = verify_committed(&c, data + CAP - n, n);
+    *accepted += a;
+    if (a != b || (!changes && !a))
+        what = a ? "a wrong opening of a commitment is accepted"
+                 : "a right opening of a commitment is refused";
+    for (size_t i = 0; i < c.o.n_roots; i++)
+        MBI_EXT(commitment_free)(&c.vector[i]);
+    mbi_proof_writer_free(&w);
+    free(data);
+    return what;
+}
+
 int main(int argc, char **argv)
 {
     const uint64_t cases = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
     struct noise z = {.seed = argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL)};
-    uint64_t proofs = 0, openings = 0;
+    uint64_t proofs = 0, openings = 0, commitments = 0;
     const char *what = NULL;
     struct mbi_host host;
 
@@ -489,9 +772,13 @@ int main(int argc, char **argv)
         what = reader_case(&z, &host, &proofs);
         if (!what)
             what = opening_case(&z, &host, &openings);
+        if (!what && i % 8 == 0)
+            what = commitment_case(&z, &host, &commitments);
         if (what)
             fprintf(stderr, "case %" PRIu64 " of seed %" PRIu64 ": %s\n", i, z.seed, what);
     }
-    printf("accepted by both: %" PRIu64 " proofs, %" PRIu64 " openings\n", proofs, openings);
+    printf("accepted by both: %" PRIu64 " proofs, %" PRIu64 " openings, %" PRIu64
+           " of commitments\n",
+           proofs, openings, commitments);
     return what != NULL;
 }

@@ -229,8 +229,8 @@ def lines():
     yield from matrices()
 
 
-def main():
-    text = "".join(line + "\n" for line in lines())
+def main(all_lines, usage):
+    text = "".join(line + "\n" for line in all_lines)
     if len(sys.argv) == 3 and sys.argv[1] == "--check":
         with open(sys.argv[2], encoding="ascii") as f:
             if f.read() != text:
@@ -238,7 +238,8 @@ def main():
     elif len(sys.argv) == 1:
         sys.stdout.write(text)
     else:
-        sys.exit(__doc__)
+        sys.exit(usage)
 
 
-main()
+if __name__ == "__main__":
+    main(lines(), __doc__)

@@ -158,6 +158,31 @@ END_TEST
 
 /* ---- forms: what every test asks of one ---- */
 
+/* The first bits at a random point, as many as there are; a random block of the rest. */
+static void check_rest(const struct mbi_form *form, const struct mbi_ext *want,
+                       struct test_random *r)
+{
+    struct mbi_ext block[1 << MBI_FORM_BLOCK_LOG], point[MAX_SLOW], rest[1 << MAX_SLOW];
+
+    random_point(point, form->bits, r);
+    memcpy(rest, want, sizeof(*rest) << form->bits);
+    for (unsigned fixed = 0; fixed <= form->bits; fixed++) {
+        const unsigned left = form->bits - fixed;
+        const unsigned log = (unsigned)test_random_below(r, left + 1) % (MBI_FORM_BLOCK_LOG + 1);
+        const size_t begin = random_size(r, (size_t)1 << (left - log)) << log;
+
+        MBI_EXT(form_rest)(block, form, point, fixed, begin, log);
+        for (size_t k = 0; k < (size_t)1 << log; k++)
+            test_check(mbi_ext_equal(block[k], rest[begin + k]),
+                       "entry %zu of 2^%u, the first %u bits at a point", begin + k, left, fixed);
+        if (left) {
+            const size_t half = (size_t)1 << (left - 1);
+
+            MBI_EXT(table_fold)(rest, rest, rest + half, half, point[fixed]);
+        }
+    }
+}
+
 /* want: all entries. Every block size, and the extension at random points and at one index. */
 static void check_form(const struct mbi_form *form, const struct mbi_ext *want,
                        struct test_random *r)
@@ -184,6 +209,7 @@ static void check_form(const struct mbi_form *form, const struct mbi_ext *want,
     for (unsigned k = 0; k < form->bits; k++)
         point[k] = mbi_ext_from(index >> (form->bits - 1 - k) & 1);
     test_that(mbi_ext_equal(MBI_EXT(form_at)(form, point), want[index]));
+    check_rest(form, want, r);
 }
 
 static void check_factor(struct mbi_form_factor f, unsigned bits, const struct mbi_ext *want,

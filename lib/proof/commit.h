@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commitment to vectors over F, and the proof of linear claims about them. A vector is a matrix of
+ * 2^log_rows rows; each row is the coefficients of a polynomial and is encoded by its values at L
+ * points, the columns of which are the leaves of a Merkle tree. An opening folds all rows of all
+ * vectors into one, which it shows, and compares it with some columns. What is claimed of the
+ * distance is proved: unique decoding only. Needs MBI_HAVE_SODIUM.      proof.md, commitment
+ */
+#ifndef MBI_PROOF_COMMIT_H
+#define MBI_PROOF_COMMIT_H
+
+#include "proof/form.h"
+#include "proof/merkle.h"
+#include "proof/ntt.h"
+#include "proof/stream.h"
+
+#define MBI_CODE_RATE_MAX 8u   /* log2 of L / columns: at least 1 */
+#define MBI_CODE_QUERIES 4096u /* at most */
+#define MBI_CODE_LEVEL 128u    /* at most */
+#define MBI_OPEN_VECTORS 16    /* of one opening, at most */
+
+/* How vectors are encoded and opened. All vectors of an opening have the same. */
+struct mbi_code {
+    unsigned log_columns; /* ell, the entries of a row */
+    unsigned log_length;  /* L, the values of an encoded row */
+    unsigned queries;     /* columns that are drawn, some maybe twice */
+    unsigned work;        /* bits, before they are drawn */
+    unsigned level;       /* bits that the errors of an opening stay below; 0: any */
+};
+
+/* ---- the plan ---- */
+
+/* Queries so that a vector at or beyond half the distance is found out with all but 2^-level, work
+ * counted. log_rate = log2(L / ell), 1 to MBI_CODE_RATE_MAX. */
+unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level);
+
+/* NULL, or what is wrong with a code, as a part of a sentence; that it misses its level, too. */
+const char *MBI_EXT(code_fault)(const struct mbi_code *code);
+
+/*
+ * The code of the shortest openings, on average, of vectors of 2^bits[i] entries at this rate: it
+ * chooses log_columns. False if there is none.
+ */
+bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n, unsigned log_rate,
+                          unsigned work, unsigned level);
+
+/* Bytes of an opening of vectors of 2^log_rows[i] rows (a code and vectors without a fault): for
+ * these positions, ascending and each once; at most; and on average, rounded down. */
+uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const unsigned *log_rows, size_t n,
+                            const uint32_t *position, size_t n_positions);
+uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const unsigned *log_rows, size_t n);
+uint64_t MBI_EXT(open_size_mean)(const struct mbi_code *code, const unsigned *log_rows, size_t n);
+
+/* Where the rows of each of n vectors lie in the stack of all of them; returns log2 of the height
+ * of the stack, which is how many rounds an opening has. log_rows[i] <= MBI_MAX_BITS. */
+unsigned MBI_EXT(open_stack)(uint64_t *first, const unsigned *log_rows, size_t n);
+
+/* ---- commitment ---- */
+
+/* What the verifier knows of a vector. It has to be absorbed before what is claimed is drawn. */
+struct mbi_root {
+    struct mbi_digest digest;
+    unsigned log_rows;
+};
+
+/* What the prover keeps of it. */
+struct mbi_commitment {
+    const struct mbi_host *host;
+    struct mbi_code code;
+    struct mbi_root root;
+    struct mbi_table vector; /* the caller's */
+    mbi_fe *codeword;        /* row r's value at the j-th power is at [r L + j] */
+    struct mbi_digest *tree;
+};
+
+/*
+ * Commits to a vector of 2^bits entries, of any type but MBI_TABLE_EXT, whose data stays where it
+ * is until the last opening. The memory is L / ell elements of F for every entry, and 64 bytes for
+ * every column. `ntt` is used here only.
+ */
+int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vector, unsigned bits,
+                        const struct mbi_code *code, const struct mbi_ntt *ntt,
+                        mambaint_error *err);
+void MBI_EXT(commitment_free)(struct mbi_commitment *c); /* zeroed is fine */
+
+/* ---- opening ---- */
+
+/*
+ * <block of a vector, form> = value. The block has as many bits as the form: with all of the
+ * vector's it is block 0, the whole vector. A claim costs the prover no more than its block.
+ */
+struct mbi_claim {
+    size_t vector;
+    uint64_t block; /* from entry block 2^bits on */
+    const struct mbi_form *form;
+    struct mbi_ext value;
+};
+
+/*
+ * The statement of an opening. Forms and values are what both sides know or derive from what was
+ * absorbed before; the values are absorbed by the opening, the forms are not.
+ */
+struct mbi_opening {
+    struct mbi_code code;
+    const struct mbi_root *root;
+    size_t n_roots; /* 1 to MBI_OPEN_VECTORS */
+    const struct mbi_claim *claim;
+    size_t n_claims;
+};
+
+/* NULL, or what is wrong with a statement, as a part of a sentence: both sides refuse it. */
+const char *MBI_EXT(open_fault)(const struct mbi_opening *o);
+
+/*
+ * Proves it; vector[i] is the commitment of root[i]. A false claim makes a proof that is refused.
+ * The memory is 32 bytes (of degree 2) for every entry of the vectors together.
+ */
+int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commitment *vector,
+                            struct mbi_proof_writer *out, const struct mbi_host *host,
+                            const struct mbi_field_kernels *kernels, mambaint_error *err);
+
+/*
+ * True if the proof shows all claims; else false and a fault of the reader. For any bytes: the
+ * memory follows from the statement, and too little of it is a fault, too.
+ */
+bool MBI_EXT(open_verify)(const struct mbi_opening *o, struct mbi_proof_reader *in,
+                          const struct mbi_host *host);
+
+#endif

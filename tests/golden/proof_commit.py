@@ -1,0 +1,291 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes proof_commit.txt: commitments of docs/proof.md and their openings, and verifies them.
+
+An evaluation of its own, written from that text: codewords are values of polynomials, one power
+after the other, forms are tables made entry by entry, and the verifier sums over all columns. It
+never calls the library; tests/unit/test_commit.c holds the library against its answers.
+
+Usage: proof_commit.py >proof_commit.txt
+       proof_commit.py --check FILE      status 1 if FILE is not what this program writes
+"""
+from proof_forms import Extension, P, eq, interpolated, listed, packed, power, rows, shift, triangle
+from proof_stream import Transcript, Writer, h, le, levels, main, number, opening
+
+# ---- codes -------------------------------------------------------------------------------------
+
+
+class Code:
+    def __init__(self, log_columns, log_length, queries, work):
+        self.log_columns, self.log_length = log_columns, log_length
+        self.queries, self.work = queries, work
+        self.columns, self.length = 2**log_columns, 2**log_length
+        self.root = pow(7, (P - 1) >> log_length, P)
+
+
+def value(coefficients, x):
+    total = 0
+    for c in reversed(coefficients):
+        total = (total * x + c) % P
+    return total
+
+
+class Vector:
+    """2^bits integers, as many as are there and zeros."""
+
+    def __init__(self, code, bits, entries):
+        self.bits, self.log_rows = bits, bits - code.log_columns
+        self.entries = [x % P for x in entries] + [0] * (2**bits - len(entries))
+        matrix = [self.entries[r * code.columns:(r + 1) * code.columns]
+                  for r in range(2**self.log_rows)]
+        points = [pow(code.root, j, P) for j in range(code.length)]
+        self.leaves = [[value(row, x) for row in matrix] for x in points]
+        self.tree = levels([h("leaf", column_bytes(leaf)) for leaf in self.leaves])
+        self.root = self.tree[-1][0]
+
+
+def column_bytes(column):
+    return b"".join(le(x, 8) for x in column)
+
+
+# ---- what both sides do ------------------------------------------------------------------------
+
+
+def stack(log_rows):
+    """First rows, and the log of the height."""
+    first, end = [], 0
+    for k in log_rows:
+        first.append(-(-end // 2**k) * 2**k)
+        end = first[-1] + 2**k
+    return first, (end - 1).bit_length()
+
+
+def challenge(e, transcript):
+    return transcript.elements(e.degree)
+
+
+def absorb_statement(transcript, code, vectors, claims):
+    """vectors: (log_rows, root); claims: (vector, block, table of the form, value)."""
+    words = [code.log_columns, code.log_length, code.queries, code.work, len(vectors), len(claims)]
+    transcript.absorb("code", column_bytes(words))
+    for log_rows, root in vectors:
+        transcript.absorb("vector", le(log_rows, 8) + root)
+    for vector, block, _, v in claims:
+        transcript.absorb("claim", le(vector, 8) + le(block, 8) + packed([v]))
+
+
+def joined(e, claims, join):
+    return e.add(e.of(0), *(e.mul(e.power(join, k), v) for k, (*_, v) in enumerate(claims)))
+
+
+def joined_weights(e, code, log_rows, claims, join):
+    first, height = stack(log_rows)
+    weights = [e.of(0) for _ in range(2**height * code.columns)]
+    for k, (vector, block, table, _) in enumerate(claims):
+        scale, at = e.power(join, k), first[vector] * code.columns + block * len(table)
+        for x, w in enumerate(table):
+            if any(w):
+                weights[at + x] = e.add(weights[at + x], e.mul(scale, w))
+    return weights
+
+
+def fold(e, table, r):
+    half = len(table) // 2
+    return [e.add(a, e.mul(r, e.sub(b, a))) for a, b in zip(table[:half], table[half:])]
+
+
+def dot(e, a, b):
+    return e.add(e.of(0), *(e.mul(x, y) for x, y in zip(a, b) if any(x) and any(y)))
+
+
+# ---- the prover --------------------------------------------------------------------------------
+
+
+def prove(e, code, vectors, claims):
+    out = Writer("test")
+    log_rows = [v.log_rows for v in vectors]
+    absorb_statement(out, code, [(v.log_rows, v.root) for v in vectors], claims)
+    join = challenge(e, out)
+    weights = joined_weights(e, code, log_rows, claims, join)
+    first, height = stack(log_rows)
+    entries = [e.of(0) for _ in weights]
+    for at, v in zip(first, vectors):
+        for x, entry in enumerate(v.entries):
+            entries[at * code.columns + x] = e.of(entry)
+    for _ in range(height):
+        q = [dot(e, fold(e, entries, e.of(x)), fold(e, weights, e.of(x))) for x in (0, 2)]
+        out.put("round", packed(q))
+        r = challenge(e, out)
+        entries, weights = fold(e, entries, r), fold(e, weights, r)
+    out.put("row", packed(entries))
+    out.work(code.work)
+    positions = sorted(set(out.indices(code.queries, code.log_length)))
+    for v in vectors:
+        out.put("columns", b"".join(column_bytes(v.leaves[j]) for j in positions))
+        out.put("path", b"".join(opening(v.tree, positions)))
+    return out.proof
+
+
+# ---- the verifier ------------------------------------------------------------------------------
+
+
+class Reader(Transcript):
+    def __init__(self, kind, proof):
+        super().__init__(kind)
+        self.left = proof
+
+    def get(self, tag, n):
+        assert len(self.left) >= n, "the proof ends too early"
+        data, self.left = self.left[:n], self.left[n:]
+        self.absorb(tag, data)
+        return data
+
+    def field(self, tag, n):
+        data = self.get(tag, 8 * n)
+        words = [number(data[i:i + 8]) for i in range(0, 8 * n, 8)]
+        assert all(x < P for x in words), "not canonical"
+        return words
+
+    def extension(self, e, tag, n):
+        words = self.field(tag, e.degree * n)
+        return [words[i:i + e.degree] for i in range(0, len(words), e.degree)]
+
+    def check_work(self, bits):
+        if bits:
+            seed = self.seed()
+            assert number(h("grind", seed + self.get("nonce", 8))[:8]) % 2**bits == 0, "work"
+
+
+def check_path(reader, code, root, positions, leaves):
+    """Every level as a table of known digests."""
+    known, size = dict(zip(positions, leaves)), code.length
+    missing = 0
+    for k in range(code.log_length):
+        above = {i // 2 for i in positions_at(positions, k)}
+        missing += 2 * len(above) - len(positions_at(positions, k))
+    path = reader.get("path", 32 * missing)
+    while size > 1:
+        for i in sorted(known):
+            if i ^ 1 not in known:
+                known[i ^ 1], path = path[:32], path[32:]
+        known = {i // 2: h("node", known[i] + known[i + 1]) for i in known if i % 2 == 0}
+        size //= 2
+    assert known[0] == root and not path, "path"
+
+
+def positions_at(positions, level):
+    return {j >> level for j in positions}
+
+
+def verify(e, code, vectors, claims, proof):
+    """vectors: (log_rows, root). Fails by an assertion."""
+    reader = Reader("test", proof)
+    absorb_statement(reader, code, vectors, claims)
+    join = challenge(e, reader)
+    claim = joined(e, claims, join)
+    log_rows = [k for k, _ in vectors]
+    first, height = stack(log_rows)
+    weights = joined_weights(e, code, log_rows, claims, join)
+    alpha = []
+    for _ in range(height):
+        q0, q2 = reader.extension(e, "round", 2)
+        alpha.append(challenge(e, reader))
+        claim = interpolated(e, [q0, e.sub(claim, q0), q2], alpha[-1])
+        weights = fold(e, weights, alpha[-1])
+    row = reader.extension(e, "row", code.columns)
+    assert dot(e, row, weights) == claim, "claims"
+    reader.check_work(code.work)
+    positions = sorted(set(reader.indices(code.queries, code.log_length)))
+    folds = [e.of(0) for _ in positions]
+    for at, (log, root) in zip(first, vectors):
+        words = reader.field("columns", len(positions) * 2**log)
+        columns = [words[i:i + 2**log] for i in range(0, len(words), 2**log)]
+        for i, column in enumerate(columns):
+            folds[i] = e.add(folds[i], *(e.mul(e.of(x), e.eq(alpha, at + r))
+                                         for r, x in enumerate(column)))
+        check_path(reader, code, root, positions,
+                   [h("leaf", column_bytes(column)) for column in columns])
+    for j, folded in zip(positions, folds):
+        x = pow(code.root, j, P)
+        assert folded == [value([c[k] for c in row], x) for k in range(e.degree)], "columns"
+    assert not reader.left, "bytes are left"
+
+
+# ---- what is written ---------------------------------------------------------------------------
+
+
+def entry(k, x, span):
+    return ((k + 3) * (x + 1) * 2654435761 % 2**32 >> 16) % span
+
+
+def point(e, k, n):
+    return [[(k + 1 + i * e.degree + c) * 0x9E3779B97F4A7C15 % 2**64 % P for c in range(e.degree)]
+            for i in range(n)]
+
+
+def limbs(k, bits):
+    """Bytes; 16 bits, the last three missing; negative numbers of 32 bits."""
+    n = 2**bits - (3 if k % 3 == 1 else 0)
+    if k % 3 == 0:
+        return [entry(k, x, 256) for x in range(n)]
+    if k % 3 == 1:
+        return [entry(k, x, 2**16) for x in range(n)]
+    return [-entry(k, x, 2**16) * 16384 - x for x in range(n)]
+
+
+def form(e, kind, k, bits):
+    """Form k of a case."""
+    z = point(e, 100 * k, bits)
+    if kind == "eq":
+        return eq(e, bits, 2**bits - 3, z)
+    if kind == "shift":
+        return shift(e, bits, 2**bits, z, 2**bits, 2)
+    if kind == "rows":
+        return rows(e, bits, [entry(k, x, 256) for x in range(2**bits - 1)], z)
+    if kind == "list":
+        return listed(e, bits, [entry(k, x, 2**bits) for x in range(5)], point(e, 100 * k, 3))
+    if kind == "triangle":
+        high = bits - bits // 2
+        return triangle(e, high, bits // 2, 2**high, z[:high], z[high:])
+    return power(e, bits, 2**bits - 3, z[0])
+
+
+CASES = [
+    # code, bits of the vectors, (vector, kind of form, and if it is on a part: block, its bits)
+    (Code(3, 4, 5, 0), [5], [(0, "eq")]),
+    (Code(3, 5, 9, 6), [5, 4], [(0, "eq"), (1, "shift", 1, 3), (0, "list", 5, 2), (1, "rows")]),
+    (Code(2, 4, 12, 3), [2, 5, 3], [(2, "power", 1, 2), (1, "triangle", 1, 4), (0, "rows", 1, 1), (1, "rows")]),
+    (Code(0, 1, 2, 0), [2, 0], [(0, "triangle")]),
+    (Code(4, 6, 7, 0), [4], []),
+    (Code(8, 9, 203, 16), [11, 10], [(0, "eq"), (1, "eq", 3, 8), (0, "rows"), (1, "shift", 9, 5)]),
+]
+
+
+def case_lines(degree, number_of_case):
+    code, bits, kinds = CASES[number_of_case]
+    e = Extension(degree)
+    vectors = [Vector(code, n, limbs(k, n)) for k, n in enumerate(bits)]
+    claims = []
+    for k, (vector, kind, *part) in enumerate(kinds):
+        block, form_bits = part or (0, bits[vector])
+        table = form(e, kind, k, form_bits)
+        v = dot(e, table, [e.of(x) for x in vectors[vector].entries[block * len(table):]])
+        claims.append((vector, block, table, v))
+    proof = prove(e, code, vectors, claims)
+    verify(e, code, [(v.log_rows, v.root) for v in vectors], claims, proof)
+    words = [degree, number_of_case, *(v.root.hex() for v in vectors)]
+    words += [c for *_, v in claims for c in v]
+    shown = proof if len(proof) < 4096 else h("grind", proof)
+    yield " ".join(map(str, ["open", *words, len(proof), shown.hex()]))
+
+
+def lines():
+    yield "# Made by proof_commit.py, where the cases are."
+    yield "# open DEGREE CASE ROOTS VALUES SIZE PROOF   its grind digest if SIZE is 4096 or more"
+    for degree in (2, 3):
+        for k in range(len(CASES)):
+            yield from case_lines(degree, k)
+
+
+if __name__ == "__main__":
+    main(lines(), __doc__)

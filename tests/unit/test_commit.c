@@ -1,0 +1,1388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lib/proof: commitments and their openings, complete for every shape, sound under every change. */
+#include "base/intmath.h"
+#include "ext_test.h"
+#include "proof/commit.h"
+#include <math.h>
+
+#define MAX_VECTORS 4
+#define MAX_CLAIMS 8
+#define MAX_BITS 12
+#define MAX_LIST 5
+
+static void setup(void) { ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK); }
+
+/* ---- vectors, commitments and claims that own their parts ---- */
+
+struct set {
+    struct mbi_opening o;
+    unsigned bits[MAX_VECTORS];
+    struct mbi_table table[MAX_VECTORS];
+    struct mbi_commitment vector[MAX_VECTORS];
+    struct mbi_root root[MAX_VECTORS];
+    struct mbi_claim claim[MAX_CLAIMS];
+    struct mbi_form form[MAX_CLAIMS];
+    struct mbi_ext z[MAX_CLAIMS][2 * MAX_BITS];
+    uint32_t list[MAX_CLAIMS][MAX_LIST];
+    uint8_t rows[MAX_CLAIMS][1 << MAX_BITS];
+};
+
+struct machine {
+    struct mbi_host host;
+    const struct mbi_field_kernels *kernels;
+    struct mbi_ntt ntt;
+};
+
+static void machine_init(struct machine *m, uint32_t threads,
+                         const struct mbi_field_kernels *kernels)
+{
+    mbi_host_default(&m->host);
+    m->kernels = kernels;
+    test_that(mbi_pool_create(&m->host.pool, &m->host, threads, NULL) == MAMBAINT_OK);
+    test_that(mbi_ntt_init(&m->ntt, &m->host, kernels, 14, NULL) == MAMBAINT_OK);
+}
+
+static void machine_free(struct machine *m)
+{
+    mbi_ntt_free(&m->ntt);
+    mbi_pool_free(&m->host, m->host.pool);
+}
+
+static struct mbi_form_factor random_factor(struct set *s, size_t k, unsigned at, unsigned bits,
+                                            struct test_random *r)
+{
+    struct mbi_ext *z = s->z[k] + at;
+    const uint64_t size = (uint64_t)1 << bits, below = size - test_random_below(r, size / 3 + 1);
+    struct mbi_table rows = {MBI_TABLE_U8, s->rows[k], (size_t)below};
+
+    switch (test_random_below(r, 8)) {
+    case 0:
+        return MBI_EXT(form_shift)(at, bits, below, z, bits, size,
+                                   (int32_t)test_random_between(r, -1, 3));
+    case 1:
+        return MBI_EXT(form_rows)(at, bits, &rows, test_random_below(r, 2) ? z : NULL);
+    case 2:
+        for (size_t i = 0; i < MAX_LIST; i++)
+            s->list[k][i] = (uint32_t)test_random_below(r, below);
+        return MBI_EXT(form_list)(at, bits, below, s->list[k], 1 + random_size(r, MAX_LIST), NULL,
+                                  z, 3);
+    case 3:
+        return MBI_EXT(form_power)(at, bits, below, z);
+    case 4:
+        return MBI_EXT(form_upto)(at, bits, bits / 2, below, z);
+    case 5:
+        return MBI_EXT(form_triangle)(at, bits - bits / 2, at + bits - bits / 2, bits / 2,
+                                      (uint64_t)1 << (bits - bits / 2), z, z + bits);
+    default:
+        return MBI_EXT(form_eq)(at, bits, below, z);
+    }
+}
+
+/* The true value of claim k. */
+static struct mbi_ext slow_value(const struct set *s, size_t k)
+{
+    const size_t vector = s->claim[k].vector, size = (size_t)1 << s->form[k].bits;
+    struct mbi_ext sum = mbi_ext_from(0), w;
+
+    for (size_t x = 0; x < size; x++) {
+        const size_t at = (size_t)s->claim[k].block * size + x;
+
+        MBI_EXT(form_block)(&w, &s->form[k], x, 0);
+        sum = mbi_ext_add(sum, mbi_ext_mul(w, mbi_table_ext(&s->table[vector], at)));
+    }
+    return sum;
+}
+
+/* A form of one or two factors, on all or a block of a vector. */
+static void random_claim(struct set *s, size_t k, struct test_random *r)
+{
+    const size_t vector = random_size(r, s->o.n_roots);
+    const unsigned all = s->bits[vector];
+    const unsigned bits = test_random_below(r, 2) ? all : (unsigned)test_random_below(r, all + 1);
+    const uint64_t block = test_random_below(r, (uint64_t)1 << (all - bits));
+    struct mbi_form *form = &s->form[k];
+    const unsigned cut = test_random_below(r, 2) ? (unsigned)test_random_below(r, bits + 1) : 0;
+
+    *form = (struct mbi_form){.bits = bits, .scale = random_ext(r)};
+    random_point(s->z[k], 2 * MAX_BITS, r);
+    if (cut)
+        form->factor[form->n_factors++] = random_factor(s, k, 0, cut, r);
+    form->factor[form->n_factors++] =
+        cut ? MBI_EXT(form_eq)(cut, bits - cut, (uint64_t)1 << (bits - cut), s->z[k] + MAX_BITS)
+            : random_factor(s, k, 0, bits, r);
+    s->claim[k] = (struct mbi_claim){vector, block, form, {{0}}};
+    s->claim[k].value = slow_value(s, k);
+}
+
+static void commit_all(struct set *s, const struct machine *m)
+{
+    for (size_t i = 0; i < s->o.n_roots; i++) {
+        ck_assert_int_eq(
+            MBI_EXT(commit)(&s->vector[i], &s->table[i], s->bits[i], &s->o.code, &m->ntt, NULL),
+            MAMBAINT_OK);
+        s->root[i] = s->vector[i].root;
+    }
+}
+
+/* Limbs of every type, some short. */
+static void random_set(struct set *s, struct mbi_code code, const unsigned *log_rows,
+                       size_t n_vectors, size_t n_claims, const struct machine *m,
+                       struct test_random *r)
+{
+    memset(s, 0, sizeof(*s));
+    s->o = (struct mbi_opening){code, s->root, n_vectors, s->claim, n_claims};
+    test_random_bytes(r, s->rows, sizeof(s->rows));
+    for (size_t i = 0; i < n_vectors; i++) {
+        const size_t size = (size_t)1 << (s->bits[i] = log_rows[i] + code.log_columns);
+
+        s->table[i] = random_table((enum mbi_table_type)test_random_below(r, MBI_TABLE_EXT),
+                                   size - random_size(r, 2) * (size / 3), r);
+    }
+    commit_all(s, m);
+    for (size_t k = 0; k < n_claims; k++)
+        random_claim(s, k, r);
+}
+
+static void free_commitments(struct set *s)
+{
+    for (size_t i = 0; i < s->o.n_roots; i++)
+        MBI_EXT(commitment_free)(&s->vector[i]);
+}
+
+static void free_set(struct set *s)
+{
+    free_commitments(s);
+    for (size_t i = 0; i < s->o.n_roots; i++)
+        free_table(&s->table[i]);
+}
+
+static void prove(struct mbi_proof_writer *w, const struct set *s, const struct machine *m)
+{
+    mbi_proof_writer_init(w, &m->host, "test");
+    ck_assert_int_eq(MBI_EXT(open_prove)(&s->o, s->vector, w, &m->host, m->kernels, NULL),
+                     MAMBAINT_OK);
+    test_that(!w->bytes.failed);
+}
+
+/* NULL if it is accepted with nothing left over, else the fault. */
+static const char *verify(const struct set *s, const uint8_t *proof, size_t n)
+{
+    struct mbi_proof_reader reader;
+    struct mbi_host host;
+    bool holds;
+
+    mbi_host_default(&host);
+    mbi_proof_reader_init(&reader, proof, n, "test");
+    holds = MBI_EXT(open_verify)(&s->o, &reader, &host);
+    test_that(holds == !reader.fault);
+    mbi_get_end(&reader);
+    return reader.fault;
+}
+
+static void refused(const struct set *s, const struct mbi_proof_writer *w, const char *words)
+{
+    const char *fault = verify(s, w->bytes.data, w->bytes.size);
+
+    test_check(fault && strstr(fault, words), "not refused for \"%s\": %s", words,
+               fault ? fault : "accepted");
+}
+
+/* ---- a second prover, from the text, that may cheat ---- */
+
+enum cheat {
+    HONEST,
+    ROW,            /* another folded row */
+    ROW_FOR_CLAIMS, /* one that gives the claims, also false ones */
+    NO_WORK,        /* a nonce that does not hold */
+    NOT_COMMITTED,  /* another column that folds to the same */
+};
+
+struct plain {
+    const struct set *s;
+    struct mbi_ext *v, *w; /* the stack, its weights */
+    size_t size;
+    unsigned rounds, round;
+    struct mbi_ext alpha[MAX_BITS + 2];
+    uint32_t position[256];
+    size_t n; /* positions */
+};
+
+static void absorb_plain(struct mbi_transcript *t, const struct set *s)
+{
+    const struct mbi_code *c = &s->o.code;
+    const uint64_t code[] = {c->log_columns, c->log_length, c->queries,
+                             c->work,        s->o.n_roots,  s->o.n_claims};
+    uint8_t bytes[48];
+
+    for (size_t i = 0; i < 6; i++)
+        mbi_store64(bytes + 8 * i, code[i]);
+    mbi_transcript_absorb(t, "code", bytes, 48);
+    for (size_t i = 0; i < s->o.n_roots; i++) {
+        mbi_store64(bytes, s->root[i].log_rows);
+        memcpy(bytes + 8, s->root[i].digest.byte, 32);
+        mbi_transcript_absorb(t, "vector", bytes, 40);
+    }
+    for (size_t k = 0; k < s->o.n_claims; k++) {
+        mbi_store64(bytes, s->claim[k].vector);
+        for (size_t c2 = 0; c2 < MBI_EXT_D; c2++)
+            mbi_store64(bytes + 16 + 8 * c2, s->claim[k].value.c[c2]);
+        mbi_store64(bytes + 8, s->claim[k].block);
+        mbi_transcript_absorb(t, "claim", bytes, 16 + 8 * MBI_EXT_D);
+    }
+}
+
+static struct mbi_ext draw(struct mbi_transcript *t)
+{
+    struct mbi_ext r;
+
+    mbi_transcript_draw(r.c, MBI_EXT_D, t);
+    return r;
+}
+
+/* Vectors at the first multiple of their own size. */
+static void stack_plain(struct plain *p, struct mbi_ext join)
+{
+    const struct set *s = p->s;
+    size_t first[MAX_VECTORS], end = 0;
+    struct mbi_ext power = mbi_ext_from(1), w;
+
+    for (size_t i = 0; i < s->o.n_roots; i++) {
+        for (first[i] = 0; first[i] < end;)
+            first[i] += (size_t)1 << s->bits[i];
+        end = first[i] + ((size_t)1 << s->bits[i]);
+    }
+    for (p->size = (size_t)1 << s->o.code.log_columns, p->rounds = 0; p->size < end; p->rounds++)
+        p->size *= 2;
+    p->v = calloc(p->size, sizeof(*p->v));
+    p->w = calloc(p->size, sizeof(*p->w));
+    test_that(p->v && p->w);
+    for (size_t i = 0; i < s->o.n_roots; i++)
+        for (size_t x = 0; x < (size_t)1 << s->bits[i]; x++)
+            p->v[first[i] + x] = mbi_table_ext(&s->table[i], x);
+    for (size_t k = 0; k < s->o.n_claims; k++) {
+        struct mbi_ext *to = p->w + first[s->claim[k].vector];
+
+        to += s->claim[k].block << s->form[k].bits;
+        for (size_t x = 0; x < (size_t)1 << s->form[k].bits; x++) {
+            MBI_EXT(form_block)(&w, &s->form[k], x, 0);
+            to[x] = mbi_ext_add(to[x], mbi_ext_mul(power, w));
+        }
+        power = mbi_ext_mul(power, join);
+    }
+}
+
+static struct mbi_ext dot(const struct mbi_ext *a, const struct mbi_ext *b, size_t n)
+{
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t i = 0; i < n; i++)
+        sum = mbi_ext_add(sum, mbi_ext_mul(a[i], b[i]));
+    return sum;
+}
+
+/* The sum of v w with the first variable at x, over the rest. */
+static struct mbi_ext sum_at(const struct plain *p, unsigned x)
+{
+    const size_t half = p->size / 2;
+    struct mbi_ext sum = mbi_ext_from(0), v, w;
+
+    for (size_t i = 0; i < half; i++) {
+        MBI_EXT(table_fold)(&v, p->v + i, p->v + half + i, 1, mbi_ext_from(x));
+        MBI_EXT(table_fold)(&w, p->w + i, p->w + half + i, 1, mbi_ext_from(x));
+        sum = mbi_ext_add(sum, mbi_ext_mul(v, w));
+    }
+    return sum;
+}
+
+/* Returns what is left of the claim; in Lagrange's form, from q(1) = claim - q(0). */
+static struct mbi_ext round_plain(struct plain *p, struct mbi_ext claim, struct mbi_proof_writer *w)
+{
+    const struct mbi_ext q0 = sum_at(p, 0), q2 = sum_at(p, 2), q1 = mbi_ext_sub(claim, q0);
+    const struct mbi_ext message[2] = {q0, q2};
+    const mbi_fe half = mbi_fe_inv(2);
+    struct mbi_ext r, r1, r2, sum;
+
+    mbi_put_elements(w, "round", (const mbi_fe *)message, 2 * MBI_EXT_D);
+    r = p->alpha[p->round++] = draw(&w->transcript);
+    r1 = mbi_ext_sub(r, mbi_ext_from(1));
+    r2 = mbi_ext_sub(r, mbi_ext_from(2));
+    sum = mbi_ext_scale(mbi_ext_mul(q0, mbi_ext_mul(r1, r2)), half);
+    sum = mbi_ext_sub(sum, mbi_ext_mul(q1, mbi_ext_mul(r, r2)));
+    p->size /= 2;
+    MBI_EXT(table_fold)(p->v, p->v, p->v + p->size, p->size, r);
+    MBI_EXT(table_fold)(p->w, p->w, p->w + p->size, p->size, r);
+    return mbi_ext_add(sum, mbi_ext_scale(mbi_ext_mul(q2, mbi_ext_mul(r, r1)), half));
+}
+
+/* Of the first n coordinates of n points. */
+static mbi_fe determinant(const struct mbi_ext *const *x, int n)
+{
+    mbi_fe sum = 0;
+
+    if (!n)
+        return 1;
+    for (int i = 0; i < n; i++) { /* by the last coordinate */
+        const struct mbi_ext *rest[MBI_EXT_D];
+        mbi_fe term;
+
+        for (int k = 0, to = 0; k < n; k++)
+            if (k != i)
+                rest[to++] = x[k];
+        term = mbi_fe_mul(x[i]->c[n - 1], determinant(rest, n - 1));
+        sum = (n - 1 - i) % 2 ? mbi_fe_sub(sum, term) : mbi_fe_add(sum, term);
+    }
+    return sum;
+}
+
+/* Adds to the first D + 1 entries what folds to zero: the minors of their weights, by turns
+ * negative. The stack's first rows are these. */
+static void change_column(const struct plain *p, mbi_fe *column)
+{
+    struct mbi_ext weight[MBI_EXT_D + 1], sum = mbi_ext_from(0);
+
+    for (int i = 0; i <= MBI_EXT_D; i++)
+        weight[i] = slow_eq(p->alpha, p->rounds, (uint64_t)i);
+    for (int i = 0; i <= MBI_EXT_D; i++) {
+        const struct mbi_ext *rest[MBI_EXT_D];
+        mbi_fe minor;
+
+        for (int k = 0, to = 0; k <= MBI_EXT_D; k++)
+            if (k != i)
+                rest[to++] = &weight[k];
+        minor = determinant(rest, MBI_EXT_D);
+        if (i % 2)
+            minor = mbi_fe_neg(minor);
+        test_that(minor);
+        column[i] = mbi_fe_add(column[i], minor);
+        sum = mbi_ext_add(sum, mbi_ext_scale(weight[i], minor));
+    }
+    test_that(mbi_ext_is_zero(sum));
+}
+
+static void columns_plain(struct plain *p, struct mbi_proof_writer *w, enum cheat cheat)
+{
+    for (size_t i = 0; i < p->s->o.n_roots; i++) {
+        const struct mbi_commitment *c = &p->s->vector[i];
+        const size_t rows = (size_t)1 << c->root.log_rows, length = (size_t)1 << c->code.log_length;
+        mbi_fe *column = malloc(p->n * rows * sizeof(*column));
+
+        test_that(column);
+        for (size_t k = 0; k < p->n * rows; k++)
+            column[k] = c->codeword[k % rows * length + p->position[k / rows]];
+        if (cheat == NOT_COMMITTED && i == 0)
+            change_column(p, column);
+        mbi_put_elements(w, "columns", column, p->n * rows);
+        mbi_put_opening(w, c->tree, length, p->position, p->n);
+        free(column);
+    }
+}
+
+static void row_plain(struct plain *p, struct mbi_ext claim, enum cheat cheat)
+{
+    const struct mbi_ext missing = mbi_ext_sub(claim, dot(p->v, p->w, p->size));
+    const size_t a = p->size - 1;
+
+    if (cheat == ROW)
+        p->v[a].c[0] = mbi_fe_add(p->v[a].c[0], 1);
+    if (cheat != ROW_FOR_CLAIMS)
+        return;
+    p->v[a] = mbi_ext_add(p->v[a], mbi_ext_mul(missing, MBI_EXT(ext_inv)(p->w[a])));
+    p->v[0] = mbi_ext_add(p->v[0], p->w[1]); /* orthogonal to the weights */
+    p->v[1] = mbi_ext_sub(p->v[1], p->w[0]);
+    test_that(mbi_ext_equal(dot(p->v, p->w, p->size), claim));
+}
+
+static void prove_plain(struct plain *p, struct mbi_proof_writer *w, const struct set *s,
+                        const struct machine *m, enum cheat cheat)
+{
+    struct mbi_ext claim = mbi_ext_from(0), join, power = mbi_ext_from(1);
+
+    p->s = s;
+    p->round = 0;
+    mbi_proof_writer_init(w, &m->host, "test");
+    absorb_plain(&w->transcript, s);
+    join = draw(&w->transcript);
+    for (size_t k = 0; k < s->o.n_claims; k++) {
+        claim = mbi_ext_add(claim, mbi_ext_mul(power, s->claim[k].value));
+        power = mbi_ext_mul(power, join);
+    }
+    stack_plain(p, join);
+    for (unsigned i = 0; i < p->rounds; i++)
+        claim = round_plain(p, claim, w);
+    row_plain(p, claim, cheat);
+    mbi_put_elements(w, "row", (const mbi_fe *)p->v, MBI_EXT_D * p->size);
+    if (cheat == NO_WORK) {
+        uint8_t seed[MBI_SEED_SIZE], nonce[8] = {0};
+
+        mbi_transcript_draw_seed(seed, &w->transcript);
+        while (mbi_work_holds(seed, mbi_load64(nonce), s->o.code.work))
+            nonce[0]++;
+        mbi_put_bytes(w, "nonce", nonce, 8);
+    } else {
+        mbi_put_work(w, s->o.code.work);
+    }
+    test_that(s->o.code.queries <= MBI_COUNT(p->position));
+    mbi_transcript_draw_indices(p->position, s->o.code.queries, &w->transcript,
+                                s->o.code.log_length);
+    p->n = mbi_sort_positions(p->position, s->o.code.queries);
+    columns_plain(p, w, cheat);
+    free(p->v);
+    free(p->w);
+}
+
+/* ---- the plan ---- */
+
+START_TEST(queries_are_those_of_the_bound)
+{
+    static const unsigned want[] = {0, 203, 124, 102, 93};
+
+    for (unsigned rate = 1; rate <= MBI_CODE_RATE_MAX; rate++) {
+        const double each = 1 - log2(1 + ldexp(1, -(int)rate));
+
+        if (rate < MBI_COUNT(want))
+            ck_assert_uint_eq(MBI_EXT(code_queries)(rate, 16, 100), want[rate]);
+        for (unsigned bits = 1; bits <= 128; bits++) {
+            const unsigned t = MBI_EXT(code_queries)(rate, 0, bits);
+
+            test_that(t * each >= bits && (t - 1) * each < bits);
+            ck_assert_uint_eq(MBI_EXT(code_queries)(rate, 9, bits + 9), t);
+        }
+        ck_assert_uint_eq(MBI_EXT(code_queries)(rate, 16, 10), 1);
+    }
+}
+END_TEST
+
+START_TEST(small_vectors_have_small_openings)
+{
+    struct mbi_code code;
+
+    for (unsigned rate = 1; rate <= 4; rate++)
+        for (unsigned bits = 4; bits <= 20; bits++) {
+            test_that(MBI_EXT(code_choose)(&code, &bits, 1, rate, 16, 100));
+            test_that(!MBI_EXT(code_fault)(&code));
+            ck_assert_uint_eq(code.log_length - code.log_columns, rate);
+            for (unsigned k = 0; k <= bits; k++) { /* no other is shorter */
+                struct mbi_code other = code;
+                const unsigned rows = bits - k, best = bits - code.log_columns;
+
+                other.log_columns = k;
+                other.log_length = k + rate;
+                test_that(MBI_EXT(open_size_mean)(&other, &rows, 1) >=
+                          MBI_EXT(open_size_mean)(&code, &best, 1));
+            }
+            if (bits <= 12 && rate == 2) {
+                const unsigned rows = bits - code.log_columns;
+
+                test_that(MBI_EXT(open_size_mean)(&code, &rows, 1) < 35 * 1024);
+            }
+        }
+}
+END_TEST
+
+START_TEST(wrong_codes_are_named)
+{
+    static const struct {
+        struct mbi_code code;
+        const char *words;
+    } wrong[] = {
+        {{20, 28, 203, 16, 100}, "too long"},
+        {{8, 8, 203, 16, 0}, "rate"},
+        {{9, 8, 203, 16, 0}, "rate"},
+        {{8, 17, 203, 16, 0}, "rate"},
+        {{8, 9, 0, 16, 0}, "queries"},
+        {{8, 9, 4097, 16, 0}, "queries"},
+        {{8, 9, 203, 41, 0}, "work"},
+        {{8, 9, 202, 16, 100}, "level"},
+        {{8, 9, 203, 15, 100}, "level"},
+        {{8, 9, 4096, 16, 129}, "few queries"},
+        {{UINT32_MAX, 9, 203, 16, 0}, "rate"},
+        {{8, 9, 4096, 16, UINT32_MAX}, "few queries"},
+        {{8, UINT32_MAX, 203, 16, 0}, "too long"},
+#if MBI_EXT_D == 2
+        {{18, 19, 400, 20, 109}, "field"},
+#endif
+    };
+    const struct mbi_code good = {8, 9, 203, 16, 100};
+    unsigned bits[MBI_OPEN_VECTORS + 1] = {10, 33};
+    struct mbi_code code;
+
+    test_that(!MBI_EXT(code_fault)(&good));
+    for (size_t i = 0; i < MBI_COUNT(wrong); i++) {
+        const char *fault = MBI_EXT(code_fault)(&wrong[i].code);
+
+        test_check(fault && strstr(fault, wrong[i].words), "code %zu: %s", i,
+                   fault ? fault : "no fault");
+    }
+    test_that(!MBI_EXT(code_choose)(&code, bits, 0, 1, 16, 100));
+    test_that(!MBI_EXT(code_choose)(&code, bits, 2, 1, 16, 100));
+    test_that(!MBI_EXT(code_choose)(&code, bits, MBI_OPEN_VECTORS + 1, 1, 16, 100));
+    test_that(!MBI_EXT(code_choose)(&code, bits, 1, 0, 16, 100));
+    test_that(!MBI_EXT(code_choose)(&code, bits, 1, MBI_CODE_RATE_MAX + 1, 16, 100));
+    test_that(!MBI_EXT(code_choose)(&code, bits, 1, 1, 0, 129));
+}
+END_TEST
+
+/* ---- completeness ---- */
+
+static void check_sizes(const struct set *s, const struct plain *p, size_t size)
+{
+    unsigned log_rows[MAX_VECTORS];
+
+    for (size_t i = 0; i < s->o.n_roots; i++)
+        log_rows[i] = s->root[i].log_rows;
+    ck_assert_uint_eq(MBI_EXT(open_size)(&s->o.code, log_rows, s->o.n_roots, p->position, p->n),
+                      size);
+    test_that(MBI_EXT(open_size_max)(&s->o.code, log_rows, s->o.n_roots) >= size);
+}
+
+/* The proof is the second prover's, and it is accepted. */
+static void check_complete(const struct set *s, const struct machine *m)
+{
+    struct mbi_proof_writer ours, theirs;
+    struct plain p;
+    const char *fault;
+
+    prove(&ours, s, m);
+    prove_plain(&p, &theirs, s, m, HONEST);
+    ck_assert_uint_eq(ours.bytes.size, theirs.bytes.size);
+    test_same_bytes(ours.bytes.data, theirs.bytes.data, theirs.bytes.size);
+    fault = verify(s, ours.bytes.data, ours.bytes.size);
+    test_check(!fault, "2^%u columns, %zu vectors, %zu claims: %s", s->o.code.log_columns,
+               s->o.n_roots, s->o.n_claims, fault);
+    check_sizes(s, &p, ours.bytes.size);
+    mbi_proof_writer_free(&ours);
+    mbi_proof_writer_free(&theirs);
+}
+
+START_TEST(true_claims_are_accepted)
+{
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "true_claims_are_accepted");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (unsigned columns = 0; columns <= 9; columns++)
+        for (unsigned round = 0; round < 12; round++) {
+            const size_t n = round < 4 ? 1 : 1 + random_size(&r, MAX_VECTORS);
+            unsigned rows[MAX_VECTORS];
+            struct mbi_code code = {columns, columns + 1 + round % 3, 1 + round * 5, round % 5, 0};
+
+            for (size_t i = 0; i < n; i++)
+                rows[i] = round < 4 ? round : (unsigned)test_random_below(&r, MAX_BITS - columns);
+            random_set(&s, code, rows, n, round == 5 ? 0 : 1 + random_size(&r, MAX_CLAIMS), &m, &r);
+            check_complete(&s, &m);
+            free_set(&s);
+        }
+    machine_free(&m);
+}
+END_TEST
+
+/* The same proof for every table of kernels and several threads. */
+START_TEST(every_machine_writes_the_same_proof)
+{
+    static const unsigned rows[] = {3, 1, 2};
+    const struct mbi_code code = {9, 11, 40, 6, 0};
+    const struct mbi_field_kernels *k;
+    struct machine plain;
+    struct test_random r;
+    struct mbi_proof_writer one, other;
+    struct set s;
+
+    test_random_init(&r, "every_machine_writes_the_same_proof");
+    machine_init(&plain, 1, &mbi_field_kernels_portable);
+    random_set(&s, code, rows, 3, 6, &plain, &r);
+    prove(&one, &s, &plain);
+    for (size_t i = 0; (k = mbi_field_kernels_at(i)); i++)
+        for (uint32_t threads = 1; threads <= 4; threads += 3) {
+            struct machine m;
+
+            if (!k->probe())
+                continue;
+            machine_init(&m, threads, k);
+            free_commitments(&s);
+            commit_all(&s, &m);
+            prove(&other, &s, &m);
+            ck_assert_uint_eq(one.bytes.size, other.bytes.size);
+            test_same_bytes(other.bytes.data, one.bytes.data, one.bytes.size);
+            mbi_proof_writer_free(&other);
+            free_commitments(&s);
+            machine_free(&m);
+        }
+    commit_all(&s, &plain); /* for free_set() */
+    mbi_proof_writer_free(&one);
+    free_set(&s);
+    machine_free(&plain);
+}
+END_TEST
+
+START_TEST(sizes_are_as_planned_on_average)
+{
+    const unsigned rows[] = {3, 2}, bits[] = {8, 7};
+    const struct mbi_code code = {5, 7, 60, 0, 0};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+    uint64_t total = 0, mean;
+    const uint64_t rounds = 100;
+
+    test_random_init(&r, "sizes_are_as_planned_on_average");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (uint64_t i = 0; i < rounds; i++) {
+        struct mbi_proof_writer w;
+
+        random_set(&s, code, rows, 2, 1, &m, &r);
+        test_that(s.bits[0] == bits[0] && s.bits[1] == bits[1]);
+        prove(&w, &s, &m);
+        total += w.bytes.size;
+        mbi_proof_writer_free(&w);
+        free_set(&s);
+    }
+    mean = MBI_EXT(open_size_mean)(&code, rows, 2);
+    test_check(total > rounds * mean * 98 / 100 && total < rounds * mean * 102 / 100,
+               "%llu bytes in %llu, not %llu each", (unsigned long long)total,
+               (unsigned long long)rounds, (unsigned long long)mean);
+    machine_free(&m);
+}
+END_TEST
+
+static int32_t commit_and_open(const struct mbi_host *host, void *arg)
+{
+    const struct set *s = arg;
+    struct mbi_commitment c = {0};
+    struct mbi_opening o = s->o;
+    struct mbi_proof_writer w;
+    struct mbi_ntt ntt;
+    int32_t rc = mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), 8, NULL);
+
+    if (rc < 0)
+        return rc;
+    mbi_proof_writer_init(&w, host, "test");
+    rc = MBI_EXT(commit)(&c, &s->table[0], s->bits[0], &o.code, &ntt, NULL);
+    if (rc == MAMBAINT_OK)
+        rc = MBI_EXT(open_prove)(&o, &c, &w, host, mbi_field_kernels_best(), NULL);
+    if (rc == MAMBAINT_OK && w.bytes.failed)
+        rc = MAMBAINT_E_NO_MEMORY;
+    if (rc == MAMBAINT_OK) {
+        struct mbi_proof_reader in;
+
+        mbi_proof_reader_init(&in, w.bytes.data, w.bytes.size, "test");
+        if (!MBI_EXT(open_verify)(&o, &in, host)) {
+            test_that(strstr(in.fault, "memory"));
+            rc = MAMBAINT_E_NO_MEMORY;
+        }
+    }
+    mbi_proof_writer_free(&w);
+    MBI_EXT(commitment_free)(&c);
+    mbi_ntt_free(&ntt);
+    return rc;
+}
+
+START_TEST(refused_memory_leaves_nothing)
+{
+    const unsigned rows = 2;
+    const struct mbi_code code = {3, 5, 6, 2, 0};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "refused_memory_leaves_nothing");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    random_set(&s, code, &rows, 1, 2, &m, &r);
+    test_that(test_refuse_each(commit_and_open, &s) > 10);
+    free_set(&s);
+    machine_free(&m);
+}
+END_TEST
+
+/* ---- soundness: what a prover may try ---- */
+
+/* A set in which everything matters: random entries, eq over all of each vector and over the second
+ * half of the first. */
+static void strict_set(struct set *s, struct mbi_code code, const unsigned *log_rows, size_t n,
+                       const struct machine *m, struct test_random *r)
+{
+    memset(s, 0, sizeof(*s));
+    s->o = (struct mbi_opening){code, s->root, n, s->claim, n + 1};
+    for (size_t i = 0; i < n; i++) {
+        s->bits[i] = log_rows[i] + code.log_columns;
+        s->table[i] = random_table(MBI_TABLE_I32, (size_t)1 << s->bits[i], r);
+    }
+    commit_all(s, m);
+    for (size_t k = 0; k <= n; k++) {
+        const unsigned bits = s->bits[k % n] - (k == n);
+
+        random_point(s->z[k], bits, r);
+        s->form[k] = (struct mbi_form){
+            bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, s->z[k])}};
+        s->claim[k] = (struct mbi_claim){k % n, k == n, &s->form[k], {{0}}};
+        s->claim[k].value = slow_value(s, k);
+    }
+}
+
+static const char not_claims[] = "does not give its claims";
+static const char not_row[] = "does not fold to the row";
+static const char not_path[] = "do not lead to the root";
+
+static void check_cheat(const struct set *s, const struct machine *m, enum cheat cheat,
+                        const char *words)
+{
+    struct mbi_proof_writer w;
+    struct plain p;
+
+    prove_plain(&p, &w, s, m, cheat);
+    refused(s, &w, words);
+    mbi_proof_writer_free(&w);
+}
+
+/* Enough queries to find a row that is wrong in all but a quarter of the columns at most. */
+START_TEST(cheating_provers_are_refused)
+{
+    static const unsigned rows[] = {2, 1};
+    const struct mbi_code code = {3, 5, 60, 5, 0};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "cheating_provers_are_refused");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (int round = 0; round < 30; round++) {
+        const size_t k = random_size(&r, 3);
+
+        strict_set(&s, code, rows, 2, &m, &r);
+        check_cheat(&s, &m, ROW, not_claims);
+        check_cheat(&s, &m, ROW_FOR_CLAIMS, not_row);
+        check_cheat(&s, &m, NO_WORK, "work");
+        check_cheat(&s, &m, NOT_COMMITTED, not_path);
+        s.claim[k].value = mbi_ext_add(s.claim[k].value, mbi_ext_from(1));
+        check_cheat(&s, &m, HONEST, not_claims);
+        check_cheat(&s, &m, ROW_FOR_CLAIMS, not_row);
+        s.claim[(k + 1) % 3].value = /* errors that cancel in the sum of the claims */
+            mbi_ext_sub(s.claim[(k + 1) % 3].value, mbi_ext_from(1));
+        check_cheat(&s, &m, HONEST, not_claims);
+        free_set(&s);
+    }
+    machine_free(&m);
+}
+END_TEST
+
+/* No claims: the row alone is checked, by the columns. */
+START_TEST(a_row_is_checked_without_claims)
+{
+    static const unsigned rows[] = {2};
+    const struct mbi_code code = {3, 5, 60, 0, 0};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "a_row_is_checked_without_claims");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    strict_set(&s, code, rows, 1, &m, &r);
+    s.o.n_claims = 0;
+    check_complete(&s, &m);
+    check_cheat(&s, &m, ROW, not_row);
+    free_set(&s);
+    machine_free(&m);
+}
+END_TEST
+
+/* The tree again, over a codeword that the test has changed. */
+static void hash_again(struct set *s, size_t i, const struct machine *m)
+{
+    struct mbi_commitment *c = &s->vector[i];
+    const size_t length = (size_t)1 << c->code.log_length;
+    struct mbi_columns columns = {c->codeword, (size_t)1 << c->root.log_rows, length, 1, NULL};
+
+    mbi_merkle_leaves(c->tree, length, &m->host, 1, mbi_hash_columns, &columns);
+    c->root.digest = *mbi_merkle_build(c->tree, length, &m->host);
+    s->root[i] = c->root;
+}
+
+/* `wrong` columns of a vector have another entry in one row; how often is that not found? */
+static void check_rate(struct mbi_code code, size_t wrong, const struct machine *m,
+                       struct test_random *r)
+{
+    static const unsigned rows[] = {2, 1};
+    const size_t length = (size_t)1 << code.log_length;
+    const double p = pow(1 - (double)wrong / (double)length, code.queries);
+    const int rounds = 600;
+    int accepted = 0;
+    double off;
+
+    for (int i = 0; i < rounds; i++) {
+        const size_t vector = random_size(r, 2), start = random_size(r, length);
+        struct mbi_proof_writer w;
+        const char *fault;
+        struct set s;
+
+        strict_set(&s, code, rows, 2, m, r);
+        for (size_t k = 0; k < wrong; k++) { /* another for each, 5 is odd */
+            const size_t row = random_size(r, (size_t)1 << rows[vector]);
+            mbi_fe *x = &s.vector[vector].codeword[row * length + (start + 5 * k) % length];
+
+            *x = mbi_fe_add(*x, 1 + test_random_below(r, 1000));
+        }
+        hash_again(&s, vector, m);
+        prove(&w, &s, m);
+        fault = verify(&s, w.bytes.data, w.bytes.size);
+        test_check(!fault || strstr(fault, not_row), "another fault: %s", fault);
+        accepted += !fault;
+        mbi_proof_writer_free(&w);
+        free_set(&s);
+    }
+    off = accepted - rounds * p;
+    test_check(off * off <= 36 * rounds * p * (1 - p) + 4, "%d of %d accepted, not %g of them",
+               accepted, rounds, p);
+}
+
+/* One symbol; as many as are still nearest to the codeword; and more, which is far. */
+START_TEST(wrong_codewords_are_found_at_the_rate_of_the_bound)
+{
+    const struct mbi_code code = {2, 4, 8, 0, 0}, few = {2, 4, 3, 0, 0}, half = {4, 5, 4, 0, 0};
+    struct machine m;
+    struct test_random r;
+
+    test_random_init(&r, "wrong_codewords_are_found_at_the_rate_of_the_bound");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    check_rate(code, 1, &m, &r);
+    check_rate(few, 6, &m, &r);
+    check_rate(few, 7, &m, &r);
+    check_rate(half, 1, &m, &r);
+    check_rate(half, 9, &m, &r);
+    machine_free(&m);
+}
+END_TEST
+
+/* Leaves in another order than the powers of the root. */
+START_TEST(leaves_have_their_order)
+{
+    static const unsigned rows[] = {2};
+    const struct mbi_code code = {3, 5, 30, 0, 0};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "leaves_have_their_order");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (int order = 0; order < 2; order++) {
+        struct mbi_proof_writer w;
+        mbi_fe *x;
+
+        strict_set(&s, code, rows, 1, &m, &r);
+        x = s.vector[0].codeword;
+        for (size_t k = 0; k < 4; k++, x += 32) {
+            mbi_fe other[32];
+
+            for (size_t j = 0; j < 32; j++) { /* backwards; bits reversed */
+                size_t from = order ? 0 : 31 - j;
+
+                for (size_t b = 0; order && b < 5; b++)
+                    from |= (j >> b & 1) << (4 - b);
+                other[j] = x[from];
+            }
+            memcpy(x, other, sizeof(other));
+        }
+        hash_again(&s, 0, &m);
+        prove(&w, &s, &m);
+        refused(&s, &w, not_row);
+        mbi_proof_writer_free(&w);
+        free_set(&s);
+    }
+    machine_free(&m);
+}
+END_TEST
+
+/* ---- soundness: every change of a proof ---- */
+
+static void flip_bits(const struct set *s, const struct mbi_proof_writer *w)
+{
+    for (size_t bit = 0; bit < 8 * w->bytes.size; bit++) {
+        w->bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        test_check(verify(s, w->bytes.data, w->bytes.size), "bit %zu is free", bit);
+        w->bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void change_length(const struct set *s, const struct mbi_proof_writer *w)
+{
+    const size_t size = w->bytes.size;
+    uint8_t *other = malloc(size + 1);
+
+    test_that(other);
+    memcpy(other, w->bytes.data, size);
+    other[size] = 0;
+    test_that(strstr(verify(s, other, size + 1), "after the end"));
+    free(other);
+    for (size_t n = 0; n < size; n++) {
+        other = malloc(n + 1); /* its end is seen by the sanitizer */
+        test_that(other);
+        memcpy(other, w->bytes.data, n);
+        test_check(verify(s, other, n), "%zu of %zu bytes are accepted", n, size);
+        free(other);
+    }
+}
+
+/* Any element that is not canonical, also one that stands for the right one. */
+static void change_elements(const struct set *s, const struct mbi_proof_writer *w, size_t end)
+{
+    for (size_t at = 0; at < end; at += 8) {
+        const uint64_t x = mbi_load64(w->bytes.data + at);
+        const uint64_t other[] = {MBI_FIELD_P, MBI_FIELD_P + 1, UINT64_MAX, x + MBI_FIELD_P};
+
+        for (size_t i = 0; i < MBI_COUNT(other); i++) {
+            if (other[i] < MBI_FIELD_P)
+                continue;
+            mbi_store64(w->bytes.data + at, other[i]);
+            test_that(strstr(verify(s, w->bytes.data, w->bytes.size), "prime"));
+        }
+        mbi_store64(w->bytes.data + at, x);
+    }
+}
+
+/* Exchanges two parts of n bytes that differ. */
+static void swap_parts(const struct set *s, const struct mbi_proof_writer *w, size_t a, size_t b,
+                       size_t n, const char *words)
+{
+    uint8_t *data = w->bytes.data, part[512];
+
+    test_that(n <= sizeof(part) && b + n <= w->bytes.size && memcmp(data + a, data + b, n) != 0);
+    for (int back = 0; back < 2; back++) {
+        memcpy(part, data + a, n);
+        memcpy(data + a, data + b, n);
+        memcpy(data + b, part, n);
+        if (!back)
+            refused(s, w, words);
+    }
+}
+
+/* Columns and digests of the first vector, whose columns begin at `at`. */
+static void change_columns(const struct set *s, const struct mbi_proof_writer *w,
+                           const struct plain *p, size_t at)
+{
+    const size_t column = (size_t)8 << s->root[0].log_rows, path = at + p->n * column;
+    uint8_t *longer = malloc(w->bytes.size + column), digest[32];
+
+    swap_parts(s, w, at, at + column, column, not_path);
+    swap_parts(s, w, path, path + 32, 32, not_path);
+    memcpy(digest, w->bytes.data + path, 32); /* a wrong sibling: the root */
+    memcpy(w->bytes.data + path, s->root[0].digest.byte, 32);
+    refused(s, w, not_path);
+    memcpy(w->bytes.data + path, digest, 32);
+    test_that(longer); /* a column twice */
+    memcpy(longer, w->bytes.data, at + column);
+    memcpy(longer + at + column, w->bytes.data + at, w->bytes.size - at);
+    test_that(verify(s, longer, w->bytes.size + column));
+    free(longer);
+}
+
+static void change_claims(struct set *s, const struct mbi_proof_writer *w)
+{
+    for (size_t k = 0; k < s->o.n_claims; k++) {
+        const struct mbi_claim claim = s->claim[k];
+        const struct mbi_ext scale = s->form[k].scale;
+
+        for (int c = 0; c < MBI_EXT_D; c++) {
+            s->claim[k].value.c[c] = mbi_fe_add(claim.value.c[c], 1);
+            refused(s, w, not_claims);
+            s->claim[k] = claim;
+        }
+        s->form[k].scale = mbi_ext_add(scale, mbi_ext_from(1));
+        refused(s, w, not_claims);
+        s->form[k].scale = scale;
+        if (k) {
+            s->claim[k] = s->claim[0];
+            s->claim[0] = claim;
+            refused(s, w, not_claims);
+            s->claim[0] = s->claim[k];
+            s->claim[k] = claim;
+        }
+    }
+    s->claim[s->o.n_claims - 1].block = 0;
+    refused(s, w, not_claims);
+    s->claim[s->o.n_claims - 1].block = 1;
+    s->o.n_claims--;
+    refused(s, w, not_claims);
+    s->o.n_claims++;
+}
+
+/* What the verifier knows besides: roots, their order, the code. */
+static void change_statement(struct set *s, const struct mbi_proof_writer *w)
+{
+    const struct mbi_root root = s->root[0];
+    const struct mbi_code code = s->o.code;
+
+    s->root[0].digest.byte[31] ^= 1;
+    refused(s, w, not_claims);
+    s->root[0] = s->root[1];
+    s->root[1] = root;
+    test_that(verify(s, w->bytes.data, w->bytes.size));
+    s->root[1] = s->root[0];
+    s->root[0] = root;
+    s->root[0].digest = s->root[1].digest;
+    s->root[1].digest = root.digest;
+    refused(s, w, not_claims);
+    s->root[1].digest = s->root[0].digest;
+    s->root[0] = root;
+    s->o.code.queries++;
+    refused(s, w, not_claims);
+    s->o.code = code;
+    s->o.code.work--;
+    refused(s, w, not_claims);
+    s->o.code = code;
+    s->o.code.log_length++;
+    refused(s, w, not_claims);
+    s->o.code = code;
+}
+
+START_TEST(every_change_is_refused)
+{
+    static const unsigned rows[] = {2, 1};
+    const struct mbi_code code = {2, 4, 6, 3, 0};
+    struct machine m;
+    struct test_random r;
+
+    test_random_init(&r, "every_change_is_refused");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (int round = 0; round < 6; round++) {
+        struct mbi_proof_writer w;
+        struct plain p;
+        struct set s;
+        size_t at;
+
+        strict_set(&s, code, rows, 2, &m, &r);
+        prove_plain(&p, &w, &s, &m, HONEST);
+        at = 8 * MBI_EXT_D * (2 * 3 + 4);
+        test_that(!verify(&s, w.bytes.data, w.bytes.size));
+        change_elements(&s, &w, at);
+        if (p.n > 1)
+            change_columns(&s, &w, &p, at + 8);
+        change_claims(&s, &w);
+        change_statement(&s, &w);
+        change_length(&s, &w);
+        flip_bits(&s, &w);
+        test_that(!verify(&s, w.bytes.data, w.bytes.size)); /* all changes were taken back */
+        mbi_proof_writer_free(&w);
+        free_set(&s);
+    }
+    machine_free(&m);
+}
+END_TEST
+
+START_TEST(any_bytes_are_read_and_refused)
+{
+    static const unsigned rows[] = {2, 1};
+    const struct mbi_code code = {2, 4, 6, 0, 0};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+    uint8_t proof[2000];
+
+    test_random_init(&r, "any_bytes_are_read_and_refused");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    strict_set(&s, code, rows, 2, &m, &r);
+    for (int round = 0; round < 2000; round++) {
+        test_random_bytes(&r, proof, sizeof(proof));
+        for (size_t i = 7; i < sizeof(proof) && round % 3; i += 8)
+            proof[i] &= 0x7F; /* canonical */
+        if (round % 3 == 2)
+            memset(proof, 0, sizeof(proof));
+        test_that(verify(&s, proof, random_size(&r, sizeof(proof) + 1)));
+    }
+    s.claim[0].value = s.claim[1].value = s.claim[2].value = mbi_ext_from(0);
+    memset(proof, 0, sizeof(proof)); /* zeros, which a reader gives after a fault, give zero */
+    for (size_t n = 0; n < sizeof(proof); n++)
+        test_that(verify(&s, proof, n));
+    free_set(&s);
+    machine_free(&m);
+}
+END_TEST
+
+START_TEST(wrong_statements_are_named)
+{
+    static const char *const words[] = {"rate",
+                                        "no vector or too many",
+                                        "no vector or too many",
+                                        "too long",
+                                        "too long",
+                                        "names a vector",
+                                        "more bits than its vector",
+                                        "longer than its index",
+                                        "too many claims",
+                                        "names a block"};
+    static const unsigned rows[] = {2, 1};
+    const struct mbi_code code = {2, 4, 6, 0, 0};
+    struct machine m;
+    struct test_random r;
+    mambaint_error err;
+
+    test_random_init(&r, "wrong_statements_are_named");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (size_t i = 0; i < MBI_COUNT(words); i++) {
+        struct mbi_proof_writer w;
+        struct set s;
+
+        if (i == 8 && MBI_EXT_D == 3 && SIZE_MAX < UINT64_MAX)
+            continue; /* more than this machine can count */
+        strict_set(&s, code, rows, 2, &m, &r);
+        mbi_proof_writer_init(&w, &m.host, "test");
+        if (i == 0)
+            s.o.code.log_columns = 5;
+        if (i == 1)
+            s.o.n_roots = 0;
+        if (i == 2)
+            s.o.n_roots = MBI_OPEN_VECTORS + 1;
+        if (i == 3)
+            s.root[0].log_rows = 66; /* which a shift may take for 2 */
+        if (i == 4)
+            s.root[1].log_rows = 30;
+        if (i == 5)
+            s.claim[2].vector = 2;
+        if (i == 6)
+            s.claim[1].form = &s.form[0];
+        if (i == 7)
+            s.form[1].factor[0].index[0].bits--;
+        if (i == 8) {
+            s.o.code.queries = 4096;
+            s.o.code.level = MBI_EXT_D == 2 ? 123 : 128;
+            s.o.n_claims = SIZE_MAX;
+        }
+        if (i == 9) {
+            s.claim[0].block = 1;
+        }
+        refused(&s, &w, words[i]);
+        ck_assert_int_eq(MBI_EXT(open_prove)(&s.o, s.vector, &w, &m.host, m.kernels, &err),
+                         MAMBAINT_E_INTERNAL);
+        test_check(strstr(err.message, words[i]), "%s: %s", words[i], err.message);
+        s.o.n_roots = 2;
+        mbi_proof_writer_free(&w);
+        free_set(&s);
+    }
+    machine_free(&m);
+}
+END_TEST
+
+START_TEST(wrong_commitments_are_named)
+{
+    static const unsigned rows[] = {1};
+    const struct mbi_code code = {2, 4, 6, 0, 0}, long_code = {12, 15, 6, 0, 0};
+    struct mbi_ext wide[8] = {{{0}}};
+    const struct mbi_table ext = {MBI_TABLE_EXT, wide, 8};
+    struct mbi_commitment c;
+    struct mbi_proof_writer w;
+    struct machine m;
+    struct test_random r;
+    struct set s;
+    mambaint_error err;
+
+    test_random_init(&r, "wrong_commitments_are_named");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    strict_set(&s, code, rows, 1, &m, &r);
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &ext, 3, &code, &m.ntt, &err), MAMBAINT_E_INTERNAL);
+    test_that(strstr(err.message, "not over F"));
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 2, &code, &m.ntt, &err), MAMBAINT_E_INTERNAL);
+    test_that(strstr(err.message, "size"));
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 1, &code, &m.ntt, &err), MAMBAINT_E_INTERNAL);
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 33, &code, &m.ntt, &err),
+                     MAMBAINT_E_INTERNAL);
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 12, &long_code, &m.ntt, &err),
+                     MAMBAINT_E_INVALID); /* the roots of unity do not reach */
+    test_that(!c.codeword && !c.tree);
+    mbi_proof_writer_init(&w, &m.host, "test");
+    s.root[0].digest.byte[0] ^= 1;
+    ck_assert_int_eq(MBI_EXT(open_prove)(&s.o, s.vector, &w, &m.host, m.kernels, &err),
+                     MAMBAINT_E_INTERNAL);
+    test_that(strstr(err.message, "not that of its commitment"));
+    mbi_proof_writer_free(&w);
+    free_set(&s);
+    machine_free(&m);
+}
+END_TEST
+
+/* ---- another implementation (tests/golden/proof_commit.py, where the cases are) ---- */
+
+enum kind { EQ, SHIFT, ROWS, LIST, TRIANGLE, POWER };
+
+static const struct golden {
+    struct mbi_code code;
+    unsigned bits[MAX_VECTORS];
+    size_t n, n_claims;
+    struct {
+        size_t vector;
+        enum kind kind;
+        uint64_t block;
+        unsigned less; /* bits than the vector */
+    } claim[MAX_CLAIMS];
+} golden[] = {
+    {{3, 4, 5, 0, 0}, {5}, 1, 1, {{0, EQ, 0, 0}}},
+    {{3, 5, 9, 6, 0},
+     {5, 4},
+     2,
+     4,
+     {{0, EQ, 0, 0}, {1, SHIFT, 1, 1}, {0, LIST, 5, 3}, {1, ROWS, 0, 0}}},
+    {{2, 4, 12, 3, 0},
+     {2, 5, 3},
+     3,
+     4,
+     {{2, POWER, 1, 1}, {1, TRIANGLE, 1, 1}, {0, ROWS, 1, 1}, {1, ROWS, 0, 0}}},
+    {{0, 1, 2, 0, 0}, {2, 0}, 2, 1, {{0, TRIANGLE, 0, 0}}},
+    {{4, 6, 7, 0, 0}, {4}, 1, 0, {{0, EQ, 0, 0}}},
+    {{8, 9, 203, 16, 100},
+     {11, 10},
+     2,
+     4,
+     {{0, EQ, 0, 0}, {1, EQ, 3, 2}, {0, ROWS, 0, 0}, {1, SHIFT, 9, 5}}},
+};
+
+static uint32_t entry(size_t k, size_t x, uint32_t span)
+{
+    return ((uint32_t)(k + 3) * (uint32_t)(x + 1) * 2654435761u >> 16) % span;
+}
+
+static void golden_point(struct mbi_ext *z, size_t k, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < MBI_EXT_D; c++)
+            z[i].c[c] = mbi_fe_from_u64((k + 1 + i * MBI_EXT_D + c) * UINT64_C(0x9E3779B97F4A7C15));
+}
+
+static void golden_vector(struct set *s, size_t k)
+{
+    static const enum mbi_table_type types[] = {MBI_TABLE_U8, MBI_TABLE_U16, MBI_TABLE_I32};
+    const size_t size = (size_t)1 << s->bits[k],
+                 n = size - (k % 3 == 1 ? mbi_min_size(3, size) : 0);
+    void *data = malloc(4 * size);
+
+    test_that(data);
+    s->table[k] = (struct mbi_table){types[k % 3], data, n};
+    for (size_t x = 0; x < n; x++)
+        if (k % 3 == 0)
+            ((uint8_t *)data)[x] = (uint8_t)entry(k, x, 256);
+        else if (k % 3 == 1)
+            ((uint16_t *)data)[x] = (uint16_t)entry(k, x, 65536);
+        else
+            ((int32_t *)data)[x] = -(int32_t)entry(k, x, 65536) * 16384 - (int32_t)x;
+}
+
+static struct mbi_form_factor golden_factor(struct set *s, size_t k, enum kind kind, unsigned bits)
+{
+    const uint64_t size = (uint64_t)1 << bits;
+    const unsigned high = bits - bits / 2;
+    const struct mbi_table rows = {MBI_TABLE_U8, s->rows[k], (size_t)size - 1};
+    struct mbi_ext *z = s->z[k];
+
+    for (size_t x = 0; kind == ROWS && x < size; x++)
+        s->rows[k][x] = (uint8_t)entry(k, x, 256);
+    for (size_t x = 0; x < MAX_LIST; x++)
+        s->list[k][x] = entry(k, x, (uint32_t)size);
+    switch (kind) {
+    case EQ:
+        return MBI_EXT(form_eq)(0, bits, size - 3, z);
+    case SHIFT:
+        return MBI_EXT(form_shift)(0, bits, size, z, bits, size, 2);
+    case ROWS:
+        return MBI_EXT(form_rows)(0, bits, &rows, z);
+    case LIST:
+        return MBI_EXT(form_list)(0, bits, size, s->list[k], MAX_LIST, NULL, z, 3);
+    case TRIANGLE:
+        return MBI_EXT(form_triangle)(0, high, high, bits / 2, (uint64_t)1 << high, z, z + high);
+    case POWER:
+        break;
+    }
+    return MBI_EXT(form_power)(0, bits, size - 3, z);
+}
+
+static void golden_set(struct set *s, const struct golden *g, const struct machine *m)
+{
+    memset(s, 0, sizeof(*s));
+    s->o = (struct mbi_opening){g->code, s->root, g->n, s->claim, g->n_claims};
+    for (size_t i = 0; i < g->n; i++) {
+        s->bits[i] = g->bits[i];
+        golden_vector(s, i);
+    }
+    commit_all(s, m);
+    for (size_t k = 0; k < g->n_claims; k++) {
+        const size_t vector = g->claim[k].vector;
+        const unsigned bits = g->bits[vector] - g->claim[k].less;
+
+        golden_point(s->z[k], 100 * k, 2 * MAX_BITS);
+        s->form[k] = (struct mbi_form){
+            bits, mbi_ext_from(1), 1, {golden_factor(s, k, g->claim[k].kind, bits)}};
+        s->claim[k] = (struct mbi_claim){vector, g->claim[k].block, &s->form[k], {{0}}};
+        s->claim[k].value = slow_value(s, k);
+    }
+}
+
+static void check_golden(const struct vectors *v, const struct golden *g, const struct machine *m)
+{
+    struct mbi_proof_writer w;
+    struct mbi_digest digest;
+    struct set s;
+    size_t at = 3;
+
+    golden_set(&s, g, m);
+    for (size_t i = 0; i < g->n; i++)
+        vectors_same(v, at++, s.root[i].digest.byte, 32);
+    for (size_t k = 0; k < g->n_claims; k++) {
+        struct mbi_ext value;
+
+        at = vectors_ext(&value, 1, v, at);
+        test_check(mbi_ext_equal(value, s.claim[k].value), "line %zu: value %zu", v->line, k);
+    }
+    prove(&w, &s, m);
+    ck_assert_uint_eq(w.bytes.size, vectors_u64(v, at));
+    mbi_hash_grind(&digest, w.bytes.data, w.bytes.size);
+    if (w.bytes.size < 4096)
+        vectors_same(v, at + 1, w.bytes.data, w.bytes.size);
+    else
+        vectors_same(v, at + 1, digest.byte, 32);
+    test_that(!verify(&s, w.bytes.data, w.bytes.size));
+    mbi_proof_writer_free(&w);
+    free_set(&s);
+}
+
+START_TEST(another_implementation_writes_the_same_openings)
+{
+    struct machine m;
+    struct vectors v;
+    size_t seen = 0;
+
+    machine_init(&m, 1, mbi_field_kernels_best());
+    vectors_open(&v, "golden/proof_commit.txt");
+    while (vectors_next(&v))
+        if (vectors_u64(&v, 1) == MBI_EXT_D) {
+            const size_t k = (size_t)vectors_u64(&v, 2);
+
+            test_that(k == seen++ && k < MBI_COUNT(golden));
+            check_golden(&v, &golden[k], &m);
+        }
+    ck_assert_uint_eq(seen, MBI_COUNT(golden));
+    machine_free(&m);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("commit");
+    TCase *t = tcase_create("commit");
+
+    tcase_add_checked_fixture(t, setup, NULL);
+    tcase_set_timeout(t, 120);
+    tcase_add_test(t, queries_are_those_of_the_bound);
+    tcase_add_test(t, small_vectors_have_small_openings);
+    tcase_add_test(t, wrong_codes_are_named);
+    tcase_add_test(t, true_claims_are_accepted);
+    tcase_add_test(t, every_machine_writes_the_same_proof);
+    tcase_add_test(t, sizes_are_as_planned_on_average);
+    tcase_add_test(t, refused_memory_leaves_nothing);
+    tcase_add_test(t, cheating_provers_are_refused);
+    tcase_add_test(t, a_row_is_checked_without_claims);
+    tcase_add_test(t, wrong_codewords_are_found_at_the_rate_of_the_bound);
+    tcase_add_test(t, leaves_have_their_order);
+    tcase_add_test(t, every_change_is_refused);
+    tcase_add_test(t, any_bytes_are_read_and_refused);
+    tcase_add_test(t, wrong_statements_are_named);
+    tcase_add_test(t, wrong_commitments_are_named);
+    tcase_add_test(t, another_implementation_writes_the_same_openings);
+    suite_add_tcase(suite, t);
+    return test_main(suite);
+}
