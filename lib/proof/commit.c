@@ -153,6 +153,8 @@ const char *MBI_EXT(open_fault)(const struct mbi_opening *o)
         fault = root_fault(o);
     if (!fault && 64 * MBI_EXT_D - 1 < o->code.level + (unsigned)mbi_bitlen(o->n_claims))
         fault = "an opening has too many claims for its level";
+    if (!fault && o->n_claims && o->claim[0].joined)
+        fault = "the first claim is joined to none";
     for (size_t k = 0; k < o->n_claims && !fault; k++)
         fault = claim_fault(&o->claim[k], o);
     return fault;
@@ -175,7 +177,7 @@ static struct mbi_ext draw(struct mbi_transcript *t)
     return r;
 }
 
-/* code and counts | each root | each claim, without its form */
+/* code and counts | each root | each claim, without its form; a further term has no value */
 static void absorb_statement(struct mbi_transcript *t, const struct mbi_opening *o)
 {
     const uint64_t code[] = {o->code.log_columns, o->code.log_length, o->code.queries,
@@ -194,11 +196,15 @@ static void absorb_statement(struct mbi_transcript *t, const struct mbi_opening 
         mbi_store64(bytes, o->claim[k].vector);
         mbi_store64(bytes + 8, o->claim[k].block);
         MBI_EXT(ext_to_bytes)(bytes + 16, &o->claim[k].value, 1);
-        mbi_transcript_absorb(t, "claim", bytes, 16 + MBI_EXT_BYTES);
+        if (o->claim[k].joined)
+            mbi_transcript_absorb(t, "term", bytes, 16);
+        else
+            mbi_transcript_absorb(t, "claim", bytes, 16 + MBI_EXT_BYTES);
     }
 }
 
-/* Absorbs the statement, draws *join and returns the sum of join^k value_k. */
+/* Absorbs the statement, draws *join and returns the sum of join^k value_k. Further terms do not
+ * count: they share the power of their claim. */
 static struct mbi_ext join_claims(struct mbi_ext *join, struct mbi_transcript *t,
                                   const struct mbi_opening *o)
 {
@@ -207,7 +213,8 @@ static struct mbi_ext join_claims(struct mbi_ext *join, struct mbi_transcript *t
     absorb_statement(t, o);
     *join = draw(t);
     for (size_t k = o->n_claims; k-- > 0;)
-        sum = mbi_ext_add(mbi_ext_mul(sum, *join), o->claim[k].value);
+        if (!o->claim[k].joined)
+            sum = mbi_ext_add(mbi_ext_mul(sum, *join), o->claim[k].value);
     return sum;
 }
 
@@ -274,9 +281,10 @@ static void fill_block(const struct prover *a, size_t begin, unsigned log)
     for (size_t i = 0; i < (size_t)1 << log; i++)
         a->base[at + i] = mbi_table_field(vector, begin + i);
     for (size_t k = 0; k < a->o->n_claims; k++) {
+        if (k && !a->o->claim[k].joined)
+            power = mbi_ext_mul(power, a->join);
         if (a->o->claim[k].vector == a->current)
             add_form(a, a->weight + at, &a->o->claim[k], power, begin, log);
-        power = mbi_ext_mul(power, a->join);
     }
 }
 
@@ -606,10 +614,15 @@ static struct mbi_ext form_of_row(const struct verifier *v, const struct mbi_cla
 /* The row gives what is left of the claims. */
 static void check_claims(const struct verifier *v)
 {
-    struct mbi_ext sum = mbi_ext_from(0);
+    struct mbi_ext sum = mbi_ext_from(0), terms = sum;
 
-    for (size_t k = v->o->n_claims; k-- > 0;)
-        sum = mbi_ext_add(mbi_ext_mul(sum, v->join), form_of_row(v, &v->o->claim[k]));
+    for (size_t k = v->o->n_claims; k-- > 0;) {
+        terms = mbi_ext_add(terms, form_of_row(v, &v->o->claim[k]));
+        if (v->o->claim[k].joined)
+            continue;
+        sum = mbi_ext_add(mbi_ext_mul(sum, v->join), terms);
+        terms = mbi_ext_from(0);
+    }
     if (!mbi_ext_equal(sum, v->claim))
         mbi_refuse(v->in, "the folded row of an opening does not give its claims");
 }

@@ -88,12 +88,14 @@ void MBI_EXT(commitment_free)(struct mbi_commitment *c); /* zeroed is fine */
 /*
  * <block of a vector, form> = value. The block has as many bits as the form: with all of the
  * vector's it is block 0, the whole vector. A claim costs the prover no more than its block.
+ * With `joined` it is a further term of the claim before it: their sum has that one's value.
  */
 struct mbi_claim {
     size_t vector;
     uint64_t block; /* from entry block 2^bits on */
     const struct mbi_form *form;
-    struct mbi_ext value;
+    struct mbi_ext value; /* joined: not looked at */
+    bool joined;          /* not the first one */
 };
 
 /*

@@ -497,6 +497,7 @@ static void make_claim(struct committed *c, size_t k, struct noise *z)
     const uint64_t block = draw(z, (uint64_t)1 << (all - bits));
     const uint64_t size = (uint64_t)1 << bits, below = 1 + draw(z, size);
     struct mbi_form_factor f;
+    struct mbi_claim *claim;
 
     for (size_t i = 0; i < 16; i++)
         c->z[k][i / 2].c[i % 2] = draw(z, MBI_FIELD_P);
@@ -515,13 +516,15 @@ static void make_claim(struct committed *c, size_t k, struct noise *z)
         f = MBI_EXT(form_eq)(0, bits, below, c->z[k]);
     }
     c->form[k] = (struct mbi_form){bits, c->z[k][7], 1, {f}};
-    c->claim[k] = (struct mbi_claim){vector, block, &c->form[k], {{0}}};
+    c->claim[k] = (struct mbi_claim){vector, block, &c->form[k], {{0}}, k && chance(z, 3)};
+    for (claim = &c->claim[k]; claim->joined;)
+        claim--;
     for (uint64_t x = 0; x < size; x++) {
         struct mbi_ext w;
 
         MBI_EXT(form_block)(&w, &c->form[k], x, 0);
-        c->claim[k].value =
-            mbi_ext_add(c->claim[k].value, mbi_ext_scale(w, c->entry[vector][(block << bits) + x]));
+        claim->value =
+            mbi_ext_add(claim->value, mbi_ext_scale(w, c->entry[vector][(block << bits) + x]));
     }
 }
 
@@ -593,19 +596,23 @@ static struct mbi_ext start_plain(struct mbi_ext weight[MAX_ENTRIES], size_t fir
         mbi_store64(bytes + 8, c->claim[k].block);
         mbi_store64(bytes + 16, c->claim[k].value.c[0]);
         mbi_store64(bytes + 24, c->claim[k].value.c[1]);
-        mbi_transcript_absorb(t, "claim", bytes, 32);
+        if (c->claim[k].joined)
+            mbi_transcript_absorb(t, "term", bytes, 16);
+        else
+            mbi_transcript_absorb(t, "claim", bytes, 32);
     }
     join = challenge(t);
     for (size_t k = 0; k < c->o.n_claims; k++) {
         struct mbi_ext *to = weight + (first[c->claim[k].vector] << code->log_columns), w;
 
+        if (k && !c->claim[k].joined)
+            power = mbi_ext_mul(power, join);
         to += c->claim[k].block << c->form[k].bits;
         for (size_t x = 0; x < (size_t)1 << c->form[k].bits; x++) {
             MBI_EXT(form_block)(&w, &c->form[k], x, 0);
             to[x] = mbi_ext_add(to[x], mbi_ext_mul(power, w));
         }
         claim = mbi_ext_add(claim, mbi_ext_mul(power, c->claim[k].value));
-        power = mbi_ext_mul(power, join);
     }
     return claim;
 }
@@ -714,8 +721,12 @@ static bool verify_library(const struct committed *c, const uint8_t *data, size_
 /* What the verifier believes may be damaged, too. */
 static void damage_statement(struct committed *c, struct noise *z)
 {
+    struct mbi_claim *claim = &c->claim[c->o.n_claims ? draw(z, c->o.n_claims) : 0];
+
+    while (claim > c->claim && claim->joined)
+        claim--;
     if (chance(z, 2) && c->o.n_claims)
-        c->claim[draw(z, c->o.n_claims)].value.c[draw(z, 2)] = draw(z, MBI_FIELD_P);
+        claim->value.c[draw(z, 2)] = draw(z, MBI_FIELD_P);
     else
         flip(z, &c->root[draw(z, c->o.n_roots)].digest, sizeof(struct mbi_digest));
 }

@@ -65,23 +65,30 @@ def challenge(e, transcript):
 
 
 def absorb_statement(transcript, code, vectors, claims):
-    """vectors: (log_rows, root); claims: (vector, block, table of the form, value)."""
+    """vectors: (log_rows, root); claims: (vector, block, table of the form, value); the value of a
+    further term is None."""
     words = [code.log_columns, code.log_length, code.queries, code.work, len(vectors), len(claims)]
     transcript.absorb("code", column_bytes(words))
     for log_rows, root in vectors:
         transcript.absorb("vector", le(log_rows, 8) + root)
     for vector, block, _, v in claims:
-        transcript.absorb("claim", le(vector, 8) + le(block, 8) + packed([v]))
+        if v is None:
+            transcript.absorb("term", le(vector, 8) + le(block, 8))
+        else:
+            transcript.absorb("claim", le(vector, 8) + le(block, 8) + packed([v]))
 
 
 def joined(e, claims, join):
-    return e.add(e.of(0), *(e.mul(e.power(join, k), v) for k, (*_, v) in enumerate(claims)))
+    values = [v for *_, v in claims if v is not None]
+    return e.add(e.of(0), *(e.mul(e.power(join, k), v) for k, v in enumerate(values)))
 
 
 def joined_weights(e, code, log_rows, claims, join):
     first, height = stack(log_rows)
     weights = [e.of(0) for _ in range(2**height * code.columns)]
-    for k, (vector, block, table, _) in enumerate(claims):
+    k = -1
+    for vector, block, table, v in claims:
+        k += v is not None
         scale, at = e.power(join, k), first[vector] * code.columns + block * len(table)
         for x, w in enumerate(table):
             if any(w):
@@ -251,13 +258,15 @@ def form(e, kind, k, bits):
 
 
 CASES = [
-    # code, bits of the vectors, (vector, kind of form, and if it is on a part: block, its bits)
+    # code, bits of the vectors, (vector, kind of form, and if it is on a part: block, its bits);
+    # "+" before a kind: a further term of the claim before it
     (Code(3, 4, 5, 0), [5], [(0, "eq")]),
     (Code(3, 5, 9, 6), [5, 4], [(0, "eq"), (1, "shift", 1, 3), (0, "list", 5, 2), (1, "rows")]),
     (Code(2, 4, 12, 3), [2, 5, 3], [(2, "power", 1, 2), (1, "triangle", 1, 4), (0, "rows", 1, 1), (1, "rows")]),
     (Code(0, 1, 2, 0), [2, 0], [(0, "triangle")]),
     (Code(4, 6, 7, 0), [4], []),
     (Code(8, 9, 203, 16), [11, 10], [(0, "eq"), (1, "eq", 3, 8), (0, "rows"), (1, "shift", 9, 5)]),
+    (Code(2, 4, 6, 0), [3, 4], [(0, "eq"), (1, "+rows", 1, 3), (1, "power"), (0, "+shift"), (0, "+rows", 1, 1)]),
 ]
 
 
@@ -268,13 +277,16 @@ def case_lines(degree, number_of_case):
     claims = []
     for k, (vector, kind, *part) in enumerate(kinds):
         block, form_bits = part or (0, bits[vector])
-        table = form(e, kind, k, form_bits)
+        table = form(e, kind.lstrip("+"), k, form_bits)
         v = dot(e, table, [e.of(x) for x in vectors[vector].entries[block * len(table):]])
-        claims.append((vector, block, table, v))
+        claims.append((vector, block, table, v if kind[0] != "+" else None))
+        if kind[0] == "+":
+            first = max(i for i, c in enumerate(claims) if c[3] is not None)
+            claims[first] = (*claims[first][:3], e.add(claims[first][3], v))
     proof = prove(e, code, vectors, claims)
     verify(e, code, [(v.log_rows, v.root) for v in vectors], claims, proof)
     words = [degree, number_of_case, *(v.root.hex() for v in vectors)]
-    words += [c for *_, v in claims for c in v]
+    words += [c for *_, v in claims for c in (e.of(0) if v is None else v)]
     shown = proof if len(proof) < 4096 else h("grind", proof)
     yield " ".join(map(str, ["open", *words, len(proof), shown.hex()]))
 

@@ -110,8 +110,20 @@ static void random_claim(struct set *s, size_t k, struct test_random *r)
     form->factor[form->n_factors++] =
         cut ? MBI_EXT(form_eq)(cut, bits - cut, (uint64_t)1 << (bits - cut), s->z[k] + MAX_BITS)
             : random_factor(s, k, 0, bits, r);
-    s->claim[k] = (struct mbi_claim){vector, block, form, {{0}}};
+    s->claim[k] = (struct mbi_claim){vector, block, form, {{0}}, false};
     s->claim[k].value = slow_value(s, k);
+}
+
+/* Makes claim k a further term of the claim before it. */
+static void join_claim(struct set *s, size_t k)
+{
+    size_t first = k - 1;
+
+    while (s->claim[first].joined)
+        first--;
+    s->claim[k].joined = true;
+    s->claim[first].value = mbi_ext_add(s->claim[first].value, s->claim[k].value);
+    s->claim[k].value = mbi_ext_from(0);
 }
 
 static void commit_all(struct set *s, const struct machine *m)
@@ -141,6 +153,16 @@ static void random_set(struct set *s, struct mbi_code code, const unsigned *log_
     commit_all(s, m);
     for (size_t k = 0; k < n_claims; k++)
         random_claim(s, k, r);
+}
+
+/* Some of the claims become further terms of those before them; what they say is not looked at. */
+static void join_some(struct set *s, struct test_random *r)
+{
+    for (size_t k = 1; k < s->o.n_claims; k++)
+        if (test_random_below(r, 3) == 0) {
+            join_claim(s, k);
+            s->claim[k].value = random_ext(r);
+        }
 }
 
 static void free_commitments(struct set *s)
@@ -227,7 +249,10 @@ static void absorb_plain(struct mbi_transcript *t, const struct set *s)
         for (size_t c2 = 0; c2 < MBI_EXT_D; c2++)
             mbi_store64(bytes + 16 + 8 * c2, s->claim[k].value.c[c2]);
         mbi_store64(bytes + 8, s->claim[k].block);
-        mbi_transcript_absorb(t, "claim", bytes, 16 + 8 * MBI_EXT_D);
+        if (s->claim[k].joined)
+            mbi_transcript_absorb(t, "term", bytes, 16);
+        else
+            mbi_transcript_absorb(t, "claim", bytes, 16 + 8 * MBI_EXT_D);
     }
 }
 
@@ -262,12 +287,13 @@ static void stack_plain(struct plain *p, struct mbi_ext join)
     for (size_t k = 0; k < s->o.n_claims; k++) {
         struct mbi_ext *to = p->w + first[s->claim[k].vector];
 
+        if (k && !s->claim[k].joined)
+            power = mbi_ext_mul(power, join);
         to += s->claim[k].block << s->form[k].bits;
         for (size_t x = 0; x < (size_t)1 << s->form[k].bits; x++) {
             MBI_EXT(form_block)(&w, &s->form[k], x, 0);
             to[x] = mbi_ext_add(to[x], mbi_ext_mul(power, w));
         }
-        power = mbi_ext_mul(power, join);
     }
 }
 
@@ -403,6 +429,8 @@ static void prove_plain(struct plain *p, struct mbi_proof_writer *w, const struc
     absorb_plain(&w->transcript, s);
     join = draw(&w->transcript);
     for (size_t k = 0; k < s->o.n_claims; k++) {
+        if (s->claim[k].joined)
+            continue;
         claim = mbi_ext_add(claim, mbi_ext_mul(power, s->claim[k].value));
         power = mbi_ext_mul(power, join);
     }
@@ -572,6 +600,8 @@ START_TEST(true_claims_are_accepted)
                 rows[i] = round < 4 ? round : (unsigned)test_random_below(&r, MAX_BITS - columns);
             random_set(&s, code, rows, n, round == 5 ? 0 : 1 + random_size(&r, MAX_CLAIMS), &m, &r);
             check_complete(&s, &m);
+            join_some(&s, &r);
+            check_complete(&s, &m);
             free_set(&s);
         }
     machine_free(&m);
@@ -715,7 +745,7 @@ static void strict_set(struct set *s, struct mbi_code code, const unsigned *log_
         random_point(s->z[k], bits, r);
         s->form[k] = (struct mbi_form){
             bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, s->z[k])}};
-        s->claim[k] = (struct mbi_claim){k % n, k == n, &s->form[k], {{0}}};
+        s->claim[k] = (struct mbi_claim){k % n, k == n, &s->form[k], {{0}}, false};
         s->claim[k].value = slow_value(s, k);
     }
 }
@@ -1037,7 +1067,8 @@ static void change_statement(struct set *s, const struct mbi_proof_writer *w)
 START_TEST(every_change_is_refused)
 {
     static const unsigned rows[] = {2, 1};
-    const struct mbi_code code = {2, 4, 6, 3, 0};
+    /* Another nonce that holds is no change if it leads to the same positions: one in 10^9. */
+    const struct mbi_code code = {2, 5, 9, 6, 0};
     struct machine m;
     struct test_random r;
 
@@ -1108,7 +1139,8 @@ START_TEST(wrong_statements_are_named)
                                         "more bits than its vector",
                                         "longer than its index",
                                         "too many claims",
-                                        "names a block"};
+                                        "names a block",
+                                        "joined to none"};
     static const unsigned rows[] = {2, 1};
     const struct mbi_code code = {2, 4, 6, 0, 0};
     struct machine m;
@@ -1146,9 +1178,10 @@ START_TEST(wrong_statements_are_named)
             s.o.code.level = MBI_EXT_D == 2 ? 123 : 128;
             s.o.n_claims = SIZE_MAX;
         }
-        if (i == 9) {
+        if (i == 9)
             s.claim[0].block = 1;
-        }
+        if (i == 10)
+            s.claim[0].joined = true;
         refused(&s, &w, words[i]);
         ck_assert_int_eq(MBI_EXT(open_prove)(&s.o, s.vector, &w, &m.host, m.kernels, &err),
                          MAMBAINT_E_INTERNAL);
@@ -1211,26 +1244,42 @@ static const struct golden {
         enum kind kind;
         uint64_t block;
         unsigned less; /* bits than the vector */
+        bool joined;
     } claim[MAX_CLAIMS];
 } golden[] = {
-    {{3, 4, 5, 0, 0}, {5}, 1, 1, {{0, EQ, 0, 0}}},
+    {{3, 4, 5, 0, 0}, {5}, 1, 1, {{0, EQ, 0, 0, false}}},
     {{3, 5, 9, 6, 0},
      {5, 4},
      2,
      4,
-     {{0, EQ, 0, 0}, {1, SHIFT, 1, 1}, {0, LIST, 5, 3}, {1, ROWS, 0, 0}}},
+     {{0, EQ, 0, 0, false},
+      {1, SHIFT, 1, 1, false},
+      {0, LIST, 5, 3, false},
+      {1, ROWS, 0, 0, false}}},
     {{2, 4, 12, 3, 0},
      {2, 5, 3},
      3,
      4,
-     {{2, POWER, 1, 1}, {1, TRIANGLE, 1, 1}, {0, ROWS, 1, 1}, {1, ROWS, 0, 0}}},
-    {{0, 1, 2, 0, 0}, {2, 0}, 2, 1, {{0, TRIANGLE, 0, 0}}},
-    {{4, 6, 7, 0, 0}, {4}, 1, 0, {{0, EQ, 0, 0}}},
+     {{2, POWER, 1, 1, false},
+      {1, TRIANGLE, 1, 1, false},
+      {0, ROWS, 1, 1, false},
+      {1, ROWS, 0, 0, false}}},
+    {{0, 1, 2, 0, 0}, {2, 0}, 2, 1, {{0, TRIANGLE, 0, 0, false}}},
+    {{4, 6, 7, 0, 0}, {4}, 1, 0, {{0, EQ, 0, 0, false}}},
     {{8, 9, 203, 16, 100},
      {11, 10},
      2,
      4,
-     {{0, EQ, 0, 0}, {1, EQ, 3, 2}, {0, ROWS, 0, 0}, {1, SHIFT, 9, 5}}},
+     {{0, EQ, 0, 0, false}, {1, EQ, 3, 2, false}, {0, ROWS, 0, 0, false}, {1, SHIFT, 9, 5, false}}},
+    {{2, 4, 6, 0, 0},
+     {3, 4},
+     2,
+     5,
+     {{0, EQ, 0, 0, false},
+      {1, ROWS, 1, 1, true},
+      {1, POWER, 0, 0, false},
+      {0, SHIFT, 0, 0, true},
+      {0, ROWS, 1, 2, true}}},
 };
 
 static uint32_t entry(size_t k, size_t x, uint32_t span)
@@ -1307,8 +1356,10 @@ static void golden_set(struct set *s, const struct golden *g, const struct machi
         golden_point(s->z[k], 100 * k, 2 * MAX_BITS);
         s->form[k] = (struct mbi_form){
             bits, mbi_ext_from(1), 1, {golden_factor(s, k, g->claim[k].kind, bits)}};
-        s->claim[k] = (struct mbi_claim){vector, g->claim[k].block, &s->form[k], {{0}}};
+        s->claim[k] = (struct mbi_claim){vector, g->claim[k].block, &s->form[k], {{0}}, false};
         s->claim[k].value = slow_value(s, k);
+        if (g->claim[k].joined)
+            join_claim(s, k);
     }
 }
 
