@@ -245,14 +245,15 @@ static void gather_last(const struct mbi_image *image, const struct mbi_batch *b
 int32_t mbi_cpu_run(struct mbi_image *image, const struct mbi_batch *batch, mambaint_error *err)
 {
     const struct mbi_program *p = image->program;
-    int32_t *ids = (int32_t *)(void *)(image->scratch + p->value[0].offset);
+    const size_t row = p->value[0].row_size;
+    char *in = image->scratch + p->value[0].offset;
     size_t lanes = 0, out_lanes;
     int32_t rc;
 
     for (size_t r = 0; r < batch->n_runs; r++) {
         if (batch->run[r].n > p->lanes - lanes)
             return mbi_fail(err, MAMBAINT_E_INTERNAL, "more tokens than the program has lanes");
-        memcpy(ids + lanes, batch->run[r].ids, batch->run[r].n * sizeof(*ids));
+        memcpy(in + lanes * row, batch->run[r].in, batch->run[r].n * row);
         lanes += batch->run[r].n;
     }
     out_lanes = batch->all_outputs || p->keep ? lanes : batch->n_runs;

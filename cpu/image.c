@@ -67,8 +67,8 @@ static void count_readers(uint32_t *readers, const struct mbi_program *p)
     for (uint32_t s = 0; s < p->n_order; s++)
         for (size_t k = 0; k < mbi_op_table[node_at(p, s)->op].n_in; k++)
             readers[node_at(p, s)->in[k]]++;
-    readers[g->logits] += 2;
-    readers[g->argmax] += 2;
+    for (mbi_ref i = 0; i < g->n_nodes; i++)
+        readers[i] += mbi_graph_gives(g, i) ? 2 : 0;
 }
 
 static const struct mbi_cpu_pattern *find_pattern(struct mbi_image *image, uint32_t s,

@@ -20,4 +20,10 @@ if [ ! -f "$folder/build.ninja" ] || ! command -v ninja >/dev/null; then
 fi
 build "$folder" examples/cli/mambaint || exit 1
 
+# The bundled model, unless another one is named.
+for argument; do
+    case $argument in
+    -m | -m?* | --model | --model=*) exec "$tool" chat "$@" ;;
+    esac
+done
 exec "$tool" chat -m "$model" "$@"

@@ -4,11 +4,13 @@
 
 /* ---- add ---- */
 
-/* The sum of two intervals fits i32 by inference. */
+/* The sum of two intervals fits i32 by inference. The row of a parameter, which serves
+ * every lane, is the reference's. */
 void mbi_neon_add(const struct mbi_op_args *a)
 {
     const uint32_t first = a->in_type[0]->dtype, second = a->in_type[1]->dtype;
-    const size_t end = loadable(first) && loadable(second) ? vector_end(a) : a->begin;
+    const bool fits = loadable(first) && loadable(second) && !a->in_is_param[1];
+    const size_t end = fits ? vector_end(a) : a->begin;
 
     for (size_t i = a->begin; i < end; i += LANES) {
         int32x4x2_t x = load8(a->in[0], first, i);

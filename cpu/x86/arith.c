@@ -13,10 +13,12 @@ static inline void add_loop(const struct mbi_op_args *a, size_t end, uint32_t fi
                _mm256_add_epi32(load8(a->in[0], first, i), load8(a->in[1], second, i)));
 }
 
+/* The row of a parameter, which serves every lane, is the reference's. */
 void MBI_X86(add)(const struct mbi_op_args *a)
 {
     const uint32_t first = a->in_type[0]->dtype, second = a->in_type[1]->dtype;
-    const size_t end = loadable(first) && loadable(second) ? vector_end(a) : a->begin;
+    const bool fits = loadable(first) && loadable(second) && !a->in_is_param[1];
+    const size_t end = fits ? vector_end(a) : a->begin;
 
     if (first == MBI_I32 && second == MBI_I32)
         add_loop(a, end, MBI_I32, MBI_I32);

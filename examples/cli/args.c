@@ -33,8 +33,10 @@ const struct flag flags_model[] = {
 
 const struct flag flags_shape[] = {
     {"preset", 0, FLAG_OPTION, "NAME",
-     "mi-tiny mi-1m mi-10m mi-91m mi-130m mi-1b mi-2.8b, each also -ternary"},
-    {"architecture", 0, FLAG_OPTION, "NAME", "family of the model (mamba-integer)"},
+     "mi-tiny mi-1m mi-10m mi-91m mi-130m mi-1b mi-2.8b, each also -ternary; simple simple-rwkv "
+     "simple-mamba simple-xlstm"},
+    {"architecture", 0, FLAG_OPTION, "NAME",
+     "family of the model: mamba-integer or simple (the preset's)"},
     {"layers", 0, FLAG_OPTION, "N", "number of blocks"},
     {"d-model", 0, FLAG_OPTION, "N", "width of the residual stream"},
     {"heads", 0, FLAG_OPTION, "N", "heads of a block"},
@@ -49,6 +51,9 @@ const struct flag flags_shape[] = {
     {"weights", 0, FLAG_OPTION, "NAME", "int8 or ternary projections"},
     {"head-weights", 0, FLAG_OPTION, "NAME", "int8 or ternary head"},
     {"tied-head", 0, FLAG_OPTION, "on|off", "the head is the embedding table"},
+    {"features-in", 0, FLAG_OPTION, "N", "simple: numbers that go in"},
+    {"hidden", 0, FLAG_OPTION, "N", "simple: width of the hidden layer"},
+    {"outputs", 0, FLAG_OPTION, "N", "simple: numbers that come out"},
     {0},
 };
 
@@ -187,6 +192,9 @@ static int unknown_flag(const struct command *c, const char *arg, const char *na
 
 static int keep(struct args *args, const struct flag *flag, const char *value)
 {
+    if (!strcmp(flag->name, "model") && !args->command->many_models &&
+        args_text(args, "model", NULL))
+        return usage(args->command, "one model is enough; what about", value);
     if (args->n_given == MAX_FLAGS)
         return usage(args->command, "too many flags at", flag->name);
     if (!(args->value[args->n_given] = strdup(value)))
@@ -419,6 +427,15 @@ const char *args_text(const struct args *args, const char *flag, const char *fal
         if (!strcmp(args->given[i]->name, flag))
             return args->value[i];
     return fallback;
+}
+
+size_t args_count(const struct args *args, const char *flag)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < args->n_given; i++)
+        n += !strcmp(args->given[i]->name, flag);
+    return n;
 }
 
 bool args_switch(const struct args *args, const char *flag)

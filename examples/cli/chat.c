@@ -330,9 +330,10 @@ static int check_roles(const struct chat *chat)
 {
     mambaint_tokenizer *tokenizer = NULL;
     int32_t role;
+    const int status = model_tokenizer(&tokenizer, chat->model);
 
-    if (mambaint_tokenizer_of(&tokenizer, chat->model) < 0)
-        return fail_memory();
+    if (status != CLI_DONE)
+        return status;
     role = mambaint_tokenizer_role(tokenizer, MAMBAINT_ROLE_ASSISTANT);
     mambaint_tokenizer_unref(tokenizer);
     return role < 0 ? fail("this model knows no turns, so it cannot chat; try 'mambaint generate'")

@@ -40,6 +40,7 @@ struct command {
     const char *summary;  /* one line */
     const char *operands; /* "FILE ..." or "" */
     size_t min_operands, max_operands;
+    bool many_models;                /* --model may be repeated */
     const struct flag *const *flags; /* groups; NULL-terminated; each ends with an empty name */
     const char *examples;
     int (*run)(struct args *args);
@@ -70,6 +71,7 @@ int args_parse(struct args *args, const struct command *command, int argc, char 
 void args_free(struct args *args);
 const char *args_text(const struct args *args, const char *flag, const char *fallback);
 bool args_switch(const struct args *args, const char *flag);
+size_t args_count(const struct args *args, const char *flag); /* how often it was given */
 /* The text of a flag without which the command cannot work; NULL after saying so. */
 const char *args_needed(const struct args *args, const char *flag, const char *question);
 /* A whole number of a FLAG_TEXT; false after printing what is wrong. */
@@ -92,6 +94,9 @@ extern const struct command command_inspect, command_check, command_synth, comma
 extern const struct command command_tokenizer_train, command_tokenizer_encode;
 extern const struct command command_tokenizer_decode, command_tokenizer_import;
 
+/* generate with the flag --features (features.c) */
+int generate_features(const struct args *args, const char *features);
+
 /* ---- messages (report.c) ---- */
 
 /* "mambaint: sentence" on standard error; returns CLI_FAILED. */
@@ -110,6 +115,8 @@ int fail_output(void);
 int open_model(mambaint_model **out, const struct args *args);
 /* A text of the model ("architecture", "graph", ...) on the heap; NULL if there is none. */
 char *model_text(const mambaint_model *model, const char *key);
+/* Its tokenizer; says so if the model takes features and has none. */
+int model_tokenizer(mambaint_tokenizer **out, const mambaint_model *model);
 void digest_hex(char out[65], const uint8_t digest[32]);
 /* A text as ids on the heap, with room for one more in front; NULL after printing why. */
 int32_t *encode_text(size_t *n, const mambaint_tokenizer *tokenizer, const char *text, size_t len,
@@ -182,6 +189,7 @@ void json_string(struct json *j, const char *key, const char *text); /* NULL: ""
 void json_number(struct json *j, const char *key, double value);     /* not finite: null */
 void json_integer(struct json *j, const char *key, long long value);
 void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n);
+void json_digests(struct json *j, const char *key, char (*hex)[65], size_t n);
 void json_bool(struct json *j, const char *key, bool value);
 /* A list of objects: json_list(), for each an item and its end, json_list_end(). */
 void json_list(struct json *j, const char *key);

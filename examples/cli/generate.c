@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* generate: continue a text. */
+/* generate: continue a text, or evaluate a model that takes features. */
 #include "answer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +11,7 @@
 struct job {
     const struct args *args;
     mambaint_model *model;
+    mambaint_tokenizer *tokenizer;
     const char *load, *save;
     long tokens;
     bool json;
@@ -60,19 +61,15 @@ static int feed(mambaint_session *session, const int32_t *ids, size_t n)
 /* A fresh session starts with the end-of-text token; then the prompt goes in as text. */
 static int feed_prompt(mambaint_session *session, const struct job *job)
 {
-    mambaint_tokenizer *tokenizer = NULL;
     const size_t skip = job->load ? 1 : 0;
     int32_t *ids;
     size_t n;
     int status;
 
-    if (mambaint_tokenizer_of(&tokenizer, job->model) < 0)
-        return fail_memory();
-    if ((ids = encode_text(&n, tokenizer, job->prompt, job->len, 0)))
-        ids[0] = mambaint_tokenizer_end_of_text(tokenizer);
+    if ((ids = encode_text(&n, job->tokenizer, job->prompt, job->len, 0)))
+        ids[0] = mambaint_tokenizer_end_of_text(job->tokenizer);
     status = ids ? feed(session, ids + skip, n + 1 - skip) : CLI_FAILED;
     free(ids);
-    mambaint_tokenizer_unref(tokenizer);
     return status;
 }
 
@@ -141,6 +138,7 @@ static int generate(const struct job *job)
 
 static int run(struct args *args)
 {
+    const char *features = args_text(args, "features", NULL);
     struct job job = {
         .args = args,
         .load = args_text(args, "load-state", NULL),
@@ -149,14 +147,23 @@ static int run(struct args *args)
     };
     int status;
 
+    if (features)
+        return generate_features(args, features);
+    if (args_count(args, "model") > 1) {
+        fputs("mambaint generate: several models are a chain of --features; text has one\n",
+              stderr);
+        return CLI_USAGE;
+    }
     if (!args_number(&job.tokens, args, "tokens", 256, 0, 1000000000))
         return CLI_USAGE;
     if (job.save && (status = check_writable(job.save)) != CLI_DONE)
         return status;
     if ((status = open_model(&job.model, args)) == CLI_DONE &&
+        (status = model_tokenizer(&job.tokenizer, job.model)) == CLI_DONE &&
         (status = read_prompt(&job)) == CLI_DONE)
         status = generate(&job);
     free(job.prompt);
+    mambaint_tokenizer_unref(job.tokenizer);
     mambaint_model_unref(job.model);
     return status;
 }
@@ -166,19 +173,23 @@ static const struct flag flags[] = {
     {"tokens", 'n', FLAG_TEXT, "N", "most tokens to write (256)"},
     {"load-state", 0, FLAG_TEXT, "FILE", "go on from a saved state"},
     {"save-state", 0, FLAG_TEXT, "FILE", "save the state afterwards"},
+    {"features", 0, FLAG_TEXT, "A,B,...",
+     "no text: evaluate a model that takes these numbers, or a chain of such models (-m repeated)"},
     {0},
 };
 
 const struct command command_generate = {
     .name = "generate",
-    .summary = "Continue a text.",
+    .summary = "Continue a text, or evaluate a model of numbers.",
     .operands = "",
+    .many_models = true,
     .flags = (const struct flag *const[]){flags, flags_model, flags_sampler, flags_json, flags_help,
                                           NULL},
     .examples =
         "  mambaint generate -m storyteller.gguf -p \"Once upon a time\" -n 200 --seed 7\n"
         "  echo \"The little boat\" | mambaint generate -m storyteller.gguf --temperature 0\n"
         "  mambaint generate -m storyteller.gguf -p Hello --json --save-state hello.state\n"
-        "  mambaint generate -m storyteller.gguf -p \" again\" --load-state hello.state\n",
+        "  mambaint generate -m storyteller.gguf -p \" again\" --load-state hello.state\n"
+        "  mambaint generate -m simple.gguf --features 0.5,-1.25,0,0,0,0,0,0,0,1\n",
     .run = run,
 };

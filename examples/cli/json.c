@@ -113,6 +113,15 @@ void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n)
     fputc(']', j->to);
 }
 
+void json_digests(struct json *j, const char *key, char (*hex)[65], size_t n)
+{
+    member(j, key);
+    fputc('[', j->to);
+    for (size_t i = 0; i < n; i++)
+        fprintf(j->to, "%s\"%s\"", i ? ", " : "", hex[i]);
+    fputc(']', j->to);
+}
+
 void json_list(struct json *j, const char *key)
 {
     member(j, key);

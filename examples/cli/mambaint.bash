@@ -12,6 +12,7 @@ _mambaint() {
     2/tokenizer/*) choices='train encode decode import' ;;
     */--backend) choices='auto scalar avx2 avx512 neon' ;;
     */--threads) choices=auto ;;
+    */--architecture) choices='mamba-integer simple' ;;
     */--arithmetic) choices='integer float' ;;
     */--norm) choices='rms bitshift' ;;
     */--gate) choices='hard algebraic squareplus' ;;

@@ -71,6 +71,18 @@ char *model_text(const mambaint_model *model, const char *key)
     return text;
 }
 
+int model_tokenizer(mambaint_tokenizer **out, const mambaint_model *model)
+{
+    switch (mambaint_tokenizer_of(out, model)) {
+    case MAMBAINT_OK:
+        return CLI_DONE;
+    case MAMBAINT_E_UNSUPPORTED:
+        return fail("this model takes features, not text; try 'mambaint generate --features'");
+    default:
+        return fail_memory();
+    }
+}
+
 void digest_hex(char out[65], const uint8_t digest[32])
 {
     for (size_t i = 0; i < 32; i++)

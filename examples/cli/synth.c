@@ -62,6 +62,7 @@ const struct command command_synth = {
     .flags =
         (const struct flag *const[]){flags_out, flags_shape, flags, flags_json, flags_help, NULL},
     .examples = "  mambaint synth --preset mi-130m --out mi-130m.gguf\n"
-                "  mambaint synth --preset mi-1m --chunk 1 --weights ternary --out small.gguf\n",
+                "  mambaint synth --preset mi-1m --chunk 1 --weights ternary --out small.gguf\n"
+                "  mambaint synth --preset simple-mamba --out simple.gguf\n",
     .run = run,
 };

@@ -14,7 +14,9 @@ extern "C" {
 /**
  * @defgroup model Models
  *
- * A model is an immutable file of integers with its tokenizer and the tokens of its turns inside.
+ * A model is an immutable file of integers. Most models read and write text: their tokenizer and
+ * the tokens of their turns are inside, and sessions run them. Others take a vector of features
+ * (architecture `simple`): they have no tokenizer, and mambaint_model_evaluate() runs them.
  * Opening checks everything before the first use: structure, digest, shapes, the declared interval
  * of every weight, and that no sum can overflow.
  *
@@ -73,10 +75,10 @@ MAMBAINT_API int32_t mambaint_model_open_memory(mambaint_model **out, mambaint_c
  * | key | text |
  * |---|---|
  * | `architecture`, `name`, `license` | a word; a name; a licence, "" if not stated |
- * | `vocab`, `parameters`, `state-size`, `file-size`, `weight-bytes` | a number: ids, weights, bytes of a saved state, bytes of the file, bytes of all parameters |
+ * | `vocab`, `parameters`, `state-size`, `file-size`, `weight-bytes` | a number: ids, weights, bytes of a saved state, bytes of the file, bytes of all parameters; `vocab` and `state-size` are 0 if the model takes features |
  * | `token-bytes` | a number: bytes of parameters that one token must touch |
  * | `token-macs`, `head-macs` | a number: multiply-adds of the matrices for one token; those of them that only the logits need (the head, the last projection of the last block), so that a prompt pays them once |
- * | `digest` (also `model-digest`), `graph-digest`, `tokenizer-digest` | 64 hex digits |
+ * | `digest` (also `model-digest`), `graph-digest`, `tokenizer-digest` | 64 hex digits; no tokenizer: "" |
  * | `config` | lines `key = value` of the architecture's configuration |
  * | `metadata` | lines `key = value` of the file |
  * | `tensors` | a line per tensor: name, type, shape, bytes |
@@ -122,20 +124,67 @@ MAMBAINT_API void mambaint_model_unref(mambaint_model *model);
  * @param[out] out    the tokenizer, NULL on failure; give it back with mambaint_tokenizer_unref()
  * @param[in]  model  the model; need not outlive the tokenizer
  *
- * @retval MAMBAINT_OK           `*out` is ready
- * @retval MAMBAINT_E_INVALID    an argument is NULL
- * @retval MAMBAINT_E_NO_MEMORY  out of memory
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      an argument is NULL
+ * @retval MAMBAINT_E_UNSUPPORTED  the model takes features, not text
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory
  */
 MAMBAINT_API int32_t mambaint_tokenizer_of(mambaint_tokenizer **out, const mambaint_model *model);
 
 /**
- * Save a model of any shape with random weights: those a training run would start from. Its
- * tokenizer has the special tokens and the bytes; ids beyond them are unused.
+ * Evaluate a model that takes features, once: by itself, or at the end of a chain of models, of
+ * which each hands its first outputs on as the features of the next. Nothing is kept between calls.
  *
- * Options: `preset` (a shape by name, such as `mi-tiny` or `mi-1m`), `architecture`
- * (`mamba-integer`), the fields of the architecture that replace the preset's (`layers d-model
- * vocab heads head-dim d-state chunk rotation-pairs hold norm gate weights head-weights
- * tied-head`), `seed`, `name`, `license`, `threads`.
+ * Options: `features` (those of the first model: decimals with commas between, such as
+ * `0.5,-1.25`, rounded to the nearest 1/32, halves up), `backend`.
+ *
+ * @param[out] outputs   the last model's outputs, each in units of 2^-12; may be NULL if `cap` is 0
+ * @param[in]  cap       room in `outputs` in numbers
+ * @param[out] need      how many outputs there are, also after E_SPACE; may be NULL
+ * @param[in]  model     the models in the order in which they are evaluated
+ * @param[in]  n_models  how many, at least 1
+ * @param[in]  options   options; not kept
+ * @param[out] err       detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             stored
+ * @retval MAMBAINT_E_SPACE        `cap` is too small; nothing is stored but `*need`
+ * @retval MAMBAINT_E_INVALID      a pointer is NULL, there is no model, or an option is wrong, such
+ *                                 as `features` with more or fewer decimals than the model takes
+ * @retval MAMBAINT_E_RANGE        a feature is outside [-4, 3.96875] after rounding
+ * @retval MAMBAINT_E_MISMATCH     a model takes text, or one does not hand on what the next takes
+ * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_model_evaluate(int32_t *outputs, size_t cap, size_t *need,
+                                             mambaint_model *const *model, size_t n_models,
+                                             const mambaint_options *options, mambaint_error *err);
+
+/**
+ * The integers that the option `features` of mambaint_model_evaluate() stands for.
+ *
+ * @param[out] features  each in units of 1/32, in [-128, 127]; may be NULL if `cap` is 0
+ * @param[in]  cap       room in `features` in numbers
+ * @param[out] need      how many features the model takes, also after E_SPACE; may be NULL
+ * @param[in]  model     the model
+ * @param[in]  options   options; not kept
+ * @param[out] err       detail of a failure, or NULL
+ *
+ * @return as mambaint_model_evaluate()
+ */
+MAMBAINT_API int32_t mambaint_model_features(int32_t *features, size_t cap, size_t *need,
+                                             const mambaint_model *model,
+                                             const mambaint_options *options, mambaint_error *err);
+
+/**
+ * Save a model of any shape with random weights: those a training run would start from. Its
+ * tokenizer has the special tokens and the bytes; ids beyond them are unused. A model that takes
+ * features has none.
+ *
+ * Options: `preset` (a shape by name, such as `mi-tiny`, `mi-1m` or `simple`), `architecture`
+ * (`mamba-integer` or `simple`; without it that of the preset), the fields of the architecture that
+ * replace the preset's (`layers d-model vocab heads head-dim d-state chunk rotation-pairs hold norm
+ * gate weights head-weights tied-head`; `features-in hidden outputs`), `seed`, `name`, `license`,
+ * `threads`.
  *
  * @param[in]  ctx      context, or NULL
  * @param[in]  path     where to save

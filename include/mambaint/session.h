@@ -47,7 +47,7 @@ typedef struct mambaint_state mambaint_state;
  * @retval MAMBAINT_E_INVALID      `out` or `model` is NULL, or an option is wrong
  * @retval MAMBAINT_E_RANGE        an option's number is outside its range
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
- * @retval MAMBAINT_E_UNSUPPORTED  the backend cannot run this model
+ * @retval MAMBAINT_E_UNSUPPORTED  the model takes features, not text, or the backend cannot run it
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_session_create(mambaint_session **out, mambaint_model *model,
@@ -330,12 +330,13 @@ MAMBAINT_API int32_t mambaint_state_save(void *buf, size_t cap, size_t *need,
  * @param[in]  len    their number
  * @param[out] err    detail of a failure, or NULL
  *
- * @retval MAMBAINT_OK           `*out` is ready
- * @retval MAMBAINT_E_INVALID    an argument is NULL
- * @retval MAMBAINT_E_FORMAT     the bytes are no whole and sound state
- * @retval MAMBAINT_E_VERSION    made by a later version
- * @retval MAMBAINT_E_MISMATCH   of another model or tokenizer
- * @retval MAMBAINT_E_NO_MEMORY  out of memory; nothing stays allocated
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      an argument is NULL
+ * @retval MAMBAINT_E_FORMAT       the bytes are no whole and sound state
+ * @retval MAMBAINT_E_VERSION      made by a later version
+ * @retval MAMBAINT_E_MISMATCH     of another model or tokenizer
+ * @retval MAMBAINT_E_UNSUPPORTED  the model takes features, not text: it has no states
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_state_load(mambaint_state **out, const mambaint_model *model,
                                          const void *buf, size_t len, mambaint_error *err);

@@ -107,7 +107,8 @@ typedef struct mambaint_train_report {
  * @retval MAMBAINT_E_FORMAT       a file is not what it claims to be
  * @retval MAMBAINT_E_MISMATCH     a sha256 differs, or the checkpoint is of other settings or data
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
- * @retval MAMBAINT_E_UNSUPPORTED  this build cannot read such a file
+ * @retval MAMBAINT_E_UNSUPPORTED  this build cannot read such a file, or the architecture takes
+ *                                 features, not text
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_trainer_create(mambaint_trainer **out, mambaint_context *ctx,

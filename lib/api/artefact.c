@@ -49,6 +49,9 @@ static int32_t check_checkpoint(const struct mbi_host *host, struct mbi_containe
     if (!(arch = mbi_arch_find(name)))
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "checkpoint: architecture '%s' is not in this build", name);
+    if (!mbi_arch_has_vocab(arch))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "checkpoint: models of architecture '%s' are not trained here", name);
     if ((rc = mbi_config_read(&config, arch, file, err)) < 0)
         return rc;
     return check_tokenizer(host, file, err);

@@ -3,12 +3,22 @@
 #include "api/config.h"
 #include "api/options.h"
 
+/* The architecture that is named, else that of the preset, else the first. */
+static const struct mbi_arch *choose(const char *name, const char *preset)
+{
+    const struct mbi_arch *arch = name ? mbi_arch_find(name) : NULL;
+
+    if (!name && preset)
+        arch = mbi_arch_of_preset(preset);
+    return arch || name ? arch : mbi_arch_at(0);
+}
+
 int32_t mbi_config_options(struct mbi_config *c, const mambaint_options *options,
                            mambaint_error *err)
 {
     const char *name = mbi_option(options, "architecture");
     const char *preset = mbi_option(options, "preset");
-    const struct mbi_arch *arch = name ? mbi_arch_find(name) : mbi_arch_at(0);
+    const struct mbi_arch *arch = choose(name, preset);
     int32_t rc = MAMBAINT_OK;
     bool known;
 

@@ -53,7 +53,7 @@ static int32_t license(struct mbi_buf *out, const mambaint_model *m)
 
 static int32_t vocab(struct mbi_buf *out, const mambaint_model *m)
 {
-    return add_number(out, mbi_tokenizer_vocab(m->model->tokenizer));
+    return add_number(out, m->model->tokenizer ? mbi_tokenizer_vocab(m->model->tokenizer) : 0);
 }
 
 static int32_t parameters(struct mbi_buf *out, const mambaint_model *m)
@@ -155,6 +155,8 @@ static int32_t tokenizer_digest(struct mbi_buf *out, const mambaint_model *m)
 {
     uint8_t d[MBI_DIGEST_SIZE];
 
+    if (!m->model->tokenizer)
+        return MAMBAINT_OK;
     mbi_tokenizer_digest(d, m->model->tokenizer);
     return add_digest(out, d);
 }

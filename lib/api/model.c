@@ -71,6 +71,15 @@ int32_t mbi_model_locked_digest(uint8_t out[MBI_DIGEST_SIZE], const mambaint_mod
     return rc;
 }
 
+int32_t mbi_model_needs_text(const mambaint_model *model, mambaint_error *err)
+{
+    if (model->model->tokenizer)
+        return MAMBAINT_OK;
+    return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                    "this model takes features, not text; mambaint_model_evaluate() and 'mambaint "
+                    "generate --features' evaluate it");
+}
+
 /* ---- opening ---- */
 
 static void free_model(mambaint_model *m)
@@ -97,9 +106,11 @@ static int32_t fill_model(mambaint_model *m, struct mbi_container *file, bool ch
         (rc = mbi_program_create(&m->layout, host, m->model->graph, 1, 1, false, err)) < 0 ||
         (rc = create_shared(&m->shared, host, err)) < 0)
         return rc;
-    mbi_tokenizer_ref(m->model->tokenizer);
-    if ((rc = mbi_tokenizer_wrap(&m->tokenizer, m->ctx, m->model->tokenizer, err)) < 0)
-        return rc;
+    if (m->model->tokenizer) {
+        mbi_tokenizer_ref(m->model->tokenizer);
+        if ((rc = mbi_tokenizer_wrap(&m->tokenizer, m->ctx, m->model->tokenizer, err)) < 0)
+            return rc;
+    }
     return check ? mbi_model_digest(digest, m->model, err) : MAMBAINT_OK;
 }
 
@@ -200,6 +211,8 @@ int32_t mambaint_tokenizer_of(mambaint_tokenizer **out, const mambaint_model *mo
         *out = NULL;
     if (!out || !model)
         return MAMBAINT_E_INVALID;
+    if (!model->tokenizer)
+        return MAMBAINT_E_UNSUPPORTED;
     mambaint_tokenizer_ref(model->tokenizer);
     *out = model->tokenizer;
     return MAMBAINT_OK;

@@ -21,7 +21,7 @@ struct mambaint_model {
     atomic_uint refs;
     mambaint_context *ctx;
     struct mbi_model *model;
-    mambaint_tokenizer *tokenizer; /* handed out by mambaint_tokenizer_of() */
+    mambaint_tokenizer *tokenizer; /* handed out by mambaint_tokenizer_of(); NULL: takes features */
     struct mbi_program *layout;    /* for one lane: the layout of a state */
     struct mbi_model_shared *shared;
 };
@@ -37,6 +37,9 @@ int32_t mbi_model_weights(struct mbi_weights **out, const mambaint_model *model,
 /* mbi_model_digest() behind the lock. */
 int32_t mbi_model_locked_digest(uint8_t out[MBI_DIGEST_SIZE], const mambaint_model *model,
                                 mambaint_error *err);
+
+/* Does the model read and write text? If not, E_UNSUPPORTED with a sentence. */
+int32_t mbi_model_needs_text(const mambaint_model *model, mambaint_error *err);
 
 /* Append what mambaint_model_text() has under a key; E_INVALID if there is no such key. */
 int32_t mbi_model_describe(struct mbi_buf *out, const mambaint_model *model, const char *key);

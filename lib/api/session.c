@@ -127,7 +127,8 @@ int32_t mambaint_session_create(mambaint_session **out, mambaint_model *model,
         *out = NULL;
     if (!out || !model)
         return mbi_fail(err, MAMBAINT_E_INVALID, "out and model must not be NULL");
-    if ((rc = mbi_session_settings_read(&set, options, err)) < 0)
+    if ((rc = mbi_model_needs_text(model, err)) < 0 ||
+        (rc = mbi_session_settings_read(&set, options, err)) < 0)
         return rc;
     if (!(s = mbi_alloc(&model->ctx->host, 1, sizeof(*s))))
         return mbi_fail_memory(err, "a session");

@@ -41,7 +41,10 @@ static struct shape shape_of(const mambaint_model *m)
     return s;
 }
 
-size_t mbi_state_saved_size(const mambaint_model *m) { return shape_of(m).total; }
+size_t mbi_state_saved_size(const mambaint_model *m)
+{
+    return m->model->tokenizer ? shape_of(m).total : 0;
+}
 
 bool mbi_state_is(const uint8_t *data, size_t size) { return size >= 8 && !memcmp(data, MAGIC, 8); }
 
@@ -363,7 +366,7 @@ int32_t mambaint_state_load(mambaint_state **out, const mambaint_model *model, c
         *out = NULL;
     if (!out || !model || !buf)
         return mbi_fail(err, MAMBAINT_E_INVALID, "out, model and buf must not be NULL");
-    if ((rc = mbi_state_check(buf, len, err)) < 0 ||
+    if ((rc = mbi_model_needs_text(model, err)) < 0 || (rc = mbi_state_check(buf, len, err)) < 0 ||
         (rc = create_unpacked(&u, model, buf, len, err)) < 0)
         return rc;
     free_unpacked(u, &model->ctx->host);

@@ -26,6 +26,16 @@ static int32_t draw_and_save(const struct mbi_host *host, const char *path,
     return rc;
 }
 
+/* A model that takes features has none. */
+static int32_t make_tokenizer(struct mbi_tokenizer **out, const struct mbi_host *host,
+                              const struct mbi_config *c, mambaint_error *err)
+{
+    *out = NULL;
+    if (!mbi_arch_has_vocab(c->arch))
+        return MAMBAINT_OK;
+    return mbi_tokenizer_plain(out, host, MBI_PRE_GPT2, c->v[c->arch->vocab_field], err);
+}
+
 static int32_t synth(const struct mbi_host *host, const char *path, const mambaint_options *options,
                      mambaint_error *err)
 {
@@ -40,8 +50,7 @@ static int32_t synth(const struct mbi_host *host, const char *path, const mambai
         (rc = mbi_config_options(&config, options, err)) < 0)
         return rc;
     if ((rc = mbi_arch_graph(&graph, host, &config, err)) >= 0 &&
-        (rc = mbi_tokenizer_plain(&tokenizer, host, MBI_PRE_GPT2,
-                                  config.v[config.arch->vocab_field], err)) >= 0) {
+        (rc = make_tokenizer(&tokenizer, host, &config, err)) >= 0) {
         parts.graph = graph;
         parts.tokenizer = tokenizer;
         parts.name = mbi_option(options, "name");

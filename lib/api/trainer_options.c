@@ -225,6 +225,11 @@ int32_t mbi_trainer_options_read(struct mbi_trainer_options *out, const mambaint
     if ((rc = mbi_model_check_names(out->name, out->license, err)) < 0 ||
         (rc = read_files(out, o, err)) < 0 || (rc = mbi_config_options(&out->config, o, err)) < 0)
         return rc;
+    if (!mbi_arch_has_vocab(out->config.arch))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "models of architecture '%s' take features, not text; the trainer has no "
+                        "data for them",
+                        out->config.arch->name);
     out->vocab_given = mbi_option(o, out->config.arch->field[out->config.arch->vocab_field].flag);
     return read_settings(out, o, err);
 }

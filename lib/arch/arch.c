@@ -31,6 +31,15 @@ const struct mbi_arch *mbi_arch_find(const char *name)
     return NULL;
 }
 
+const struct mbi_arch *mbi_arch_of_preset(const char *preset)
+{
+    for (size_t i = 0; i < MBI_COUNT(architectures); i++)
+        for (size_t p = 0; p < architectures[i]->n_presets; p++)
+            if (!strcmp(architectures[i]->preset[p].name, preset))
+                return architectures[i];
+    return NULL;
+}
+
 void mbi_config_init(struct mbi_config *c, const struct mbi_arch *arch)
 {
     *c = (struct mbi_config){.arch = arch};

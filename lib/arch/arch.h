@@ -11,6 +11,7 @@
 #include "graph/graph.h"
 
 #define MBI_MAX_CONFIG 24
+#define MBI_NO_VOCAB UINT32_MAX
 
 enum mbi_config_kind { MBI_CONFIG_NUMBER = 1, MBI_CONFIG_BOOL, MBI_CONFIG_WORD };
 
@@ -43,7 +44,8 @@ struct mbi_arch {
     size_t n_fields;
     const struct mbi_preset *preset;
     size_t n_presets;
-    uint32_t vocab_field; /* index of the field that holds the vocabulary size */
+    uint32_t vocab_field; /* index of the field that holds the vocabulary size; MBI_NO_VOCAB: it
+                           * takes features, not tokens, and its models have no tokenizer */
 
     /* Fill derived fields (those without a flag if `from_flags`, those without a key otherwise)
      * and check relations between fields. */
@@ -52,9 +54,17 @@ struct mbi_arch {
     int32_t (*build)(struct mbi_build *b, const struct mbi_config *c);
 };
 
+/* Do its models read and write tokens, so that they have a tokenizer? */
+static inline bool mbi_arch_has_vocab(const struct mbi_arch *arch)
+{
+    return arch->vocab_field != MBI_NO_VOCAB;
+}
+
 /* Architectures of this build; NULL past the end. */
 const struct mbi_arch *mbi_arch_at(size_t index);
 const struct mbi_arch *mbi_arch_find(const char *name);
+/* The one that has a preset of this name; NULL: none has. */
+const struct mbi_arch *mbi_arch_of_preset(const char *preset);
 
 void mbi_config_init(struct mbi_config *c, const struct mbi_arch *arch); /* fallbacks */
 /* Set one field from an option. *known tells whether the key is a flag of this architecture. */

@@ -5,7 +5,8 @@
 
 /* clang-format off */
 #define MBI_ARCH_LIST(ARCH) \
-    ARCH(mamba_integer)
+    ARCH(mamba_integer) \
+    ARCH(simple)
 /* clang-format on */
 
 #endif

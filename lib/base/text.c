@@ -55,15 +55,18 @@ bool mbi_parse_i64(int64_t *out, const char *text)
 /*
  * The decimals at `text` times 2^bits: *floor, and whether anything is left below it. A multiple
  * of 2^-bits has at most `bits` decimals, so that further decimals matter only as "not zero".
+ * *end receives what follows them.
  */
-static bool parse_decimals(uint64_t *floor, bool *rest, const char *text, int bits)
+static bool parse_decimals(uint64_t *floor, bool *rest, const char **end, const char *text,
+                           int bits)
 {
     const size_t n = strspn(text, "0123456789");
     uint8_t digit[MAX_FRAC + 1] = {0};
 
     *floor = 0;
     *rest = false;
-    if (!n || text[n])
+    *end = text + n;
+    if (!n)
         return false;
     for (size_t i = 0; i < n; i++) {
         if (i < (size_t)bits)
@@ -87,28 +90,35 @@ static bool parse_decimals(uint64_t *floor, bool *rest, const char *text, int bi
     return true;
 }
 
-bool mbi_parse_fixed(int64_t *out, const char *text, int frac)
+bool mbi_parse_fixed_part(int64_t *out, const char **end, const char *text, int frac)
 {
     const bool negative = *text == '-';
-    const char *end = text + negative;
     const int bits = frac + 1; /* one more, to round by */
     uint64_t whole = 0, low = 0;
     bool rest = false;
 
     if (frac < 0 || frac > MAX_FRAC)
         return false;
-    if (*end != '.' && !parse_digits(&whole, &end, end, (uint64_t)INT64_MAX >> bits))
+    *end = text + negative;
+    if (**end != '.' && !parse_digits(&whole, end, *end, (uint64_t)INT64_MAX >> bits))
         return false;
-    if (*end == '.') {
-        if (!parse_decimals(&low, &rest, end + 1, bits))
-            return false;
-    } else if (*end) {
+    if (**end == '.' && !parse_decimals(&low, &rest, end, *end + 1, bits))
         return false;
-    }
     /* x = |value| * 2^bits lies in [m, m + 1); halves go up, so towards zero if negative. */
     const uint64_t m = (whole << bits) + low;
 
     *out = negative ? -(int64_t)((m + rest) >> 1) : (int64_t)((m + 1) >> 1);
+    return true;
+}
+
+bool mbi_parse_fixed(int64_t *out, const char *text, int frac)
+{
+    const char *end;
+    int64_t v;
+
+    if (!mbi_parse_fixed_part(&v, &end, text, frac) || *end)
+        return false;
+    *out = v;
     return true;
 }
 

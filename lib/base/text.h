@@ -13,6 +13,8 @@ bool mbi_parse_u64(uint64_t *out, const char *text);
 
 /* A decimal such as "0.8", "-1.25" or "3" to fixed point: round half up of value * 2^frac. */
 bool mbi_parse_fixed(int64_t *out, const char *text, int frac);
+/* The same for a decimal with something behind it, which *end receives. */
+bool mbi_parse_fixed_part(int64_t *out, const char **end, const char *text, int frac);
 
 /* Equal, where '-' and '_' count as the same. */
 bool mbi_key_equal(const char *a, const char *b);

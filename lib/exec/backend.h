@@ -15,11 +15,11 @@ struct mbi_weights; /* a graph's parameters on a device, shared by images */
 struct mbi_image;   /* a program on a device, with its scratch memory: one thread at a time */
 struct mbi_memory;  /* one stream's state on a device */
 
-/* n consecutive tokens of one stream. */
+/* n consecutive tokens (or vectors of features) of one stream. */
 struct mbi_run {
     struct mbi_memory *memory; /* read and advanced */
-    uint64_t pos;              /* absolute position of ids[0] */
-    const int32_t *ids;        /* each in [0, vocab) */
+    uint64_t pos;              /* absolute position of the first */
+    const void *in;            /* rows of value 0: int32 ids, each in [0, vocab), or i8 features */
     size_t n;                  /* at least 1 */
 };
 

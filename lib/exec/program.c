@@ -26,6 +26,8 @@ static void mark_tail(struct mbi_program *p)
 
                 p->value[in].crosses |= !p->value[in].in_tail && !mbi_node_is_param(&g->node[in]);
             }
+    for (mbi_ref i = 0; i < g->n_nodes; i++)
+        p->value[i].crosses |= !p->value[i].in_tail && mbi_graph_gives(g, i);
 }
 
 static void fill_order(struct mbi_program *p)
@@ -53,7 +55,7 @@ static void last_reads(const struct mbi_program *p, uint32_t *last)
             last[g->node[node].in[k]] = s + MBI_FUSE_MAX - 1;
     }
     for (mbi_ref i = 0; i < g->n_nodes; i++)
-        if (p->keep || i == g->logits || i == g->argmax)
+        if (p->keep || mbi_graph_gives(g, i))
             last[i] = UINT32_MAX;
 }
 
@@ -90,7 +92,7 @@ static int32_t plan_values(struct mbi_program *p, mambaint_error *err)
     if (rc == MAMBAINT_OK)
         last_reads(p, last);
     for (uint32_t s = 0; rc == MAMBAINT_OK && s <= p->n_order; s++) {
-        /* Step 0 places the token leaf as well, which is node 0 of every graph. */
+        /* Step 0 places what goes in as well, which is node 0 of every graph. */
         const mbi_ref node = s ? p->order[s - 1] : 0;
         struct mbi_value_plan *v = &p->value[node];
         const size_t lanes = v->in_tail ? p->out_lanes : p->lanes;

@@ -22,7 +22,7 @@ struct mbi_value_plan {
     size_t offset;   /* in the scratch memory; multiple of 64 */
     size_t row_size; /* bytes of a lane */
     bool in_tail;    /* evaluated for wanted lanes only */
-    bool crosses;    /* of the body, read by the tail */
+    bool crosses;    /* of the body, read by the tail or an output */
 };
 
 /* One field of one node's memory. */

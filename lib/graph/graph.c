@@ -9,7 +9,7 @@ int32_t mbi_graph_create(struct mbi_graph **out, const struct mbi_host *host, ma
     if (!(*out = mbi_alloc(host, 1, sizeof(**out))))
         return mbi_fail_memory(err, "a graph");
     (*out)->host = host;
-    (*out)->logits = (*out)->argmax = MBI_NONE;
+    (*out)->logits = (*out)->argmax = (*out)->link = MBI_NONE;
     return MAMBAINT_OK;
 }
 
@@ -82,6 +82,18 @@ mbi_ref mbi_build_token(struct mbi_build *b, uint32_t vocab)
     return b->graph->n_nodes++;
 }
 
+mbi_ref mbi_build_features(struct mbi_build *b, uint32_t cols, int32_t frac)
+{
+    struct mbi_node *node = append(b);
+
+    if (!node)
+        return MBI_NONE;
+    node->leaf = MBI_LEAF_FEATURES;
+    node->label = "features";
+    node->type = (struct mbi_type){MBI_I8, frac, 1, cols, INT8_MIN, INT8_MAX};
+    return b->graph->n_nodes++;
+}
+
 mbi_ref mbi_build_param(struct mbi_build *b, const struct mbi_param *param)
 {
     struct mbi_graph *g = b->graph;
@@ -106,6 +118,16 @@ mbi_ref mbi_build_param(struct mbi_build *b, const struct mbi_param *param)
 bool mbi_node_is_param(const struct mbi_node *node)
 {
     return !node->op && node->leaf == MBI_LEAF_PARAM;
+}
+
+bool mbi_graph_gives(const struct mbi_graph *g, mbi_ref ref)
+{
+    return ref == g->logits || ref == g->argmax || ref == g->link;
+}
+
+bool mbi_graph_takes_features(const struct mbi_graph *g)
+{
+    return g->n_nodes && !g->node[0].op && g->node[0].leaf == MBI_LEAF_FEATURES;
 }
 
 mbi_ref mbi_build_node(struct mbi_build *b, uint32_t op, const char *label, const mbi_ref *in,
@@ -133,6 +155,7 @@ mbi_ref mbi_build_node(struct mbi_build *b, uint32_t op, const char *label, cons
         }
         node->in[k] = in[k];
         q.in[k] = &b->graph->node[in[k]].type;
+        q.in_is_param[k] = mbi_node_is_param(&b->graph->node[in[k]]);
     }
     q.attr = node->attr;
     q.out = &node->type;
@@ -146,6 +169,16 @@ const struct mbi_type *mbi_build_type(const struct mbi_build *b, mbi_ref ref)
     static const struct mbi_type empty = {MBI_I8, 0, 1, 1, 0, 0};
 
     return b->status < 0 || ref >= b->graph->n_nodes ? &empty : &b->graph->node[ref].type;
+}
+
+int32_t mbi_build_link(struct mbi_build *b, mbi_ref link)
+{
+    if (b->status < 0)
+        return b->status;
+    if (link >= b->graph->n_nodes || mbi_node_is_param(&b->graph->node[link]))
+        return mbi_build_fail(b, MAMBAINT_E_INTERNAL, "the link is no value of the graph");
+    b->graph->link = link;
+    return MAMBAINT_OK;
 }
 
 int32_t mbi_build_end(struct mbi_build *b, mbi_ref logits, mbi_ref argmax)
@@ -180,7 +213,8 @@ static void add_type(struct mbi_buf *out, const struct mbi_type *t)
 /*
  * Text "mambaint-graph", then u32: arithmetic version, number of nodes; per node: op, then for a
  * leaf its kind and (parameter) the name as u32 length and bytes, for an operation its inputs and
- * attributes; then the type. Last the two outputs. All little endian.
+ * attributes; then the type. Last the two outputs, and the link where there is one. All little
+ * endian.
  */
 void mbi_graph_canonical(struct mbi_buf *out, const struct mbi_graph *g)
 {
@@ -208,6 +242,8 @@ void mbi_graph_canonical(struct mbi_buf *out, const struct mbi_graph *g)
     }
     mbi_buf_add32(out, g->logits);
     mbi_buf_add32(out, g->argmax);
+    if (g->link != MBI_NONE)
+        mbi_buf_add32(out, g->link);
 }
 
 static void dump_leaf(struct mbi_buf *out, const struct mbi_graph *g, const struct mbi_node *node)
@@ -215,7 +251,7 @@ static void dump_leaf(struct mbi_buf *out, const struct mbi_graph *g, const stru
     if (node->leaf == MBI_LEAF_PARAM)
         mbi_buf_addf(out, "%-12s %s", "param", g->param[node->param].name);
     else
-        mbi_buf_addf(out, "%-12s", "token");
+        mbi_buf_addf(out, "%-12s", node->label);
 }
 
 static void dump_op(struct mbi_buf *out, const struct mbi_node *node)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step graph: (token, state) -> (logits, new state) for one token. An append-only array of
- * nodes in evaluation order; a value is the index of its node. Built through struct mbi_build,
- * which checks shapes and proves intervals node by node.
+ * The step graph: (token, state) -> (logits, new state) for one token, or (features, state) ->
+ * (outputs, new state) for one vector of features. An append-only array of nodes in evaluation
+ * order; a value is the index of its node. Built through struct mbi_build, which checks shapes and
+ * proves intervals node by node.
  */
 #ifndef MBI_GRAPH_GRAPH_H
 #define MBI_GRAPH_GRAPH_H
@@ -54,6 +55,7 @@ struct mbi_param {
 
 #define MBI_LEAF_TOKEN 1
 #define MBI_LEAF_PARAM 2
+#define MBI_LEAF_FEATURES 3
 
 struct mbi_node {
     uint32_t op;    /* 0: a leaf */
@@ -73,6 +75,7 @@ struct mbi_graph {
     uint32_t n_nodes, n_params;
     uint32_t node_cap, param_cap;
     mbi_ref logits, argmax; /* the outputs */
+    mbi_ref link;           /* an output that feeds the next model of a chain; MBI_NONE: none */
     uint8_t digest[MBI_DIGEST_SIZE];
 };
 
@@ -88,11 +91,15 @@ int32_t mbi_graph_create(struct mbi_graph **out, const struct mbi_host *host, ma
 void mbi_graph_free(struct mbi_graph *g); /* NULL is fine */
 
 void mbi_build_begin(struct mbi_build *b, struct mbi_graph *g, mambaint_error *err);
+/* What goes in, node 0 of every graph: a token, or `cols` features in i8. */
 mbi_ref mbi_build_token(struct mbi_build *b, uint32_t vocab);
+mbi_ref mbi_build_features(struct mbi_build *b, uint32_t cols, int32_t frac);
 mbi_ref mbi_build_param(struct mbi_build *b, const struct mbi_param *param);
 mbi_ref mbi_build_node(struct mbi_build *b, uint32_t op, const char *label, const mbi_ref *in,
                        const void *attr);
 int32_t mbi_build_fail(struct mbi_build *b, int32_t code, const char *what);
+/* The value that the next model of a chain takes as its features; before mbi_build_end(). */
+int32_t mbi_build_link(struct mbi_build *b, mbi_ref link);
 /* Sets the outputs and computes the digest. */
 int32_t mbi_build_end(struct mbi_build *b, mbi_ref logits, mbi_ref argmax);
 
@@ -106,6 +113,12 @@ void mbi_graph_canonical(struct mbi_buf *out, const struct mbi_graph *g);
 void mbi_graph_dump(struct mbi_buf *out, const struct mbi_graph *g);
 
 bool mbi_node_is_param(const struct mbi_node *node);
+
+/* Is this value read from outside: the logits, the argmax or the link? */
+bool mbi_graph_gives(const struct mbi_graph *g, mbi_ref ref);
+
+/* Does the graph take features, not tokens? */
+bool mbi_graph_takes_features(const struct mbi_graph *g);
 
 /* Memory of a stateful node: the number of fields, 0 if it has none. */
 size_t mbi_node_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS], const struct mbi_graph *g,

@@ -16,9 +16,10 @@
 
 struct mbi_op_grad; /* train/grad.h */
 
-/* What inference sees: types of the inputs, attributes; it fills the type of the output. */
+/* What inference sees: the inputs' types and kinds, attributes; it fills the output's type. */
 struct mbi_infer {
     const struct mbi_type *in[MBI_MAX_IN];
+    bool in_is_param[MBI_MAX_IN];
     const void *attr;
     struct mbi_type *out;
     mambaint_error *err;

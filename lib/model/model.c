@@ -94,11 +94,28 @@ static int32_t read_config(struct mbi_model *m, mambaint_error *err)
     return mbi_config_read(&m->config, arch, m->file, err);
 }
 
+/* A model that takes features has no key of a tokenizer. */
+static int32_t refuse_tokenizer(struct mbi_model *m, mambaint_error *err)
+{
+    static const char prefix[] = "tokenizer.";
+
+    for (size_t i = 0; i < mbi_container_n_keys(m->file); i++)
+        if (!strncmp(mbi_container_key(m->file, i), prefix, sizeof(prefix) - 1))
+            return mbi_fail(err, MAMBAINT_E_FORMAT,
+                            "model: key '%s', but architecture '%s' takes features and has no "
+                            "tokenizer",
+                            mbi_container_key(m->file, i), m->config.arch->name);
+    return mbi_container_refuse_unread(m->file, "mambaint.", err);
+}
+
 static int32_t read_tokenizer(struct mbi_model *m, mambaint_error *err)
 {
-    const uint32_t want = m->config.v[m->config.arch->vocab_field];
+    uint32_t want;
     int32_t rc;
 
+    if (!mbi_arch_has_vocab(m->config.arch))
+        return refuse_tokenizer(m, err);
+    want = m->config.v[m->config.arch->vocab_field];
     if ((rc = mbi_tokenizer_read(&m->tokenizer, m->host, m->file, err)) < 0)
         return rc;
     if (mbi_tokenizer_vocab(m->tokenizer) != want)
@@ -262,12 +279,13 @@ static void sort_by_name(uint32_t *index, const struct mbi_graph *g)
 }
 
 /*
- * What the model computes, whatever its name: the graph's digest, the tokenizer's digest, then for
- * each tensor in the order of names the name's length (u64), the name and the hash of the data.
+ * What the model computes, whatever its name: the graph's digest, the tokenizer's digest (zeros
+ * where there is none), then for each tensor in the order of names the name's length (u64), the
+ * name and the hash of the data.
  */
 int32_t mbi_model_digest(uint8_t out[MBI_DIGEST_SIZE], struct mbi_model *m, mambaint_error *err)
 {
-    uint8_t tokenizer[MBI_DIGEST_SIZE];
+    uint8_t tokenizer[MBI_DIGEST_SIZE] = {0};
     struct mbi_blake2b s;
     uint32_t *index;
     int32_t rc;
@@ -278,7 +296,8 @@ int32_t mbi_model_digest(uint8_t out[MBI_DIGEST_SIZE], struct mbi_model *m, mamb
         if (!(index = mbi_alloc(m->host, m->graph->n_params, sizeof(*index))))
             return mbi_fail_memory(err, "a digest");
         sort_by_name(index, m->graph);
-        mbi_tokenizer_digest(tokenizer, m->tokenizer);
+        if (m->tokenizer)
+            mbi_tokenizer_digest(tokenizer, m->tokenizer);
         mbi_blake2b_init(&s);
         mbi_blake2b_add(&s, m->graph->digest, MBI_DIGEST_SIZE);
         mbi_blake2b_add(&s, tokenizer, MBI_DIGEST_SIZE);
@@ -316,7 +335,8 @@ int32_t mbi_model_save(const struct mbi_host *host, const char *path,
     add_word(w, text_key[1], parts->license ? parts->license : "");
     mbi_container_add_u32(w, "mambaint.arithmetic", MBI_ARITHMETIC_VERSION);
     mbi_config_write(w, parts->config);
-    mbi_tokenizer_write(w, parts->tokenizer);
+    if (parts->tokenizer)
+        mbi_tokenizer_write(w, parts->tokenizer);
     for (uint32_t i = 0; i < parts->graph->n_params; i++) {
         const struct mbi_param *p = &parts->graph->param[i];
 

@@ -16,7 +16,7 @@ struct mbi_model {
     struct mbi_container *file; /* owns the bytes of the parameters */
     struct mbi_config config;
     struct mbi_graph *graph;
-    struct mbi_tokenizer *tokenizer;
+    struct mbi_tokenizer *tokenizer; /* NULL: the model takes features */
     const void **param;              /* host byte order, by index in graph->param */
     void **param_owned;              /* converted copies where the host is big endian; else NULLs */
     uint8_t digest[MBI_DIGEST_SIZE]; /* model digest, docs/container.md; valid if checked */
@@ -25,8 +25,8 @@ struct mbi_model {
 
 /* Takes over `file`, also on failure. Checks that every tensor has the shape and type that the
  * graph declares, that every element lies in its declared interval (ternary bytes too), that no
- * tensor is left over, that the vocabulary of tokenizer and graph agree, and that name and licence
- * are UTF-8. */
+ * tensor is left over, that the vocabulary of tokenizer and graph agree (a model that takes
+ * features has no tokenizer), and that name and licence are UTF-8. */
 int32_t mbi_model_create(struct mbi_model **out, const struct mbi_host *host,
                          struct mbi_container *file, mambaint_error *err);
 void mbi_model_free(struct mbi_model *m); /* NULL is fine */
@@ -38,8 +38,8 @@ int32_t mbi_model_digest(uint8_t out[MBI_DIGEST_SIZE], struct mbi_model *m, mamb
 struct mbi_model_parts {
     const struct mbi_config *config;
     const struct mbi_graph *graph;
-    const struct mbi_tokenizer *tokenizer;
-    const void *const *param; /* host byte order, by index in graph->param */
+    const struct mbi_tokenizer *tokenizer; /* NULL of a model that takes features */
+    const void *const *param;              /* host byte order, by index in graph->param */
     const char *name, *license;
 };
 

@@ -3,27 +3,33 @@
 #include "op/element.h"
 #include <string.h>
 
-/* ---- add: y = a + b                                                   arithmetic.md, add ---- */
+/* ---- add: y = a + b, b a value or a parameter                         arithmetic.md, add ---- */
 
+/* The fixed point of a matvec does not tell what its weights stand for; a parameter behind it does,
+ * so the sum stands where that stands. */
 static int32_t add_infer(struct mbi_infer *q)
 {
     const struct mbi_type *a = q->in[0], *b = q->in[1];
     const int64_t lo = a->lo + b->lo, hi = a->hi + b->hi;
 
-    if (a->cols != b->cols || a->frac != b->frac)
+    if (a->cols != b->cols || b->rows != 1 || (a->frac != b->frac && !q->in_is_param[1]))
         return mbi_infer_mismatch(q, "add", "the terms differ in size or in fixed-point position");
+    if (b->dtype == MBI_TERNARY)
+        return mbi_infer_mismatch(q, "add", "a ternary parameter is no term");
     if (lo < INT32_MIN || hi > INT32_MAX)
         return mbi_infer_overflow(q, "add");
-    return mbi_infer_result(q, a->cols, a->frac, INT32_MIN, INT32_MAX, lo, hi);
+    return mbi_infer_result(q, a->cols, b->frac, INT32_MIN, INT32_MAX, lo, hi);
 }
 
+/* A parameter serves every lane; a value has a row for each. */
 static void add_eval(const struct mbi_op_args *a)
 {
+    const size_t n = a->out_type->cols;
     int32_t *y = a->out;
 
     for (size_t i = a->begin; i < a->end; i++)
         y[i] = (int32_t)(mbi_get(a->in[0], a->in_type[0]->dtype, i) +
-                         mbi_get(a->in[1], a->in_type[1]->dtype, i));
+                         mbi_get(a->in[1], a->in_type[1]->dtype, a->in_is_param[1] ? i % n : i));
 }
 
 static const struct mbi_op_case add_cases[] = {
@@ -32,9 +38,16 @@ static const struct mbi_op_case add_cases[] = {
      .dtype = {MBI_I32, MBI_I32},
      .lo = {-1073741824, -1073741824},
      .hi = {1073741823, 1073741823}},
+    {.cols = {67, 67},
+     .rows = {0, 1},
+     .dtype = {MBI_I32, MBI_I16},
+     .lo = {-16777216, -32767},
+     .hi = {16777216, 32767}},
+    {.cols = {5, 5}, .rows = {0, 1}, .dtype = {MBI_I8, MBI_I8}},
 };
 
 const struct mbi_op_def mbi_op_add = {
+    .either = 1u << 1,
     .infer = add_infer,
     .units = mbi_units_elements,
     .eval = add_eval,

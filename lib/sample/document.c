@@ -7,11 +7,11 @@ bool mbi_document_next(const char **doc, size_t *doc_len, bool *separated, const
                        size_t len, size_t *pos)
 {
     const size_t mark = sizeof(MBI_DOCUMENT_SEPARATOR) - 1;
-    const char *at = text + *pos;
+    const char *at;
 
     if (*pos >= len)
         return false;
-    *doc = at;
+    *doc = at = text + *pos;
     while (len - (size_t)(at - text) >= mark) {
         const char *line = memchr(at, '\n', len - mark - (size_t)(at - text) + 1);
 

@@ -203,6 +203,8 @@ static int32_t plan_fill(struct mbi_tape_plan *plan, const struct mbi_tape_setup
     const size_t n = (size_t)plan->graph->n_nodes + 1;
     int32_t rc;
 
+    if (mbi_graph_takes_features(plan->graph))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "a graph of features cannot be trained yet");
     if (integers && !setup->backend->view)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "backend '%s' keeps its values elsewhere; train with another one",

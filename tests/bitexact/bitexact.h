@@ -112,7 +112,7 @@ struct mbi_graph *make_random(const struct options *o, uint32_t number, struct s
 /* Not a parameter. */
 static inline bool is_value(const struct mbi_graph *g, mbi_ref i)
 {
-    return g->node[i].op || g->node[i].leaf == MBI_LEAF_TOKEN;
+    return g->node[i].op || g->node[i].leaf != MBI_LEAF_PARAM;
 }
 
 /* Runs of random graphs: with every value kept and read, and as models are run. */

@@ -30,7 +30,8 @@ struct scene {
     const struct options *o;
     struct mbi_graph *graph;
     void **param;
-    int32_t ids[TOKENS];
+    char *in; /* rows of value 0: ids or features */
+    size_t in_row;
     uint64_t pos;
     uint32_t number;
     char **want; /* by mbi_ref: TOKENS rows */
@@ -115,6 +116,11 @@ static size_t check_value(const struct scene *c, const struct way *w, struct mac
     return bad;
 }
 
+static bool is_output(const struct mbi_graph *g, mbi_ref i)
+{
+    return i == g->logits || i == g->argmax || i == g->link;
+}
+
 /* The tokens [token, token + n) of each stream are through: compare what can be read. */
 static size_t check_run(const struct scene *c, const struct way *w, struct machine *m, size_t token,
                         size_t n)
@@ -124,7 +130,7 @@ static size_t check_run(const struct scene *c, const struct way *w, struct machi
     size_t bad = 0;
 
     for (mbi_ref i = 0; i < c->graph->n_nodes && !bad; i++) {
-        if (!is_value(c->graph, i) || (!w->keep && i != c->graph->logits && i != c->graph->argmax))
+        if (!is_value(c->graph, i) || (!w->keep && !is_output(c->graph, i)))
             continue;
         for (size_t k = 0; k < streams && !bad; k++)
             bad = all ? check_value(c, w, m, i, k * n, token, n)
@@ -167,8 +173,9 @@ static size_t run_way(const struct scene *c, const struct way *w, struct source 
         bad = complain(c, w, MBI_NONE, 0, err.message);
     for (size_t token = 0, n; token < TOKENS && !bad; token += n) {
         n = mbi_min_size(TOKENS - token, w->lanes - (size_t)source_below(s, (w->lanes + 3) / 4));
-        const struct mbi_run run[2] = {{m.memory[0], c->pos + token, c->ids + token, n},
-                                       {m.memory[1], c->pos + token, c->ids + token, n}};
+        const char *in = c->in + token * c->in_row;
+        const struct mbi_run run[2] = {{m.memory[0], c->pos + token, in, n},
+                                       {m.memory[1], c->pos + token, in, n}};
         const struct mbi_batch batch = {run, w->two_streams ? 2 : 1, w->all_outputs};
 
         if (w->backend->run(m.image, &batch, &err) < 0)
@@ -191,7 +198,7 @@ static size_t run_reference(struct scene *c)
     int32_t rc = machine_open(&m, c, &w, &err);
 
     for (size_t t = 0; t < TOKENS && rc >= 0; t++) {
-        const struct mbi_run run = {m.memory[0], c->pos + t, c->ids + t, 1};
+        const struct mbi_run run = {m.memory[0], c->pos + t, c->in + t * c->in_row, 1};
         const struct mbi_batch batch = {&run, 1, true};
 
         if ((rc = w.backend->run(m.image, &batch, &err)) < 0)
@@ -248,8 +255,9 @@ static size_t check_graph(const struct options *o, uint32_t number, struct graph
     c.want = need(c.graph->n_nodes, sizeof(*c.want));
     for (mbi_ref i = 0; i < c.graph->n_nodes; i++)
         c.want[i] = need(TOKENS, mbi_type_row_size(&c.graph->node[i].type));
-    for (size_t t = 0; t < TOKENS; t++)
-        c.ids[t] = (int32_t)source_below(&s, VOCAB);
+    c.in_row = mbi_type_row_size(&c.graph->node[0].type);
+    c.in = need(TOKENS, c.in_row);
+    fill_array(c.in, &c.graph->node[0].type, TOKENS, FILL_UNIFORM, &s, NULL, NULL);
     c.pos = source_below(&s, 1000) * 256;
     bad = run_reference(&c);
     if (!bad)
@@ -261,6 +269,7 @@ static size_t check_graph(const struct options *o, uint32_t number, struct graph
     free(c.want);
     free(c.want_state);
     free(c.param);
+    free(c.in);
     mbi_graph_free(c.graph);
     return bad;
 }

@@ -462,6 +462,7 @@ static bool prepare(struct trial *t)
     for (size_t k = 0; k < t->row->n_in; k++) {
         t->in[k] = case_type(t->c, k);
         q.in[k] = in[k] = &t->in[k];
+        q.in_is_param[k] = is_param(t, k);
     }
     if (t->row->def->infer(&q) < 0) {
         printf("%s: case %zu is refused: %s\n", t->row->name, t->index, err.message);

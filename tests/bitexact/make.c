@@ -141,6 +141,9 @@ static const char *pick_number(struct source *s, const char *flag)
         {"d-state", "2", "16", "32", "64", NULL},
         {"chunk", "1", "2", "8", "32", "64", NULL},
         {"rotation-pairs", "0", "1", "4", "8", NULL},
+        {"features-in", "1", "8", "10", "33", "64", "256", NULL},
+        {"hidden", "1", "16", "20", "31", "130", NULL},
+        {"outputs", "1", "9", "69", "128", "300", NULL},
     };
 
     for (size_t i = 0; i < MBI_COUNT(sizes); i++)
@@ -161,7 +164,8 @@ static void set_field(struct mbi_config *c, const struct mbi_config_field *f, st
         exit(2);
 }
 
-/* Configurations that contradict themselves are drawn again. */
+/* Mostly of the first architecture, whose shapes are the most. Configurations that contradict
+ * themselves are drawn again. */
 static struct mbi_graph *make_model(const struct options *o, struct source *s)
 {
     struct mbi_graph *graph = NULL;
@@ -172,7 +176,7 @@ static struct mbi_graph *make_model(const struct options *o, struct source *s)
 
         while (mbi_arch_at(n))
             n++;
-        mbi_config_init(&c, mbi_arch_at((size_t)source_below(s, n)));
+        mbi_config_init(&c, mbi_arch_at(source_below(s, 2) ? 0 : (size_t)source_below(s, n)));
         for (size_t i = 0; i < c.arch->n_fields; i++)
             if (c.arch->field[i].flag)
                 set_field(&c, &c.arch->field[i], s);
@@ -210,6 +214,8 @@ static struct mbi_graph *make_graph(const struct options *o, struct source *s,
     last = mbi_build_token(&m.b, VOCAB);
     node2(&m, MBI_OP_embed, last, make_param(&m, &table));
     last = add(&m);
+    if (source_below(s, 2))
+        mbi_build_link(&m.b, any_value(&m));
     if (mbi_build_end(&m.b, last, node1(&m, MBI_OP_argmax, last, NULL)) < 0) {
         mbi_graph_free(m.graph);
         return NULL;
@@ -267,11 +273,14 @@ static mbi_ref add_product(struct maker *m)
     const struct mbi_type stream = {MBI_I32, 7, 1, rows, -(1 << 22), 1 << 22};
     const struct mbi_type matrix = {
         ternary ? MBI_TERNARY : MBI_I8, 0, rows, cols, ternary ? -1 : -127, ternary ? 1 : 127};
+    const struct mbi_type bias = {MBI_I16, 12, 1, rows, -32767, 32767};
     const struct mbi_addsat_attr sum = {16 + (int32_t)source_below(m->s, 17)};
     const mbi_ref base = make_value(m, &stream);
     const mbi_ref in = make_value(m, x.dtype == MBI_I16 ? &wide : &x);
-    const mbi_ref y = node2(m, MBI_OP_matvec, in, make_param(m, &matrix));
+    mbi_ref y = node2(m, MBI_OP_matvec, in, make_param(m, &matrix));
 
+    if (!source_below(m->s, 4))
+        y = node2(m, MBI_OP_add, y, make_param(m, &bias));
     if (m->b.status < 0)
         return MBI_NONE;
     const mbi_ref terms[2] = {base, add_requant(m, y)};

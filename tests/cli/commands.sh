@@ -174,6 +174,63 @@ usage generate -m tiny.gguf -p a --top-p 2
 usage generate -m tiny.gguf -p a --seed -1
 usage generate -m tiny.gguf -p a --prefill-chunk 0
 
+# ---- generate --features ----
+run 0 synth --preset simple-mamba --seed 1 --out mamba.gguf --json
+json "d['parameters'] == 24 * 11 + 69 * 25 and $(digest "d['model_digest']")"
+run 0 synth --preset simple --seed 2 --out simple.gguf
+run 0 synth --architecture simple --features-in 3 --hidden 4 --outputs 2 --out short.gguf
+run 0 check simple.gguf --json && json "d == {'kind': 'model', 'ok': True, 'message': 'whole'}"
+run 0 inspect -m simple.gguf --graph && says out features && says out output.weight
+run 0 inspect -m simple.gguf --json
+json "d['architecture'] == 'simple' and d['vocab'] == d['state_size'] == 0 and not d['tokenizer_digest']"
+ten='0.5,-1.25,.75,+1, 0 ,0.015625,-0.015625,3.96875,-4,1'
+run 0 generate -m simple.gguf --features "$ten" --json
+json "d['features'] == [16, -40, 24, 32, 0, 1, 0, 127, -128, 32] and d['frac'] == 12"
+json "len(d['outputs']) == 69 and d['argmax'] == d['outputs'].index(max(d['outputs']))"
+json "set(d) == {'features', 'outputs', 'frac', 'argmax', 'model_digest'} and len(d['model_digest']) == 1"
+cp out one
+run 0 generate --model=simple.gguf --features="$ten" --backend scalar --json
+cmp -s out one || problem 'generate --features: the scalar backend gives something else'
+run 0 generate -m simple.gguf --features "$ten" && says err 'largest: '
+python3 - one out err <<'END' || problem 'generate --features: lines and JSON differ'
+import fractions, json, sys
+one = json.load(open(sys.argv[1]))
+lines = ["%d %s" % (i, float(fractions.Fraction(v, 4096)) if v % 4096 else v // 4096)
+         for i, v in enumerate(one["outputs"])]
+out, err = (open(name).read().splitlines() for name in sys.argv[2:])
+same = all(a.split()[0] == b.split()[0] and float(a.split()[1]) == float(b.split()[1])
+           for a, b in zip(lines, out))
+sys.exit(len(out) != 69 or not same or not err[0].startswith("largest: %d " % one["argmax"]))
+END
+run 0 generate -m mamba.gguf -m simple.gguf --features "$ten" --json
+json "len(d['model_digest']) == 2 and d['model_digest'][1] == '$(sed 's/.*"model_digest": \["//; s/".*//' one)'"
+cmp -s out one && problem 'generate --features: a chain gives what its last model gives'
+usage generate -m simple.gguf --features 1,2
+usage generate -m simple.gguf --features "$ten,1"
+usage generate -m simple.gguf --features 1,2,3,4,5,6,7,8,9,x && says err 'number 4'
+usage generate -m short.gguf --features 1,x,3 && says err 'number 2'
+usage generate -m short.gguf --features 1,1e0,3
+usage generate -m short.gguf --features 1,2,3.984375 && says err '3.96875'
+usage generate --features 1,2,3
+for flag in '-p a' '-n 3' '--load-state half.state' '--save-state s'; do
+    # shellcheck disable=SC2086
+    usage generate -m short.gguf --features 1,2,3 $flag
+done
+usage generate -m tiny.gguf -m tiny.gguf -p a && says err chain
+usage inspect -m tiny.gguf -m tiny.gguf && says err 'one model'
+usage eval -m tiny.gguf --model=tiny.gguf "$text"
+refuse 'takes text' generate -m tiny.gguf --features 1
+refuse 'hands nothing on' generate -m short.gguf -m short.gguf --features 1,2,3
+refuse 'model 2 takes 3' generate -m simple.gguf -m short.gguf --features "$ten"
+refuse 'no-such' generate -m simple.gguf -m no-such --features "$ten"
+refuse 'features, not text' generate -m simple.gguf
+refuse 'features, not text' generate -m simple.gguf -p a
+refuse 'features, not text' chat -m simple.gguf
+refuse 'features, not text' eval -m simple.gguf "$text"
+refuse 'features, not text' bench -m simple.gguf
+refuse 'features, not text' train --preset simple --data "$text" --out a
+refuse tokenizer tokenizer encode -m simple.gguf -p a
+
 # ---- eval ----
 run 0 eval -m tiny.gguf "$text" --json
 json "d['bytes'] == $(wc -c <"$text") and d['tokens'] > 0"

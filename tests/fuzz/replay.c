@@ -65,16 +65,39 @@ static void die(const char *what, const mambaint_error *err)
     exit(1);
 }
 
+/* As many ones as the model takes features. */
+static int32_t evaluate(mambaint_model *model, mambaint_error *err)
+{
+    static int32_t outputs[4096];
+    mambaint_options *options = NULL;
+    char ones[2 * 256 + 1] = "";
+    size_t n = 0;
+    int32_t rc = mambaint_model_features(NULL, 0, &n, model, NULL, err);
+
+    if (rc != MAMBAINT_E_SPACE || n > 256 || mambaint_options_create(&options))
+        die("a model of features must say how many", err);
+    for (size_t i = 0; i < n; i++)
+        memcpy(ones + 2 * i, i + 1 < n ? "1," : "1", 3 - (i + 1 == n));
+    if ((rc = mambaint_options_set(options, "features", ones, err)) >= 0)
+        rc = mambaint_model_evaluate(outputs, 4096, NULL, &model, 1, options, err);
+    mambaint_options_free(options);
+    return rc;
+}
+
 static int32_t load_model(struct run *r, const uint8_t *data, size_t n, mambaint_error *err)
 {
     const int32_t ids[] = {0, 1, 1, 0, 1, 0, 0, 1, 1, 1};
     mambaint_model *model = NULL;
     mambaint_session *session = NULL;
+    mambaint_tokenizer *tokenizer = NULL;
     char piece[2048];
     size_t len;
     int32_t rc = mambaint_model_open_memory(&model, r->ctx, data, n, NULL, err);
 
-    if (rc == MAMBAINT_OK) {
+    if (rc == MAMBAINT_OK && mambaint_tokenizer_of(&tokenizer, model) == MAMBAINT_E_UNSUPPORTED) {
+        if ((rc = evaluate(model, err)) < 0)
+            die("a model of features that opens must evaluate", err);
+    } else if (rc == MAMBAINT_OK) {
         if ((rc = mambaint_session_create(&session, model, NULL, err)) < 0 ||
             (rc = mambaint_session_feed(session, ids, sizeof(ids) / sizeof(*ids), err)) < 0 ||
             (rc = mambaint_session_next(piece, sizeof(piece), &len, session, err)) < 0)
@@ -83,6 +106,7 @@ static int32_t load_model(struct run *r, const uint8_t *data, size_t n, mambaint
         die("a failed open must leave NULL", err);
     }
     mambaint_session_free(session);
+    mambaint_tokenizer_unref(tokenizer);
     mambaint_model_unref(model);
     return rc < 0 ? rc : MAMBAINT_OK;
 }
@@ -342,7 +366,7 @@ static uint8_t *read_file(size_t *n, const char *path)
     return data;
 }
 
-static uint8_t *make_model(size_t *n, struct run *r, const char *weights)
+static uint8_t *make_model(size_t *n, struct run *r, const char *preset, const char *weights)
 {
     mambaint_options *options = NULL;
     mambaint_error err = {0, ""};
@@ -350,7 +374,7 @@ static uint8_t *make_model(size_t *n, struct run *r, const char *weights)
 
     snprintf(path, sizeof(path), "%s/model", r->folder);
     if (mambaint_options_create(&options) ||
-        mambaint_options_set(options, "preset", "mi-tiny", &err) ||
+        mambaint_options_set(options, "preset", preset, &err) ||
         mambaint_options_set(options, "weights", weights, &err) ||
         mambaint_model_synth(r->ctx, path, options, &err))
         die("synth", &err);
@@ -444,8 +468,8 @@ int main(int argc, char **argv)
     mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
     struct run r = {.folder = "/tmp/mambaint-replay-XXXXXX"};
     mambaint_error err = {0, ""};
-    uint8_t *file[4];
-    size_t size[4];
+    uint8_t *file[5];
+    size_t size[5];
 
     if ((text = getenv("MBI_TEST_SEED")))
         z.seed = strtoull(text, NULL, 10);
@@ -455,8 +479,9 @@ int main(int argc, char **argv)
     if (argc != 2 || !mkdtemp(r.folder) || mambaint_context_create(&r.ctx, &setup, &err))
         die("set-up", &err);
 
-    file[0] = make_model(&size[0], &r, "int8");
-    file[1] = make_model(&size[1], &r, "ternary");
+    file[0] = make_model(&size[0], &r, "mi-tiny", "int8");
+    file[1] = make_model(&size[1], &r, "mi-tiny", "ternary");
+    file[4] = make_model(&size[4], &r, "simple", "int8");
     file[2] = make_tokenizer(&size[2], &r);
     if (mambaint_model_open_memory(&r.model, r.ctx, file[0], size[0], NULL, &err))
         die("model", &err);
@@ -465,13 +490,14 @@ int main(int argc, char **argv)
     replay_corpus(&r, argv[1]);
     mutate(&r, &surfaces[0], file[0], size[0], cases, &z);
     mutate(&r, &surfaces[0], file[1], size[1], cases, &z);
+    mutate(&r, &surfaces[0], file[4], size[4], cases, &z);
     mutate(&r, &surfaces[1], file[2], size[2], cases, &z);
     mutate(&r, &surfaces[1], file[0], size[0], cases / 4, &z);
     mutate(&r, &surfaces[2], file[3], size[3], cases, &z);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 5; i++)
         mutate(&r, &surfaces[3], file[i], size[i], cases / 10, &z);
 
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 5; i++)
         free(file[i]);
     mambaint_model_unref(r.model);
     mambaint_context_unref(r.ctx);

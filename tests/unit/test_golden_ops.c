@@ -248,7 +248,7 @@ static void set_up(struct bench *b, const struct golden_case *c)
 
         ck_assert_uint_eq(p->data.n, (p->is_param ? p->type.rows : c->lanes) * p->type.cols);
         q.in[k] = b->args.in_type[k] = &p->type;
-        b->args.in_is_param[k] = p->is_param;
+        q.in_is_param[k] = b->args.in_is_param[k] = p->is_param;
         b->args.in[k] = p->type.dtype == MBI_TERNARY ? ternary_rows(&p->data, &p->type)
                                                      : elements(&p->data, p->type.dtype);
     }

@@ -93,7 +93,7 @@ static void node_init(struct node *n, const struct grad_case *c)
         n->d_in[k] = zeroed(n->n_in[k], sizeof(float));
         n->in_int[k] = zeroed(n->n_in[k], 4);
         n->args.in_type[k] = q.in[k] = &n->in_type[k];
-        n->args.in_is_param[k] = c->rows[k] > 0;
+        n->args.in_is_param[k] = q.in_is_param[k] = c->rows[k] > 0;
     }
     ck_assert_int_eq(n->row->def->infer(&q), MAMBAINT_OK);
     n->n_out = lanes(n) * n->out_type.cols;
@@ -263,7 +263,7 @@ static void ref_relu(const struct node *n, double *y)
 static void ref_add(const struct node *n, double *y)
 {
     for (size_t i = 0; i < n->n_out; i++)
-        y[i] = n->in[0][i] + n->in[1][i];
+        y[i] = n->in[0][i] + n->in[1][i % n->n_in[1]]; /* one row of a parameter */
 }
 
 static void ref_mul(const struct node *n, double *y)
@@ -438,6 +438,8 @@ static const struct grad_case cases[] = {
      .fixed = 6, .twin = ref_copy, .clamp_lo = -32768, .clamp_hi = 32767},
     {"add", MBI_OP_add, .cols = {9, 9}, .dtype = {I32, I16}, .frac = {10, 10}, .lo = {-5000, -5000}, .hi = {5000, 5000},
      .streams = 2, .tokens = 3, .twin = ref_add, .units = 1e-9},
+    {"add a parameter", MBI_OP_add, .cols = {9, 9}, .rows = {0, 1}, .dtype = {I32, I16}, .frac = {10, 10},
+     .lo = {-5000, -5000}, .hi = {5000, 5000}, .streams = 2, .tokens = 3, .twin = ref_add, .units = 1e-9},
     {"addsat", MBI_OP_addsat, .cols = {37, 37}, .dtype = {I32, I32}, .frac = {10, 10}, .lo = {-5000, -5000},
      .hi = {5000, 5000}, .attr = {13}, .streams = 2, .tokens = 3, .twin = ref_add, .clamp_lo = -4096, .clamp_hi = 4095, .units = 1e-9},
     {"mul", MBI_OP_mul, .cols = {9, 9}, .dtype = {I16, I16}, .frac = {8, 11}, .lo = {-2000, -9000}, .hi = {2000, 9000},

@@ -23,7 +23,7 @@
 
 /* One operation with its types; inference has said yes. */
 struct one {
-    uint32_t op;
+    uint32_t op, params; /* bit k: input k is a parameter to inference */
     struct mbi_type in[MBI_MAX_IN], out;
     const void *attr;
 };
@@ -32,8 +32,10 @@ static int32_t infer(struct one *n, mambaint_error *err)
 {
     struct mbi_infer q = {.attr = n->attr, .out = &n->out, .err = err};
 
-    for (size_t k = 0; k < mbi_op_table[n->op].n_in; k++)
+    for (size_t k = 0; k < mbi_op_table[n->op].n_in; k++) {
         q.in[k] = &n->in[k];
+        q.in_is_param[k] = n->params >> k & 1;
+    }
     return mbi_op_table[n->op].def->infer(&q);
 }
 
@@ -255,6 +257,25 @@ START_TEST(add_refuses_to_wrap)
     expect(&n, MAMBAINT_E_RANGE);
     n.in[0].hi--;
     expect(&n, MAMBAINT_OK);
+}
+END_TEST
+
+/* One row for all lanes; and the sum stands where the parameter does, but values must agree. */
+START_TEST(add_serves_a_parameter)
+{
+    struct one n = {.op = MBI_OP_add, .in = {I8(3, 5), I16(3, 12)}};
+    const int8_t x[] = {1, 2, 3, -4, -5, 127};
+    const int16_t d[] = {100, -200, 32000};
+    const int32_t want[] = {101, -198, 32003, 96, -205, 32127};
+    int32_t y[6];
+
+    expect(&n, MAMBAINT_E_INVALID);
+    n.params = 1u << 1;
+    eval(&n, y, x, d, n.params, 2);
+    test_same_bytes(y, want, sizeof(y));
+    ck_assert_int_eq(n.out.frac, 12);
+    n.in[1].rows = 2;
+    expect(&n, MAMBAINT_E_INVALID);
 }
 END_TEST
 
@@ -692,6 +713,7 @@ int main(void)
     tcase_add_test(t, ternary_rows_are_packed_as_said);
     tcase_add_test(t, addsat_saturates_at_its_bits);
     tcase_add_test(t, add_refuses_to_wrap);
+    tcase_add_test(t, add_serves_a_parameter);
     tcase_add_test(t, mul_serves_groups);
     tcase_add_test(t, slice_and_concat_move_rows);
     tcase_add_test(t, embed_needs_a_row_for_every_token);

@@ -14,16 +14,28 @@ MBI_CLONES static void sum_loop(float *MBI_RESTRICT y, const float *a, const flo
 
 static size_t n_values(const struct mbi_grad_args *a) { return a->lanes * a->out_type->cols; }
 
+/* Row of the second input (or of its gradient) for lane t: a parameter has one for all. */
+static size_t second_row(const struct mbi_grad_args *a, size_t t)
+{
+    return a->in_is_param[1] ? 0 : t * a->in_type[1]->cols;
+}
+
 static void add_forward(const struct mbi_grad_args *a)
 {
-    sum_loop(a->out, a->in[0], a->in[1], n_values(a));
+    const size_t n = a->out_type->cols;
+
+    for (size_t t = 0; t < a->lanes; t++)
+        sum_loop(a->out + t * n, a->in[0] + t * n, a->in[1] + second_row(a, t), n);
 }
 
 static void add_backward(const struct mbi_grad_args *a)
 {
-    for (size_t k = 0; k < 2; k++)
-        if (a->d_in[k])
-            mbi_add_to(a->d_in[k], a->d_out, n_values(a));
+    const size_t n = a->out_type->cols;
+
+    if (a->d_in[0])
+        mbi_add_to(a->d_in[0], a->d_out, n_values(a));
+    for (size_t t = 0; a->d_in[1] && t < a->lanes; t++)
+        mbi_add_to(a->d_in[1] + second_row(a, t), a->d_out + t * n, n);
 }
 
 static void addsat_backward(const struct mbi_grad_args *a)
@@ -71,12 +83,6 @@ MBI_CLONES static void scaled_add(float *MBI_RESTRICT y, const float *a, float b
 {
     for (size_t i = 0; i < n; i++)
         y[i] += a[i] * b;
-}
-
-/* Row of the second factor (or of its gradient) for lane t: a parameter has one for all. */
-static size_t second_row(const struct mbi_grad_args *a, size_t t)
-{
-    return a->in_is_param[1] ? 0 : t * a->in_type[1]->cols;
 }
 
 static void mul_forward(const struct mbi_grad_args *a)
