@@ -11,5 +11,6 @@
 #include <mambaint/session.h>
 #include <mambaint/train.h>
 #include <mambaint/machine.h>
+#include <mambaint/proof.h>
 
 #endif

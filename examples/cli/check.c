@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check: what a file is, and whether it is whole. */
 #include "cli.h"
+#include <string.h>
+
+/* Of a proof, being whole is not being true. */
+static const char *whole(const char *kind)
+{
+    if (!strcmp(kind, "proof"))
+        return "whole, which says nothing of what it claims: 'mambaint verify' checks that";
+    return strcmp(kind, "key") ? "whole" : "whole, and its certificate holds";
+}
 
 static int run(struct args *args)
 {
     char kind[32] = "unknown";
     mambaint_error err = {0};
     const int32_t rc = mambaint_artefact_check(kind, sizeof(kind), NULL, args->operand[0], &err);
-    const char *message = rc < 0 ? err.message : "whole";
+    const char *message = rc < 0 ? err.message : whole(kind);
     struct json j;
 
     if (args_switch(args, "json")) {

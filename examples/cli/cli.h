@@ -94,6 +94,9 @@ extern const struct command command_inspect, command_check, command_synth, comma
 extern const struct command command_tokenizer_train, command_tokenizer_encode;
 extern const struct command command_tokenizer_decode, command_tokenizer_import;
 
+extern const struct command command_prove, command_verify;
+extern const struct command command_proof_inspect, command_proof_key;
+
 /* generate with the flag --features (features.c) */
 int generate_features(const struct args *args, const char *features);
 
@@ -113,8 +116,18 @@ int fail_output(void);
 
 /* Open the model of --model with the options given. */
 int open_model(mambaint_model **out, const struct args *args);
+/* The models of all --model, in the order in which they stand, at least one. Close them after a
+ * failure, too, if *m was zero before. */
+struct models {
+    mambaint_model **model;
+    size_t n;
+};
+int open_models(struct models *m, const struct args *args);
+void close_models(struct models *m);
 /* A text of the model ("architecture", "graph", ...) on the heap; NULL if there is none. */
 char *model_text(const mambaint_model *model, const char *key);
+/* The same of a statement: "text" or "json" (proof.c). */
+char *statement_text(const mambaint_statement *statement, const char *key);
 /* Its tokenizer; says so if the model takes features and has none. */
 int model_tokenizer(mambaint_tokenizer **out, const mambaint_model *model);
 void digest_hex(char out[65], const uint8_t digest[32]);
@@ -191,6 +204,7 @@ void json_integer(struct json *j, const char *key, long long value);
 void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n);
 void json_digests(struct json *j, const char *key, char (*hex)[65], size_t n);
 void json_bool(struct json *j, const char *key, bool value);
+void json_raw(struct json *j, const char *key, const char *json); /* NULL: null */
 /* A list of objects: json_list(), for each an item and its end, json_list_end(). */
 void json_list(struct json *j, const char *key);
 void json_item(struct json *j);

@@ -7,65 +7,52 @@
 #define FRAC 12 /* outputs count in units of 2^-12 */
 
 struct chain {
-    mambaint_model **model;
+    struct models models;
     char (*digest)[65];
-    size_t n;
     int32_t *features, *outputs;
     size_t n_features, n_outputs, best;
 };
 
 static void chain_free(struct chain *c)
 {
-    for (size_t i = 0; i < c->n; i++)
-        mambaint_model_unref(c->model[i]);
-    free(c->model);
+    close_models(&c->models);
     free(c->digest);
     free(c->features);
     free(c->outputs);
 }
 
-/* The models of all --model, in the order in which they stand. */
-static int open_models(struct chain *c, const struct args *args)
+static int read_digests(struct chain *c)
 {
-    int status = CLI_DONE;
+    uint8_t digest[32];
 
-    c->model = calloc(args->n_given + 1, sizeof(mambaint_model *));
-    c->digest = calloc(args->n_given + 1, sizeof(*c->digest));
-    if (!c->model || !c->digest)
+    if (!(c->digest = calloc(c->models.n, sizeof(*c->digest))))
         return fail_memory();
-    for (size_t i = 0; i < args->n_given && status == CLI_DONE; i++) {
-        mambaint_error err;
-        uint8_t digest[32];
-        int32_t rc;
-
-        if (strcmp(args->given[i]->name, "model"))
-            continue;
-        rc = mambaint_model_open(&c->model[c->n], NULL, args->value[i], args->options, &err);
-        if (rc < 0)
-            return fail_error(rc, &err);
-        mambaint_model_digest(digest, c->model[c->n]);
-        digest_hex(c->digest[c->n++], digest);
+    for (size_t i = 0; i < c->models.n; i++) {
+        mambaint_model_digest(digest, c->models.model[i]);
+        digest_hex(c->digest[i], digest);
     }
-    return status;
+    return CLI_DONE;
 }
 
 /* Asked twice: how many numbers there are, then the numbers. */
 static int evaluate(struct chain *c, const mambaint_options *options)
 {
     mambaint_error err;
-    int32_t rc = mambaint_model_features(NULL, 0, &c->n_features, c->model[0], options, &err);
+    mambaint_model **model = c->models.model;
+    int32_t rc = mambaint_model_features(NULL, 0, &c->n_features, model[0], options, &err);
 
     if (rc == MAMBAINT_E_SPACE)
-        rc = mambaint_model_evaluate(NULL, 0, &c->n_outputs, c->model, c->n, options, &err);
+        rc = mambaint_model_evaluate(NULL, 0, &c->n_outputs, model, c->models.n, options, &err);
     if (rc == MAMBAINT_E_SPACE) {
         c->features = calloc(c->n_features, sizeof(*c->features));
         c->outputs = calloc(c->n_outputs, sizeof(*c->outputs));
         if (!c->features || !c->outputs)
             return fail_memory();
-        rc = mambaint_model_features(c->features, c->n_features, NULL, c->model[0], options, &err);
+        rc = mambaint_model_features(c->features, c->n_features, NULL, model[0], options, &err);
     }
     if (rc >= 0)
-        rc = mambaint_model_evaluate(c->outputs, c->n_outputs, NULL, c->model, c->n, options, &err);
+        rc = mambaint_model_evaluate(c->outputs, c->n_outputs, NULL, model, c->models.n, options,
+                                     &err);
     if (rc < 0)
         return fail_option(rc, &err);
     for (size_t i = 1; i < c->n_outputs; i++)
@@ -108,14 +95,14 @@ static void print_json(const struct chain *c)
     json_ids(&j, "outputs", c->outputs, c->n_outputs);
     json_integer(&j, "frac", FRAC);
     json_integer(&j, "argmax", (long long)c->best);
-    json_digests(&j, "model_digest", c->digest, c->n);
+    json_digests(&j, "model_digest", c->digest, c->models.n);
     json_close(&j);
 }
 
 int generate_features(const struct args *args, const char *features)
 {
     static const char *const of_text[] = {"prompt", "tokens", "load-state", "save-state"};
-    struct chain c = {.n = 0};
+    struct chain c = {.n_features = 0};
     mambaint_error err;
     int status;
 
@@ -129,7 +116,8 @@ int generate_features(const struct args *args, const char *features)
         return CLI_USAGE;
     if (mambaint_options_set(args->options, "features", features, &err) < 0)
         return fail_memory();
-    if ((status = open_models(&c, args)) == CLI_DONE &&
+    if ((status = open_models(&c.models, args)) == CLI_DONE &&
+        (status = read_digests(&c)) == CLI_DONE &&
         (status = evaluate(&c, args->options)) == CLI_DONE) {
         if (args_switch(args, "json"))
             print_json(&c);

@@ -122,6 +122,12 @@ void json_digests(struct json *j, const char *key, char (*hex)[65], size_t n)
     fputc(']', j->to);
 }
 
+void json_raw(struct json *j, const char *key, const char *json)
+{
+    member(j, key);
+    fputs(json ? json : "null", j->to);
+}
+
 void json_list(struct json *j, const char *key)
 {
     member(j, key);

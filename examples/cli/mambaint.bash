@@ -6,10 +6,14 @@ _mambaint() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local tool=${COMP_WORDS[0]} command=${COMP_WORDS[1]-} choices
 
-    [[ $command = tokenizer && $COMP_CWORD -gt 2 ]] && command="tokenizer ${COMP_WORDS[2]}"
+    [[ $command = tokenizer || $command = proof ]] && [[ $COMP_CWORD -gt 2 ]] &&
+        command="$command ${COMP_WORDS[2]}"
     case $COMP_CWORD/$command/$before in
     1/*) choices="$("$tool" --help 2>/dev/null | awk '/^  [a-z]/ { print $1 }' | sort -u) help" ;;
     2/tokenizer/*) choices='train encode decode import' ;;
+    2/proof/*) choices='inspect key' ;;
+    */prove/--weights) choices='committed public' ;;
+    */--zk) choices=off ;;
     */--backend) choices='auto scalar avx2 avx512 neon' ;;
     */--threads) choices=auto ;;
     */--architecture) choices='mamba-integer simple' ;;

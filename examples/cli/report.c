@@ -56,6 +56,33 @@ int open_model(mambaint_model **out, const struct args *args)
     return rc < 0 ? fail_error(rc, &err) : CLI_DONE;
 }
 
+int open_models(struct models *m, const struct args *args)
+{
+    if (!args_needed(args, "model", "which model?"))
+        return CLI_USAGE;
+    if (!(m->model = calloc(args->n_given, sizeof(*m->model))))
+        return fail_memory();
+    for (size_t i = 0; i < args->n_given; i++) {
+        mambaint_error err;
+        int32_t rc;
+
+        if (strcmp(args->given[i]->name, "model"))
+            continue;
+        rc = mambaint_model_open(&m->model[m->n], NULL, args->value[i], args->options, &err);
+        if (rc < 0)
+            return fail_error(rc, &err);
+        m->n++;
+    }
+    return CLI_DONE;
+}
+
+void close_models(struct models *m)
+{
+    for (size_t i = 0; i < m->n; i++)
+        mambaint_model_unref(m->model[i]);
+    free(m->model);
+}
+
 char *model_text(const mambaint_model *model, const char *key)
 {
     size_t need = 0;

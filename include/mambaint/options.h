@@ -21,7 +21,7 @@ extern "C" {
  * |---|---|---|---|
  * | `threads` | 1 to 256, the caller included, or `auto`: one for every core; only without a context | 1 | calls that take a context |
  * | `check-digest` | `on`, `off` (at first use instead) | `on` | opening models |
- * | `backend` | `auto`, `scalar`, `avx2`, `avx512`, `neon` | `auto` | sessions, trainer, mambaint_model_evaluate() |
+ * | `backend` | `auto`, `scalar`, `avx2`, `avx512`, `neon` | `auto` | sessions, trainer, mambaint_model_evaluate(), mambaint_proof_create() |
  * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions |
  * | `temperature` | decimal, 0 (take the likeliest) to 255 | 0.8 | sessions |
  * | `top-k` | keep this many tokens; 0 keeps all | 0 | sessions |
@@ -31,7 +31,9 @@ extern "C" {
  * | `repeat-last` | how many of the last ids are penalised, 0 to 256 | 64 | sessions |
  * | `seed` | 0 to 2^64-1 | 0 | sessions, synth, trainer |
  * | `stop` | 1 to 256 bytes that end an answer; repeating the key adds one, at most 16 | none | sessions |
- * | `features` | decimals with commas between, as many as the model takes, each from -4 to 3.96875 | none | mambaint_model_evaluate() |
+ * | `features` | decimals with commas between, as many as the model takes, each from -4 to 3.96875 | none | mambaint_model_evaluate(), mambaint_proof_create() |
+ * | `weights` | `committed`, `public` | `committed` | mambaint_proof_create(), mambaint_key_create() |
+ * | `zk` | `off` | `off` | mambaint_proof_create() |
  * | `profile` | `on`: count the time of every kernel, for mambaint_session_text(); `off` | `off` | sessions |
  *
  * The options of mambaint_model_synth(), mambaint_tokenizer_train() and of the trainer are listed

@@ -2,6 +2,7 @@
 /* What is this file, and is it whole? */
 #include "api/config.h"
 #include "api/context.h"
+#include "api/proof.h"
 #include "api/state.h"
 #include "base/file.h"
 #include "model/model.h"
@@ -79,9 +80,22 @@ static int32_t check_container(const char *kind, const struct mbi_host *host,
     return rc;
 }
 
-static int32_t check(const char **kind, const struct mbi_host *host, const char *path,
+/* A statement is a proof file with an empty body. */
+static const char *proof_kind(const uint8_t *data, size_t n)
+{
+    struct mbi_proof_file file;
+
+    if (mbi_key_file_is(data, n))
+        return "key";
+    if (mbi_proof_file_read(&file, data, n, NULL) < 0 || file.body_size)
+        return "proof";
+    return "statement";
+}
+
+static int32_t check(const char **kind, mambaint_context *ctx, const char *path,
                      mambaint_error *err)
 {
+    const struct mbi_host *host = &ctx->host;
     struct mbi_container *file;
     struct mbi_map map;
     int32_t rc = mbi_map_open(&map, host, path, err);
@@ -91,6 +105,12 @@ static int32_t check(const char **kind, const struct mbi_host *host, const char 
     if (mbi_state_is(map.data, map.size)) {
         *kind = "state";
         rc = mbi_state_check(map.data, map.size, err);
+        mbi_map_close(&map, host);
+        return rc;
+    }
+    if (mbi_proof_file_is(map.data, map.size) || mbi_key_file_is(map.data, map.size)) {
+        *kind = proof_kind(map.data, map.size);
+        rc = mbi_proof_file_check(ctx, map.data, map.size, err);
         mbi_map_close(&map, host);
         return rc;
     }
@@ -112,7 +132,7 @@ int32_t mambaint_artefact_check(char *kind, size_t cap, mambaint_context *ctx, c
         return mbi_fail(err, MAMBAINT_E_INVALID, "kind and path must not be NULL");
     if ((rc = mbi_context_take(&own, ctx, NULL, err)) < 0)
         return rc;
-    rc = check(&found, &own->host, path, err);
+    rc = check(&found, own, path, err);
     mambaint_context_unref(own);
     if (kind && mbi_give_text(kind, cap, NULL, found, strlen(found)) < 0)
         return mbi_fail(err, MAMBAINT_E_SPACE, "kind: the buffer has %zu bytes; 16 always do", cap);

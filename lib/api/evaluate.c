@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One evaluation of models that take features: of one, or of a chain. */
+#include "api/chain.h"
 #include "api/features.h"
-#include "api/model.h"
 #include "api/options.h"
 #include "base/intmath.h"
 
@@ -45,7 +45,7 @@ static int32_t check_link(const mambaint_model *m, const mambaint_model *next, s
     return MAMBAINT_OK;
 }
 
-static int32_t check_chain(mambaint_model *const *model, size_t n, mambaint_error *err)
+int32_t mbi_chain_check(mambaint_model *const *model, size_t n, mambaint_error *err)
 {
     int32_t rc = MAMBAINT_OK;
 
@@ -61,41 +61,39 @@ static int32_t check_chain(mambaint_model *const *model, size_t n, mambaint_erro
 
 /* ---- one model ---- */
 
-/* A model made ready to run once. */
-struct stage {
-    const struct mbi_backend *backend;
-    struct mbi_program *program;
-    struct mbi_image *image;
-    struct mbi_memory *memory;
-};
-
-static void stage_close(struct stage *s)
+void mbi_stage_close(struct mbi_stage *s)
 {
     s->backend->memory_free(s->memory);
     s->backend->image_free(s->image);
     mbi_program_free(s->program);
 }
 
-static int32_t stage_open(struct stage *s, const mambaint_model *m,
-                          const struct mbi_backend *backend, mambaint_error *err)
+int32_t mbi_stage_open(struct mbi_stage *s, const mambaint_model *m,
+                       const struct mbi_backend *backend, bool keep, mambaint_error *err)
 {
     struct mbi_weights *weights;
     int32_t rc;
 
-    *s = (struct stage){.backend = backend};
+    *s = (struct mbi_stage){.backend = backend};
     if ((rc = mbi_model_weights(&weights, m, backend, err)) < 0 ||
-        (rc = mbi_program_create(&s->program, &m->ctx->host, graph_of(m), 1, 1, false, err)) < 0 ||
+        (rc = mbi_program_create(&s->program, &m->ctx->host, graph_of(m), 1, 1, keep, err)) < 0 ||
         (rc = backend->image_new(&s->image, s->program, weights, err)) < 0)
         return rc;
     return backend->memory_new(&s->memory, s->program, err);
 }
 
+int32_t mbi_stage_run(struct mbi_stage *s, const int8_t *x, mambaint_error *err)
+{
+    const struct mbi_run run = {s->memory, 0, x, 1};
+
+    return s->backend->run(s->image, &(struct mbi_batch){&run, 1, true}, err);
+}
+
 /* x: the features; then, if there are no outputs to give, what is handed on in their place. */
-static int32_t stage_run(struct stage *s, int8_t *x, int32_t *outputs, mambaint_error *err)
+static int32_t stage_evaluate(struct mbi_stage *s, int8_t *x, int32_t *outputs, mambaint_error *err)
 {
     const struct mbi_graph *g = s->program->graph;
-    const struct mbi_run run = {s->memory, 0, x, 1};
-    const int32_t rc = s->backend->run(s->image, &(struct mbi_batch){&run, 1, true}, err);
+    const int32_t rc = mbi_stage_run(s, x, err);
 
     if (rc < 0)
         return rc;
@@ -105,8 +103,8 @@ static int32_t stage_run(struct stage *s, int8_t *x, int32_t *outputs, mambaint_
 
 /* ---- the calls ---- */
 
-static int32_t read_features(int8_t *x, const mambaint_model *m, const mambaint_options *options,
-                             mambaint_error *err)
+int32_t mbi_chain_features(int8_t *x, const mambaint_model *m, const mambaint_options *options,
+                           mambaint_error *err)
 {
     const char *text = mbi_option(options, "features");
 
@@ -137,11 +135,11 @@ static int32_t evaluate(int32_t *outputs, mambaint_model *const *model, size_t n
     int32_t rc = MAMBAINT_OK;
 
     for (size_t i = 0; rc >= 0 && i < n; i++) {
-        struct stage s;
+        struct mbi_stage s;
 
-        if ((rc = stage_open(&s, model[i], backend, err)) >= 0)
-            rc = stage_run(&s, x, i + 1 == n ? outputs : NULL, err);
-        stage_close(&s);
+        if ((rc = mbi_stage_open(&s, model[i], backend, false, err)) >= 0)
+            rc = stage_evaluate(&s, x, i + 1 == n ? outputs : NULL, err);
+        mbi_stage_close(&s);
     }
     return rc;
 }
@@ -167,12 +165,12 @@ int32_t mambaint_model_evaluate(int32_t *outputs, size_t cap, size_t *need,
     if (!model || !n_models)
         return mbi_fail(err, MAMBAINT_E_INVALID, "there must be a model");
     if ((rc = mbi_backend_find(&backend, mbi_option(options, "backend"), err)) < 0 ||
-        (rc = check_chain(model, n_models, err)) < 0 ||
+        (rc = mbi_chain_check(model, n_models, err)) < 0 ||
         (rc = check_space(outputs_of(model[n_models - 1]), outputs, cap, need, err)) < 0)
         return rc;
     if (!(x = new_features(model, n_models)))
         return mbi_fail_memory(err, "features");
-    if ((rc = read_features(x, model[0], options, err)) >= 0)
+    if ((rc = mbi_chain_features(x, model[0], options, err)) >= 0)
         rc = evaluate(outputs, model, n_models, x, backend, err);
     mbi_free(&model[0]->ctx->host, x);
     return rc;
@@ -192,7 +190,7 @@ int32_t mambaint_model_features(int32_t *features, size_t cap, size_t *need,
         return rc;
     if (!(x = mbi_alloc(&model->ctx->host, features_of(model), sizeof(*x))))
         return mbi_fail_memory(err, "features");
-    if ((rc = read_features(x, model, options, err)) >= 0)
+    if ((rc = mbi_chain_features(x, model, options, err)) >= 0)
         for (size_t i = 0; i < features_of(model); i++)
             features[i] = x[i];
     mbi_free(&model->ctx->host, x);

@@ -13,7 +13,7 @@
     /* sessions */                                                                               \
     ONE("backend") ONE("prefill-chunk") ONE("temperature") ONE("top-k") ONE("top-p")             \
     ONE("min-p") ONE("repeat-penalty") ONE("repeat-last") ONE("seed") MANY("stop")               \
-    ONE("profile") ONE("features")                                                               \
+    ONE("profile") ONE("features") ONE("zk")                                                               \
     /* making models and tokenizers */                                                           \
     ONE("architecture") ONE("preset") ONE("name") ONE("license") ONE("pre") MANY("data")            \
     /* trainers */                                                                               \

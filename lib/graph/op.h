@@ -14,7 +14,8 @@
 #define MBI_MAX_IN 4
 #define MBI_MAX_STATE_FIELDS 4
 
-struct mbi_op_grad; /* train/grad.h */
+struct mbi_op_grad;   /* train/grad.h */
+struct mbi_op_gadget; /* proof/gadget.h */
 
 /* What inference sees: the inputs' types and kinds, attributes; it fills the output's type. */
 struct mbi_infer {
@@ -101,6 +102,7 @@ struct mbi_op_def {
     void (*finish)(const struct mbi_op_args *args); /* once after all units; NULL: nothing */
 
     const struct mbi_op_grad *grad;
+    const struct mbi_op_gadget *gadget; /* NULL: it cannot be proved yet */
 
     const struct mbi_op_case *cases;
     size_t n_cases;

@@ -32,6 +32,18 @@ static void add_eval(const struct mbi_op_args *a)
                          mbi_get(a->in[1], a->in_type[1]->dtype, a->in_is_param[1] ? i % n : i));
 }
 
+/* A parameter has one row, for every lane. */
+static void add_declare(struct mbi_gadget *g)
+{
+    const uint8_t row = g->in_is_param[1] ? MBI_LETTER_NONE : MBI_LETTER_ROW;
+
+    g->out = mbi_gadget_define(g, g->node->type.cols);
+    mbi_gadget_linear(g, 1, g->in[0]);
+    mbi_gadget_term(g, (struct mbi_term){1, 1, {{g->in[1], row, MBI_LETTER_COL, 0}}});
+}
+
+static const struct mbi_op_gadget add_proof = {add_declare, NULL};
+
 static const struct mbi_op_case add_cases[] = {
     {.cols = {1, 1}, .dtype = {MBI_I16, MBI_I8}},
     {.cols = {67, 67},
@@ -52,6 +64,7 @@ const struct mbi_op_def mbi_op_add = {
     .units = mbi_units_elements,
     .eval = add_eval,
     .grad = &mbi_grad_add,
+    .gadget = &add_proof,
     .cases = add_cases,
     .n_cases = MBI_COUNT(add_cases),
 };
@@ -80,6 +93,44 @@ static void addsat_eval(const struct mbi_op_args *a)
                                 at->bits);
 }
 
+static struct mbi_shift_clamp addsat_gadget(const struct mbi_node *node, int64_t lo, int64_t hi)
+{
+    const int64_t top = (int64_t)1 << (node->attr[0] - 1); /* struct mbi_addsat_attr */
+
+    return (struct mbi_shift_clamp){.x_lo = lo, .x_hi = hi, .lo = -top, .hi = top - 1};
+}
+
+/* The sum is a variable of its own, which is not committed. */
+static void addsat_declare(struct mbi_gadget *g)
+{
+    const uint32_t cols = g->node->type.cols, sum = mbi_gadget_define(g, cols);
+    struct mbi_shift_clamp q;
+
+    mbi_gadget_linear(g, 1, g->in[0]);
+    mbi_gadget_linear(g, 1, g->in[1]);
+    q = addsat_gadget(g->node, mbi_gadget_lo(g, sum), mbi_gadget_hi(g, sum));
+    g->out = mbi_gadget_requant(g, sum, cols, &q);
+}
+
+static void addsat_fill(const struct mbi_gadget_fill *f)
+{
+    struct mbi_shift_clamp q =
+        addsat_gadget(f->node, f->in_lo[0] + f->in_lo[1], f->in_hi[0] + f->in_hi[1]);
+    const size_t cols = f->node->type.cols;
+
+    q.first = f->first + 1;
+    for (size_t t = 0; t < f->lanes; t++)
+        for (size_t i = 0; i < cols; i++) {
+            const int64_t sum = mbi_get(f->in[0], f->in_type[0]->dtype, t * cols + i) +
+                                mbi_get(f->in[1], f->in_type[1]->dtype, t * cols + i);
+
+            mbi_gadget_set(f, f->first, t, i, sum);
+            mbi_gadget_fill_requant(f, &q, t, i, sum);
+        }
+}
+
+static const struct mbi_op_gadget addsat_proof = {addsat_declare, addsat_fill};
+
 static const struct mbi_op_case addsat_cases[] = {
     {.cols = {67, 67}, .dtype = {MBI_I32, MBI_I32}, .attr = {24}},
     {.cols = {67, 67},
@@ -95,6 +146,7 @@ const struct mbi_op_def mbi_op_addsat = {
     .units = mbi_units_elements,
     .eval = addsat_eval,
     .grad = &mbi_grad_addsat,
+    .gadget = &addsat_proof,
     .cases = addsat_cases,
     .n_cases = MBI_COUNT(addsat_cases),
 };
@@ -130,6 +182,23 @@ static void mul_eval(const struct mbi_op_args *a)
                                              (a->in_is_param[1] ? 0 : t * nb) + i / group));
 }
 
+/* Groups of more than one element are not planned for yet. */
+static void mul_declare(struct mbi_gadget *g)
+{
+    const uint8_t row = g->in_is_param[1] ? MBI_LETTER_NONE : MBI_LETTER_ROW;
+    const struct mbi_view a = {g->in[0], MBI_LETTER_ROW, MBI_LETTER_COL, 0};
+    const struct mbi_view b = {g->in[1], row, MBI_LETTER_COL, 0};
+
+    if (g->node->attr[0] != 1) { /* struct mbi_mul_attr */
+        mbi_gadget_fault(g, "it multiplies in groups, which is not there yet");
+        return;
+    }
+    g->out = mbi_gadget_define(g, g->node->type.cols);
+    mbi_gadget_term(g, (struct mbi_term){1, 2, {a, b}});
+}
+
+static const struct mbi_op_gadget mul_proof = {mul_declare, NULL};
+
 static const struct mbi_op_case mul_cases[] = {
     {.cols = {67, 67},
      .dtype = {MBI_I16, MBI_I16},
@@ -153,6 +222,7 @@ const struct mbi_op_def mbi_op_mul = {
     .units = mbi_units_lanes,
     .eval = mul_eval,
     .grad = &mbi_grad_mul,
+    .gadget = &mul_proof,
     .cases = mul_cases,
     .n_cases = MBI_COUNT(mul_cases),
 };
@@ -182,6 +252,16 @@ static void slice_eval(const struct mbi_op_args *a)
                (const char *)a->in[0] + t * from + (size_t)at->offset * size, to);
 }
 
+static void slice_declare(struct mbi_gadget *g)
+{
+    const int32_t from = g->node->attr[0]; /* struct mbi_slice_attr */
+
+    g->out = mbi_gadget_define(g, g->node->type.cols);
+    mbi_gadget_term(g, (struct mbi_term){1, 1, {{g->in[0], MBI_LETTER_ROW, MBI_LETTER_COL, from}}});
+}
+
+static const struct mbi_op_gadget slice_proof = {slice_declare, NULL};
+
 static const struct mbi_op_case slice_cases[] = {
     {.cols = {67}, .dtype = {MBI_I16}, .attr = {3, 40}},
     {.cols = {9}, .dtype = {MBI_I8}, .attr = {8, 1}},
@@ -193,6 +273,7 @@ const struct mbi_op_def mbi_op_slice = {
     .units = mbi_units_lanes,
     .eval = slice_eval,
     .grad = &mbi_grad_slice,
+    .gadget = &slice_proof,
     .cases = slice_cases,
     .n_cases = MBI_COUNT(slice_cases),
 };
@@ -223,6 +304,18 @@ static void concat_eval(const struct mbi_op_args *a)
     }
 }
 
+static void concat_declare(struct mbi_gadget *g)
+{
+    const int32_t begin = -(int32_t)g->in_type[0]->cols;
+
+    g->out = mbi_gadget_define(g, g->node->type.cols);
+    mbi_gadget_linear(g, 1, g->in[0]); /* zero from its end on */
+    mbi_gadget_term(g,
+                    (struct mbi_term){1, 1, {{g->in[1], MBI_LETTER_ROW, MBI_LETTER_COL, begin}}});
+}
+
+static const struct mbi_op_gadget concat_proof = {concat_declare, NULL};
+
 static const struct mbi_op_case concat_cases[] = {
     {.cols = {5, 9}, .dtype = {MBI_I16, MBI_I16}},
     {.cols = {33, 1}, .dtype = {MBI_I8, MBI_I8}},
@@ -233,6 +326,7 @@ const struct mbi_op_def mbi_op_concat = {
     .units = mbi_units_lanes,
     .eval = concat_eval,
     .grad = &mbi_grad_concat,
+    .gadget = &concat_proof,
     .cases = concat_cases,
     .n_cases = MBI_COUNT(concat_cases),
 };

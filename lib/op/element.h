@@ -7,6 +7,7 @@
 #include "base/intmath.h"
 #include "graph/element.h"
 #include "op/op_list.h"
+#include "proof/gadget.h"
 #include "train/grad.h"
 
 /* Weight k (-1, 0, 1) of a packed ternary row. */

@@ -38,6 +38,50 @@ static void gate_eval(const struct mbi_op_args *a)
         y[i] = gate(x[i], at->kind);
 }
 
+#define HARD_STEP 32 /* s in Q15 is 32 clamp(x + 512, 0, 1024) */
+
+static struct mbi_shift_clamp hard_gadget(int64_t lo, int64_t hi)
+{
+    return (struct mbi_shift_clamp){.x_lo = lo + 512, .x_hi = hi + 512, .lo = 0, .hi = 1024};
+}
+
+/* x + 512, its clamp, and 32 x times that. */
+static void gate_declare(struct mbi_gadget *g)
+{
+    const uint32_t cols = g->node->type.cols;
+    const struct mbi_shift_clamp q =
+        hard_gadget(mbi_gadget_lo(g, g->in[0]), mbi_gadget_hi(g, g->in[0]));
+    uint32_t moved, s;
+
+    if (g->node->attr[0] != MBI_GATE_HARD) { /* struct mbi_gate_attr */
+        mbi_gadget_fault(g, "of the gates, only the hard one can be proved yet");
+        return;
+    }
+    moved = mbi_gadget_define(g, cols);
+    mbi_gadget_linear(g, 1, g->in[0]);
+    mbi_gadget_constant(g, 512);
+    s = mbi_gadget_requant(g, moved, cols, &q);
+    g->out = mbi_gadget_define(g, cols);
+    mbi_gadget_product(g, HARD_STEP, g->in[0], s);
+}
+
+static void gate_fill(const struct mbi_gadget_fill *f)
+{
+    struct mbi_shift_clamp q = hard_gadget(f->in_lo[0], f->in_hi[0]);
+    const size_t cols = f->node->type.cols;
+
+    q.first = f->first + 1;
+    for (size_t t = 0; t < f->lanes; t++)
+        for (size_t i = 0; i < cols; i++) {
+            const int64_t moved = mbi_get(f->in[0], f->in_type[0]->dtype, t * cols + i) + 512;
+
+            mbi_gadget_set(f, f->first, t, i, moved);
+            mbi_gadget_fill_requant(f, &q, t, i, moved);
+        }
+}
+
+static const struct mbi_op_gadget gate_proof = {gate_declare, gate_fill};
+
 /* clang-format off */
 static const struct mbi_op_case gate_cases[] = {
     {.cols = {67}, .dtype = {MBI_I16}, .frac = {8}, .attr = {MBI_GATE_HARD}},
@@ -53,6 +97,7 @@ const struct mbi_op_def mbi_op_gate = {
     .units = mbi_units_elements,
     .eval = gate_eval,
     .grad = &mbi_grad_gate,
+    .gadget = &gate_proof,
     .cases = gate_cases,
     .n_cases = MBI_COUNT(gate_cases),
 };

@@ -78,6 +78,19 @@ static void matvec_eval(const struct mbi_op_args *a)
 
 static size_t matvec_units(const struct mbi_op_args *a) { return a->in_type[1]->rows; }
 
+/* Not committed: the sum itself is claimed wherever it is read. */
+static void matvec_declare(struct mbi_gadget *g)
+{
+    const struct mbi_view x = {g->in[0], MBI_LETTER_ROW, MBI_LETTER_SUM, 0};
+    const struct mbi_view w = {g->in[1], MBI_LETTER_COL, MBI_LETTER_SUM, 0};
+
+    g->out = mbi_gadget_define(g, g->in_type[1]->rows);
+    mbi_gadget_sum_to(g, g->in_type[1]->cols);
+    mbi_gadget_term(g, (struct mbi_term){1, 2, {w, x}});
+}
+
+static const struct mbi_op_gadget matvec_proof = {matvec_declare, NULL};
+
 /* clang-format off */
 static const struct mbi_op_case matvec_cases[] = {
     {.cols = {1, 1}, .rows = {0, 1}, .dtype = {MBI_I8, MBI_I8}, .lo = {0, -127}, .hi = {0, 127}},
@@ -105,6 +118,7 @@ const struct mbi_op_def mbi_op_matvec = {
     .units = matvec_units,
     .eval = matvec_eval,
     .grad = &mbi_grad_matvec,
+    .gadget = &matvec_proof,
     .cases = matvec_cases,
     .n_cases = MBI_COUNT(matvec_cases),
 };

@@ -57,6 +57,36 @@ static void requant_eval(const struct mbi_op_args *a)
     }
 }
 
+static struct mbi_shift_clamp requant_gadget(const struct mbi_node *node, int64_t lo, int64_t hi)
+{
+    const int32_t *at = node->attr; /* struct mbi_requant_attr */
+
+    return (struct mbi_shift_clamp){
+        .x_lo = lo, .x_hi = hi, .shift = at[0], .lo = at[1], .hi = at[2]};
+}
+
+static void requant_declare(struct mbi_gadget *g)
+{
+    const struct mbi_shift_clamp q =
+        requant_gadget(g->node, mbi_gadget_lo(g, g->in[0]), mbi_gadget_hi(g, g->in[0]));
+
+    g->out = mbi_gadget_requant(g, g->in[0], g->node->type.cols, &q);
+}
+
+static void requant_fill(const struct mbi_gadget_fill *f)
+{
+    struct mbi_shift_clamp q = requant_gadget(f->node, f->in_lo[0], f->in_hi[0]);
+    const size_t cols = f->node->type.cols;
+
+    q.first = f->first;
+    for (size_t t = 0; t < f->lanes; t++)
+        for (size_t i = 0; i < cols; i++)
+            mbi_gadget_fill_requant(f, &q, t, i,
+                                    mbi_get(f->in[0], f->in_type[0]->dtype, t * cols + i));
+}
+
+static const struct mbi_op_gadget requant_proof = {requant_declare, requant_fill};
+
 /* clang-format off */
 static const struct mbi_op_case requant_cases[] = {
     {.cols = {1}, .dtype = {MBI_I32}, .attr = {18, -128, 127, 5}},
@@ -76,6 +106,7 @@ const struct mbi_op_def mbi_op_requant = {
     .units = mbi_units_elements,
     .eval = requant_eval,
     .grad = &mbi_grad_requant,
+    .gadget = &requant_proof,
     .cases = requant_cases,
     .n_cases = MBI_COUNT(requant_cases),
 };

@@ -18,6 +18,13 @@ unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level)
     return (unsigned)mbi_max_size((size_t)((bits + each - 1) / each), 1);
 }
 
+unsigned MBI_EXT(code_level)(const struct mbi_code *code)
+{
+    const uint64_t each = query_bits[code->log_length - code->log_columns];
+
+    return (unsigned)(code->queries * each >> FRACTION) + code->work;
+}
+
 const char *MBI_EXT(code_fault)(const struct mbi_code *code)
 {
     if (code->log_length > MBI_NTT_LOG_MAX)

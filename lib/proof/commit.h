@@ -34,6 +34,9 @@ struct mbi_code {
  * counted. log_rate = log2(L / ell), 1 to MBI_CODE_RATE_MAX. */
 unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level);
 
+/* Bits of the error of a code's positions, work counted. */
+unsigned MBI_EXT(code_level)(const struct mbi_code *code);
+
 /* NULL, or what is wrong with a code, as a part of a sentence; that it misses its level, too. */
 const char *MBI_EXT(code_fault)(const struct mbi_code *code);
 

@@ -16,12 +16,12 @@ allowed() {
     lib/tokenizer) echo base container tokenizer ;;
     lib/train) echo base graph exec container tokenizer sample train ;;
     lib/proof) echo base graph exec proof ;;
-    lib/op) echo base graph exec train/grad.h op ;;
+    lib/op) echo base graph exec train/grad.h proof/gadget.h op ;;
     lib/arch) echo base graph exec container op arch ;;
     lib/model | lib/convert)
         echo base graph exec op arch container tokenizer sample "${1#lib/}" ;;
     lib/api)
-        echo base graph exec train op arch container tokenizer sample model convert api ;;
+        echo base graph exec train proof op arch container tokenizer sample model convert api ;;
     cpu) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h op/op_list.h proof/kernels.h cpu ;;
     examples) ;;
     esac

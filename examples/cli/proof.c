@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* proof: what a proof says without checking it, and keys for those who check. */
+#include "cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD 16   /* bytes of a file before the statement (docs/proof-files.md) */
+#define DIGEST 32 /* ... and at its end */
+
+char *statement_text(const mambaint_statement *statement, const char *key)
+{
+    size_t need = 0;
+    char *text;
+
+    if (mambaint_statement_text(NULL, 0, &need, statement, key) != MAMBAINT_E_SPACE ||
+        !(text = malloc(need)))
+        return NULL;
+    if (mambaint_statement_text(text, need, &need, statement, key) < 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* ---- inspect ---- */
+
+static int print_json(const mambaint_statement *s, size_t size, size_t saved)
+{
+    char *json = statement_text(s, "json");
+    struct json j;
+
+    if (!json)
+        return fail_memory();
+    json_open(&j, stdout);
+    json_raw(&j, "statement", json);
+    json_integer(&j, "file_bytes", (long long)size);
+    json_integer(&j, "head_bytes", HEAD);
+    json_integer(&j, "statement_bytes", (long long)(saved - HEAD - DIGEST));
+    json_integer(&j, "body_bytes", (long long)(size - saved));
+    json_close(&j);
+    free(json);
+    return CLI_DONE;
+}
+
+static int print_words(const mambaint_statement *s, size_t size, size_t saved)
+{
+    char *words = statement_text(s, "text");
+
+    if (!words)
+        return fail_memory();
+    printf("This is what the file says; 'mambaint verify' finds out whether it is true.\n%s"
+           "bytes: %zu = head %d + statement %zu + body %zu + digest %d\n",
+           words, size, HEAD, saved - HEAD - DIGEST, size - saved, DIGEST);
+    free(words);
+    return CLI_DONE;
+}
+
+static int save_statement(const char *path, const mambaint_statement *s, size_t size)
+{
+    void *data = malloc(size);
+    int status = CLI_FAILED;
+
+    if (data && mambaint_statement_save(data, size, NULL, s) == MAMBAINT_OK)
+        status = write_all(path, data, size);
+    else
+        fail_memory();
+    free(data);
+    return status;
+}
+
+static int inspect(struct args *args)
+{
+    const char *out = args_text(args, "statement", NULL);
+    mambaint_statement *s = NULL;
+    size_t size, saved = 0;
+    char *data = read_all(args->operand[0], &size);
+    mambaint_error err;
+    int32_t rc;
+    int status;
+
+    if (!data)
+        return CLI_FAILED;
+    rc = mambaint_statement_read(&s, NULL, data, size, &err);
+    free(data);
+    if (rc < 0)
+        return fail("%s: %s", args->operand[0], err.message);
+    mambaint_statement_save(NULL, 0, &saved, s);
+    status = out ? save_statement(out, s, saved) : CLI_DONE;
+    if (status == CLI_DONE)
+        status =
+            args_switch(args, "json") ? print_json(s, size, saved) : print_words(s, size, saved);
+    mambaint_statement_free(s);
+    return status;
+}
+
+static const struct flag inspect_flags[] = {
+    {"statement", 0, FLAG_TEXT, "FILE", "also save the statement, for 'verify --expect'"},
+    {0},
+};
+
+const struct command command_proof_inspect = {
+    .name = "proof inspect",
+    .summary = "Show what a proof says, without checking it.",
+    .operands = "FILE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .flags = (const struct flag *const[]){inspect_flags, flags_json, flags_help, NULL},
+    .examples = "  mambaint proof inspect run.proof\n"
+                "  mambaint proof inspect run.proof --statement run.statement --json\n",
+    .run = inspect,
+};
+
+/* ---- key ---- */
+
+static int save_key(const struct args *args, const char *out, const mambaint_key *key)
+{
+    const double start = now_seconds();
+    size_t size = 0;
+    int32_t rc = mambaint_key_save(NULL, 0, &size, key);
+    void *data = rc == MAMBAINT_E_SPACE ? malloc(size) : NULL;
+    uint8_t digest[32];
+    struct json j;
+    char hex[65];
+    int status;
+
+    if (data)
+        rc = mambaint_key_save(data, size, &size, key);
+    if (!data || rc < 0) {
+        free(data);
+        return fail("cannot make the key: %s",
+                    mambaint_status_name(rc == MAMBAINT_E_SPACE ? MAMBAINT_E_NO_MEMORY : rc));
+    }
+    status = write_all(out, data, size);
+    free(data);
+    if (status != CLI_DONE || mambaint_key_digest(digest, key) < 0)
+        return status;
+    digest_hex(hex, digest);
+    if (args_switch(args, "json")) {
+        json_open(&j, stdout);
+        json_string(&j, "model_id", hex);
+        json_integer(&j, "key_bytes", (long long)size);
+        json_number(&j, "certify_ms", 1e3 * (now_seconds() - start));
+        json_close(&j);
+    } else {
+        printf("%s: %zu bytes, model id %s\n", out, size, hex);
+    }
+    return CLI_DONE;
+}
+
+static int make_key(struct args *args)
+{
+    const char *out = args_needed(args, "out", "where to?");
+    struct models models = {NULL, 0};
+    mambaint_key *key = NULL;
+    mambaint_error err;
+    int32_t rc;
+    int status;
+
+    if (!out)
+        return CLI_USAGE;
+    if ((status = check_writable(out)) == CLI_DONE &&
+        (status = open_models(&models, args)) == CLI_DONE) {
+        rc = mambaint_key_create(&key, models.model, models.n, NULL, &err);
+        status = rc < 0 ? fail_error(rc, &err) : save_key(args, out, key);
+    }
+    mambaint_key_free(key);
+    close_models(&models);
+    return status;
+}
+
+static const struct flag key_flags[] = {
+    {"model", 'm', FLAG_TEXT, "FILE", "the model file; repeated: a chain, in that order"},
+    {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto (default; the key is the same)"},
+    {0},
+};
+
+const struct command command_proof_key = {
+    .name = "proof key",
+    .summary = "Make the key with which others verify proofs, without the weights.",
+    .operands = "",
+    .many_models = true,
+    .flags = (const struct flag *const[]){flags_out, key_flags, flags_json, flags_help, NULL},
+    .examples = "  mambaint proof key -m simple.gguf --out simple.mivk\n"
+                "  mambaint proof key -m one.gguf -m two.gguf --out chain.mivk --json\n",
+    .run = make_key,
+};

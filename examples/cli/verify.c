@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* verify: is a proof right, and what does it say? */
+#include "cli.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what both sides bring ---- */
+
+struct sides {
+    char *proof;
+    size_t size;
+    mambaint_key *key;
+    mambaint_statement *expected; /* NULL: any */
+};
+
+static void free_sides(struct sides *s)
+{
+    free(s->proof);
+    mambaint_key_free(s->key);
+    mambaint_statement_free(s->expected);
+}
+
+/* The proof says whether it is about public weights (docs/proof-files.md: flag 1 at byte 10); the
+ * models are a key either way. */
+static int key_of_models(struct sides *s, const struct args *args)
+{
+    const bool is_public = s->size > 10 && (s->proof[10] & 1);
+    struct models models = {NULL, 0};
+    mambaint_error err;
+    int32_t rc;
+    int status;
+
+    if (mambaint_options_set(args->options, "weights", is_public ? "public" : "committed", &err) <
+        0)
+        return fail_memory();
+    if ((status = open_models(&models, args)) == CLI_DONE &&
+        (rc = mambaint_key_create(&s->key, models.model, models.n, args->options, &err)) < 0)
+        status = fail_error(rc, &err);
+    close_models(&models);
+    return status;
+}
+
+static int key_of_file(struct sides *s, const char *path)
+{
+    size_t size;
+    char *data = read_all(path, &size);
+    mambaint_error err;
+    int32_t rc;
+
+    if (!data)
+        return CLI_FAILED;
+    rc = mambaint_key_load(&s->key, NULL, data, size, &err);
+    free(data);
+    return rc < 0 ? fail("%s: %s", path, err.message) : CLI_DONE;
+}
+
+static int read_expected(struct sides *s, const char *path)
+{
+    size_t size;
+    char *data = path ? read_all(path, &size) : NULL;
+    mambaint_error err;
+    int32_t rc;
+
+    if (!path)
+        return CLI_DONE;
+    if (!data)
+        return CLI_FAILED;
+    rc = mambaint_statement_read(&s->expected, NULL, data, size, &err);
+    free(data);
+    return rc < 0 ? fail("%s: %s", path, err.message) : CLI_DONE;
+}
+
+static int read_sides(struct sides *s, const struct args *args)
+{
+    const char *key = args_text(args, "key", NULL);
+    int status;
+
+    if (!(s->proof = read_all(args->operand[0], &s->size)))
+        return CLI_FAILED;
+    status = key ? key_of_file(s, key) : key_of_models(s, args);
+    return status == CLI_DONE ? read_expected(s, args_text(args, "expect", NULL)) : status;
+}
+
+/* ---- the verdict ---- */
+
+static int print_json(int32_t rc, double seconds, const mambaint_statement *said,
+                      const char *message)
+{
+    const bool ok = rc == MAMBAINT_ACCEPTED;
+    char *json = ok ? statement_text(said, "json") : NULL;
+    struct json j;
+
+    if (ok && !json)
+        return fail_memory();
+    json_open(&j, stdout);
+    json_bool(&j, "ok", ok);
+    json_number(&j, "verify_ms", 1e3 * seconds);
+    json_raw(&j, "statement", json);
+    json_string(&j, "message", ok ? "accepted" : message);
+    json_close(&j);
+    free(json);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
+static int print_words(int32_t rc, double seconds, const mambaint_statement *said,
+                       const char *message, const char *path)
+{
+    char *words;
+
+    if (rc != MAMBAINT_ACCEPTED)
+        return fail("%s: NOT accepted: %s", path, message);
+    if (!(words = statement_text(said, "text")))
+        return fail_memory();
+    printf("%s: accepted\n%s", path, words);
+    fprintf(stderr, "verified in %.1f ms\n", 1e3 * seconds);
+    free(words);
+    return CLI_DONE;
+}
+
+/* An accepted proof of other features than those of --features is not what was asked. */
+static int32_t check_features(int32_t rc, const mambaint_statement *said, const char *features,
+                              mambaint_error *err)
+{
+    const int32_t match = rc == MAMBAINT_ACCEPTED && features
+                              ? mambaint_statement_match(said, features, err)
+                              : MAMBAINT_OK;
+
+    return match < 0 ? match : rc;
+}
+
+static int verify(const struct sides *s, const struct args *args)
+{
+    const double start = now_seconds();
+    mambaint_statement *said = NULL;
+    mambaint_error err = {0, ""};
+    int32_t rc = mambaint_proof_verify(&said, s->key, s->expected, s->proof, s->size, &err);
+    const double seconds = now_seconds() - start;
+    int status;
+
+    rc = check_features(rc, said, args_text(args, "features", NULL), &err);
+    status = args_switch(args, "json")
+                 ? print_json(rc, seconds, said, err.message)
+                 : print_words(rc, seconds, said, err.message, args->operand[0]);
+    mambaint_statement_free(said);
+    return rc == MAMBAINT_E_INVALID ? CLI_USAGE : status;
+}
+
+static int run(struct args *args)
+{
+    const bool models = args_text(args, "model", NULL), key = args_text(args, "key", NULL);
+    struct sides s = {NULL, 0, NULL, NULL};
+    int status;
+
+    if (models == key) {
+        fputs(key ? "mambaint verify: name the models with -m or a key with --key, not both\n"
+                  : "mambaint verify: a proof means nothing without knowing whose weights it is "
+                    "about.\nName the models with -m FILE, or their key with --key FILE.\n",
+              stderr);
+        return CLI_USAGE;
+    }
+    if ((status = read_sides(&s, args)) == CLI_DONE)
+        status = verify(&s, args);
+    free_sides(&s);
+    return status;
+}
+
+static const struct flag flags[] = {
+    {"model", 'm', FLAG_TEXT, "FILE", "the model file; repeated: a chain, in that order"},
+    {"key", 'k', FLAG_TEXT, "FILE", "or a key that 'mambaint proof key' made of them"},
+    {"expect", 0, FLAG_TEXT, "FILE", "the statement that it has to show, or a proof of that"},
+    {"features", 0, FLAG_TEXT, "A,B,...", "the features that it has to be about"},
+    {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto (default)"},
+    {0},
+};
+
+const struct command command_verify = {
+    .name = "verify",
+    .summary = "Check a proof, and say what it shows. The status is 0 only if it is right.",
+    .operands = "FILE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .many_models = true,
+    .flags = (const struct flag *const[]){flags, flags_json, flags_help, NULL},
+    .examples = "  mambaint verify run.proof -m simple.gguf\n"
+                "  mambaint verify run.proof --key simple.mivk --expect run.statement --json\n",
+    .run = run,
+};

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Proofs: that models, on these features, gave these outputs, checked without running them. */
+#ifndef MAMBAINT_PROOF_H
+#define MAMBAINT_PROOF_H
+
+#include <mambaint/context.h>
+#include <mambaint/model.h>
+#include <mambaint/options.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * @defgroup proof Proofs
+ *
+ * A proof is a file of some ten kilobytes. It shows that a model, or a chain of them, was run on
+ * the features that it names and gave the outputs that it names, bit for bit. Whoever checks it
+ * needs a key: the models themselves, or a file that stands for their weights. Models that take
+ * features (architecture `simple`) can be proved.
+ *
+ * Weights are *committed*: who verifies knows a digest of them, or *public*: who verifies has them.
+ * **Proofs and keys are not zero-knowledge yet**: committed weights can be computed from them.
+ * Equal models, features and options give the same bytes on every backend and for any number of
+ * threads. A proof is sound to at least 100 bits; what that means and rests on is in
+ * docs/proof.md, and the bytes of the files are in docs/proof-files.md.
+ *
+ * Proving and checking:
+ *
+ * ```c
+ * mambaint_proof_create(&proof, &model, 1, options, &err);   // option features: "0.5,-1.25,..."
+ * data = mambaint_proof_data(proof, &size);
+ *
+ * mambaint_key_load(&key, NULL, key_file, key_size, &err);
+ * if (mambaint_proof_verify(&statement, key, NULL, data, size, &err) == MAMBAINT_ACCEPTED)
+ *     mambaint_statement_text(words, sizeof(words), NULL, statement, "text");
+ * ```
+ *
+ * An accepted proof says that the statement in it is true of the models of the key. Whether that is
+ * what you wanted to know is yours to look at: read the statement, or give the one you expect.
+ *
+ * A build without libsodium answers each call that makes or reads something with E_UNSUPPORTED.
+ *
+ * Threads: proofs, keys and statements are immutable; any number of threads may use one.
+ * @{
+ */
+
+/** A proof: the bytes of its file. */
+typedef struct mambaint_proof mambaint_proof;
+
+/** A verifier's key: which models, and which weights, a proof has to be about. */
+typedef struct mambaint_key mambaint_key;
+
+/** What a proof claims: models, features, outputs. */
+typedef struct mambaint_statement mambaint_statement;
+
+/**
+ * Run models on features and prove what came out. As mambaint_model_evaluate(), and the same
+ * outputs.
+ *
+ * Options: `features` and `backend` as there; `weights` (`committed`, the default, or `public`);
+ * `zk` (`off`).
+ *
+ * @param[out] out       the proof, NULL on failure; free it with mambaint_proof_free()
+ * @param[in]  model     the models in the order in which they are run; the first one's context
+ *                       lends memory and threads
+ * @param[in]  n_models  how many, 1 to 16
+ * @param[in]  options   options; not kept
+ * @param[out] err       detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      a pointer is NULL, there is no model, or an option is wrong
+ * @retval MAMBAINT_E_RANGE        too many models, or a feature is outside [-4, 3.96875]
+ * @retval MAMBAINT_E_MISMATCH     a model takes text, or one does not hand on what the next takes
+ * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
+ * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on, the models are too large, or there is no libsodium
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model,
+                                           size_t n_models, const mambaint_options *options,
+                                           mambaint_error *err);
+
+/**
+ * The bytes of a proof, to be saved or sent.
+ *
+ * @param[in]  proof  the proof
+ * @param[out] size   number of bytes; may be NULL
+ *
+ * @return the bytes, which live as long as the proof; NULL for NULL
+ */
+MAMBAINT_API const void *mambaint_proof_data(const mambaint_proof *proof, size_t *size);
+
+/**
+ * A number of a proof that was made here. In keys `-` and `_` are equal.
+ *
+ * | key | number |
+ * |---|---|
+ * | `log2-trace` | log2 of the entries of what was committed beside the weights |
+ * | `soundness-bits` | a false statement passes with a probability below 2^-this for each try |
+ *
+ * @param[in]  proof  the proof
+ * @param[in]  key    which number
+ * @param[out] value  the number
+ *
+ * @retval MAMBAINT_OK         stored
+ * @retval MAMBAINT_E_INVALID  an argument is NULL or the key is unknown
+ */
+MAMBAINT_API int32_t mambaint_proof_number(const mambaint_proof *proof, const char *key,
+                                           int64_t *value);
+
+/** Free a proof. NULL is fine. */
+MAMBAINT_API void mambaint_proof_free(mambaint_proof *proof);
+
+/**
+ * A key from models. Nothing has to be believed: the digest of the weights is computed here.
+ *
+ * Options: `weights` (`committed`, the default, or `public`): a key is for proofs of one kind.
+ *
+ * @param[out] out       the key, NULL on failure; free it with mambaint_key_free()
+ * @param[in]  model     the models in the order of the chain; the key keeps references
+ * @param[in]  n_models  how many, 1 to 16
+ * @param[in]  options   options, or NULL for all defaults; not kept
+ * @param[out] err       detail of a failure, or NULL
+ *
+ * @return as mambaint_proof_create()
+ */
+MAMBAINT_API int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model,
+                                         size_t n_models, const mambaint_options *options,
+                                         mambaint_error *err);
+
+/**
+ * A key from a key file. The graphs are built again from what the file says of the models, and its
+ * certificate, a proof that all weights lie in their intervals, is checked.
+ *
+ * What the file cannot show is *whose* weights these are: take it from somebody you believe, or
+ * compare mambaint_key_digest() with a digest that you have from there.
+ *
+ * @param[out] out  the key, NULL on failure; free it with mambaint_key_free()
+ * @param[in]  ctx  context, or NULL; the key keeps its own reference
+ * @param[in]  buf  bytes of the file, which may be hostile; not kept
+ * @param[in]  len  their number
+ * @param[out] err  detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      `out` or `buf` is NULL
+ * @retval MAMBAINT_E_FORMAT       the bytes are no whole and sound key
+ * @retval MAMBAINT_E_VERSION      made for another version or profile
+ * @retval MAMBAINT_E_RANGE        a number in it is outside its range
+ * @retval MAMBAINT_E_MISMATCH     its models compute another graph than here, or its certificate is
+ *                                 of something else
+ * @retval MAMBAINT_E_REFUSED      the certificate is false
+ * @retval MAMBAINT_E_UNSUPPORTED  models that cannot be proved yet, or no libsodium
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx, const void *buf,
+                                       size_t len, mambaint_error *err);
+
+/**
+ * The file of a key with committed weights. For a key from models its certificate is proved in each
+ * such call, which takes about as long as a proof; the bytes are the same each time.
+ *
+ * @param[out] buf   receives the bytes if all of them fit; may be NULL if `cap` is 0
+ * @param[in]  cap   room in `buf` in bytes
+ * @param[out] need  number of bytes, also after E_SPACE; may be NULL
+ * @param[in]  key   the key
+ *
+ * @retval MAMBAINT_OK             stored
+ * @retval MAMBAINT_E_SPACE        `cap` is too small; nothing is stored but `*need`
+ * @retval MAMBAINT_E_INVALID      an argument is NULL
+ * @retval MAMBAINT_E_UNSUPPORTED  the weights are public: then the models are the key
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory
+ */
+MAMBAINT_API int32_t mambaint_key_save(void *buf, size_t cap, size_t *need,
+                                       const mambaint_key *key);
+
+/**
+ * The model id: a digest of the models, their weights and whether these are public. It is in every
+ * statement, too.
+ *
+ * @param[out] out  32 bytes
+ * @param[in]  key  the key
+ *
+ * @retval MAMBAINT_OK         stored
+ * @retval MAMBAINT_E_INVALID  an argument is NULL
+ */
+MAMBAINT_API int32_t mambaint_key_digest(uint8_t out[32], const mambaint_key *key);
+
+/** Free a key. NULL is fine. */
+MAMBAINT_API void mambaint_key_free(mambaint_key *key);
+
+/**
+ * Read the statement of a proof file, or a saved statement. **This does not check the proof**: the
+ * file says so, no more.
+ *
+ * @param[out] out  the statement, NULL on failure; free it with mambaint_statement_free()
+ * @param[in]  ctx  context, or NULL; the statement keeps its own reference
+ * @param[in]  buf  bytes of the file, which may be hostile; not kept
+ * @param[in]  len  their number
+ * @param[out] err  detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      `out` or `buf` is NULL
+ * @retval MAMBAINT_E_FORMAT       the bytes are no whole and sound file
+ * @retval MAMBAINT_E_VERSION      made for another version or profile
+ * @retval MAMBAINT_E_RANGE        a number in it is outside its range
+ * @retval MAMBAINT_E_MISMATCH     its models compute another graph than here
+ * @retval MAMBAINT_E_UNSUPPORTED  it speaks of what cannot be proved yet, or no libsodium
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_statement_read(mambaint_statement **out, mambaint_context *ctx,
+                                             const void *buf, size_t len, mambaint_error *err);
+
+/**
+ * Save a statement, to expect it of a proof later.
+ *
+ * @param[out] buf        receives the bytes if all of them fit; may be NULL if `cap` is 0
+ * @param[in]  cap        room in `buf` in bytes
+ * @param[out] need       number of bytes, also after E_SPACE; may be NULL
+ * @param[in]  statement  the statement
+ *
+ * @retval MAMBAINT_OK         stored
+ * @retval MAMBAINT_E_SPACE    `cap` is too small; nothing is stored but `*need`
+ * @retval MAMBAINT_E_INVALID  an argument is NULL
+ */
+MAMBAINT_API int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need,
+                                             const mambaint_statement *statement);
+
+/**
+ * A statement as text, with a NUL.
+ *
+ * | key | text |
+ * |---|---|
+ * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals, and what is not shown |
+ * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed` or `public`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax` |
+ *
+ * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
+ * @param[in]  cap        room in `buf` in bytes
+ * @param[out] need       bytes of the text and its NUL, also after E_SPACE; may be NULL
+ * @param[in]  statement  the statement
+ * @param[in]  key        what to tell
+ *
+ * @retval MAMBAINT_OK           stored
+ * @retval MAMBAINT_E_SPACE      `cap` is too small; nothing is stored but `*need`
+ * @retval MAMBAINT_E_INVALID    an argument is NULL or the key is unknown
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory
+ */
+MAMBAINT_API int32_t mambaint_statement_text(char *buf, size_t cap, size_t *need,
+                                             const mambaint_statement *statement, const char *key);
+
+/**
+ * Are these the features of a statement? They are read as the option `features` of
+ * mambaint_model_evaluate().
+ *
+ * @param[in]  statement  the statement
+ * @param[in]  features   decimals with commas between, as many as the statement has
+ * @param[out] err        which one differs, or detail of another failure, or NULL
+ *
+ * @retval MAMBAINT_OK           they are
+ * @retval MAMBAINT_E_MISMATCH   they are not
+ * @retval MAMBAINT_E_INVALID    an argument is NULL, or the text is no such list
+ * @retval MAMBAINT_E_RANGE      a number is outside [-4, 3.96875] after rounding
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory
+ */
+MAMBAINT_API int32_t mambaint_statement_match(const mambaint_statement *statement,
+                                              const char *features, mambaint_error *err);
+
+/** Free a statement. NULL is fine. */
+MAMBAINT_API void mambaint_statement_free(mambaint_statement *statement);
+
+/**
+ * Check a proof against a key. A pure function of its arguments: it reads no file, no clock and no
+ * chance, and takes memory by the size of the key's models, whatever the proof says. It never
+ * returns MAMBAINT_OK: compare with MAMBAINT_ACCEPTED.
+ *
+ * @param[out] parsed    receives the statement if the proof is accepted, else NULL; may be NULL
+ * @param[in]  key       which models and weights the proof has to be about
+ * @param[in]  expected  the statement that it has to show, or NULL: any of these models
+ * @param[in]  proof     bytes of the file, which may be hostile; not kept
+ * @param[in]  len       their number
+ * @param[out] err       why it is not accepted, or NULL
+ *
+ * @retval MAMBAINT_ACCEPTED       the proof shows its statement
+ * @retval MAMBAINT_E_REFUSED      it does not; the sentence says which step failed
+ * @retval MAMBAINT_E_MISMATCH     it is of other models, weights or mode than the key, or of
+ *                                 another statement than the expected one
+ * @retval MAMBAINT_E_INVALID      `key` or `proof` is NULL
+ * @retval MAMBAINT_E_FORMAT       the bytes are no whole and sound proof of a run
+ * @retval MAMBAINT_E_VERSION      made for another version or profile
+ * @retval MAMBAINT_E_RANGE        a value in it is outside its interval
+ * @retval MAMBAINT_E_UNSUPPORTED  it is of a kind that is not there yet, or there is no libsodium
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *key,
+                                           const mambaint_statement *expected, const void *proof,
+                                           size_t len, mambaint_error *err);
+
+/** @} */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keys of verifiers: which models and which weights a proof has to be about. */
+#include "api/proof.h"
+#if MBI_HAVE_SODIUM
+
+static mambaint_key *new_key(const struct mbi_host *host)
+{
+    mambaint_key *k = mbi_alloc(host, 1, sizeof(*k));
+
+    if (k)
+        mbi_buf_init(&k->file, host);
+    return k;
+}
+
+/* The memory is the context's, which may go with the key. */
+static void free_key(mambaint_key *k, mambaint_context *ctx)
+{
+    mambaint_context_ref(ctx);
+    mbi_buf_free(&k->file);
+    mbi_proof_models_close(&k->models);
+    mbi_free(&ctx->host, k);
+    mambaint_context_unref(ctx);
+}
+
+int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, size_t n_models,
+                            const mambaint_options *options, mambaint_error *err)
+{
+    mambaint_key *k;
+    int32_t rc;
+
+    if (out)
+        *out = NULL;
+    if (!out || !model || !n_models || !model[0])
+        return mbi_fail(err, MAMBAINT_E_INVALID, "out must not be NULL, and there must be a model");
+    if (!(k = new_key(&model[0]->ctx->host)))
+        return mbi_fail_memory(err, "a key");
+    if ((rc = mbi_proof_models_open(&k->models, model, n_models, options, err)) < 0) {
+        free_key(k, model[0]->ctx);
+        return rc;
+    }
+    *out = k;
+    return MAMBAINT_OK;
+}
+
+/* ---- certificates ---- */
+
+static int32_t check_certificate(const struct mbi_proof_models *m,
+                                 const struct mbi_proof_file *certificate, mambaint_error *err)
+{
+    struct mbi_plan *plan;
+    int32_t rc;
+
+    if (!certificate->body_size)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its certificate has no proof");
+    if ((rc = mbi_statement_check(&certificate->statement, m->graph, err)) < 0 ||
+        (rc = mbi_proof_certificate_plan(&plan, m, err)) < 0)
+        return rc;
+    rc = mbi_proof_check(m, plan, certificate, err);
+    mbi_plan_free(plan);
+    if (rc == MAMBAINT_E_REFUSED) {
+        mambaint_error why = err ? *err : (mambaint_error){0, ""};
+
+        return mbi_fail(err, rc, "key: its certificate does not hold: %.180s", why.message);
+    }
+    return rc;
+}
+
+/* The parameters of a stage by the nodes that stand for them. */
+static const void **node_params(const struct mbi_proof_models *m, size_t s)
+{
+    const struct mbi_graph *g = m->graph[s];
+    const void **value = mbi_alloc(&m->ctx->host, g->n_nodes, sizeof(*value));
+
+    for (mbi_ref i = 0; value && i < g->n_nodes; i++)
+        if (mbi_node_is_param(&g->node[i]))
+            value[i] = m->model[s]->model->param[g->node[i].param];
+    return value;
+}
+
+static int32_t write_certificate(struct mbi_buf *out, const struct mbi_proof_models *m,
+                                 mambaint_error *err)
+{
+    const struct mbi_statement s = {.models = m->said};
+    const void **value[MBI_PLAN_STAGES] = {NULL};
+    struct mbi_stage_run run[MBI_PLAN_STAGES];
+    struct mbi_plan *plan = NULL;
+    int32_t rc = mbi_proof_certificate_plan(&plan, m, err);
+
+    for (size_t i = 0; i < m->n && rc >= 0; i++) {
+        run[i].value = (const void *const *)(value[i] = node_params(m, i));
+        if (!value[i])
+            rc = mbi_fail_memory(err, "a certificate");
+    }
+    if (rc >= 0)
+        rc = mbi_proof_write(out, m, plan, &s, run, err);
+    for (size_t i = 0; i < m->n; i++)
+        mbi_free(&m->ctx->host, value[i]);
+    mbi_plan_free(plan);
+    return rc;
+}
+
+/* ---- files ---- */
+
+static int32_t load(mambaint_key *k, mambaint_context *ctx, const void *buf, size_t len,
+                    mambaint_error *err)
+{
+    struct mbi_key_file file;
+    int32_t rc;
+
+    if ((rc = mbi_key_file_read(&file, buf, len, err)) < 0 ||
+        (rc = mbi_proof_models_rebuild(&k->models, ctx, &file.models, err)) < 0 ||
+        (rc = check_certificate(&k->models, &file.certificate, err)) < 0)
+        return rc;
+    mbi_buf_add(&k->file, buf, len);
+    return k->file.failed ? mbi_fail_memory(err, "a key") : MAMBAINT_OK;
+}
+
+int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx, const void *buf, size_t len,
+                          mambaint_error *err)
+{
+    mambaint_context *own;
+    mambaint_key *k;
+    int32_t rc;
+
+    if (out)
+        *out = NULL;
+    if (!out || !buf)
+        return mbi_fail(err, MAMBAINT_E_INVALID, "out and buf must not be NULL");
+    if ((rc = mbi_context_take(&own, ctx, NULL, err)) < 0)
+        return rc;
+    if (!(k = new_key(&own->host)))
+        rc = mbi_fail_memory(err, "a key");
+    else if ((rc = load(k, own, buf, len, err)) < 0)
+        free_key(k, own);
+    mambaint_context_unref(own); /* the models keep theirs */
+    if (rc >= 0)
+        *out = k;
+    return rc;
+}
+
+int32_t mambaint_key_save(void *buf, size_t cap, size_t *need, const mambaint_key *key)
+{
+    struct mbi_buf certificate, file;
+    int32_t rc;
+
+    if (!key || (!buf && cap))
+        return MAMBAINT_E_INVALID;
+    if (key->models.public_weights)
+        return MAMBAINT_E_UNSUPPORTED;
+    if (key->file.size)
+        return mbi_give_bytes(buf, cap, need, key->file.data, key->file.size);
+    mbi_buf_init(&certificate, &key->models.ctx->host);
+    mbi_buf_init(&file, &key->models.ctx->host);
+    if ((rc = write_certificate(&certificate, &key->models, NULL)) >= 0) {
+        mbi_key_file_write(&file, &key->models.said, certificate.data, certificate.size);
+        rc = file.failed ? MAMBAINT_E_NO_MEMORY
+                         : mbi_give_bytes(buf, cap, need, file.data, file.size);
+    }
+    mbi_buf_free(&certificate);
+    mbi_buf_free(&file);
+    return rc;
+}
+
+int32_t mambaint_key_digest(uint8_t out[32], const mambaint_key *key)
+{
+    if (!out || !key)
+        return MAMBAINT_E_INVALID;
+    mbi_statement_model_id(out, &key->models.said, key->models.public_weights);
+    return MAMBAINT_OK;
+}
+
+void mambaint_key_free(mambaint_key *key)
+{
+    if (key)
+        free_key(key, key->models.ctx);
+}
+
+/* ---- check ---- */
+
+static int32_t check_proof(mambaint_context *ctx, const void *data, size_t n, mambaint_error *err)
+{
+    struct mbi_proof_file file;
+    const int32_t rc = mbi_proof_file_read(&file, data, n, err);
+
+    return rc < 0 ? rc : mbi_proof_check_statement(&file.statement, &ctx->host, err);
+}
+
+int32_t mbi_proof_file_check(mambaint_context *ctx, const void *data, size_t n, mambaint_error *err)
+{
+    mambaint_key *key;
+    int32_t rc;
+
+    if (!mbi_key_file_is(data, n))
+        return check_proof(ctx, data, n, err);
+    if ((rc = mambaint_key_load(&key, ctx, data, n, err)) >= 0)
+        mambaint_key_free(key);
+    return rc;
+}
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where variables lie in the vectors that are committed to.             proof.md, plan */
+#ifndef MBI_PROOF_LAYOUT_H
+#define MBI_PROOF_LAYOUT_H
+
+#include "proof/plan.h"
+
+/* Exponents and scales are public, all other parameters are in the vector of weights. */
+bool mbi_weight_is_committed(const struct mbi_param *param);
+
+/* The pieces of all parameters of the graphs that are committed, in their order, and log2 of the
+ * size of the vector of weights. NULL: no memory. The caller frees them. */
+struct mbi_piece *mbi_weight_pieces(uint32_t *n, unsigned *bits, const struct mbi_host *host,
+                                    const struct mbi_graph *const *graph, size_t n_graphs);
+
+/* Where the digits of the committed variables lie. */
+void mbi_plan_lay_out(struct mbi_plan *p);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shape of a proof (how many sums, values and claims it has), found by a walk in which nothing
+ * is proved, and with it the soundness: the worst of its steps.            proof.md, soundness
+ */
+#include "proof/walk.h"
+#if MBI_HAVE_SODIUM
+#include "base/intmath.h"
+
+#define HASH 128 /* bits of collision resistance */
+
+/* ---- the shape ---- */
+
+static struct mbi_ext count_value(struct mbi_walk *w, const struct mbi_part *part)
+{
+    struct mbi_proof_shape *shape = w->user;
+
+    (void)part;
+    shape->bytes += MBI_EXT_BYTES;
+    return mbi_ext_from(0);
+}
+
+static void count_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
+                      const struct mbi_sum_batch *batch, const struct mbi_walk_table *table)
+{
+    struct mbi_proof_shape *shape = w->user;
+
+    (void)table;
+    memset(point, 0, batch->bits * sizeof(*point));
+    memset(value, 0, batch->n_tables * sizeof(*value));
+    shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_size)(batch);
+    shape->rounds += batch->bits;
+    shape->batches++;
+    if (batch->n_sums > shape->sums)
+        shape->sums = batch->n_sums;
+}
+
+static void count_opening(struct mbi_walk *w, const struct mbi_opening *o)
+{
+    struct mbi_proof_shape *shape = w->user;
+
+    shape->terms = o->n_claims;
+    for (size_t i = 0; i < o->n_claims; i++)
+        shape->claims += !o->claim[i].joined;
+}
+
+static void nothing(struct mbi_walk *w) { (void)w; }
+
+bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
+                          const struct mbi_host *host)
+{
+    static const struct mbi_walk_side side = {count_value, count_sum, count_opening, nothing};
+    struct mbi_table *none = mbi_alloc(host, plan->n_vars, sizeof(*none)); /* all entries zero */
+    struct mbi_transcript transcript;
+    struct mbi_proof_job job = {.plan = plan, .table = none};
+    struct mbi_walk w = {.job = &job,
+                         .plan = plan,
+                         .host = host,
+                         .side = &side,
+                         .transcript = &transcript,
+                         .user = out};
+    bool done = none != NULL;
+
+    *out = (struct mbi_proof_shape){.bytes = sizeof(struct mbi_digest)};
+    mbi_transcript_init(&transcript, "shape");
+    done = done && MBI_EXT(walk)(&w);
+    MBI_EXT(walk_free)(&w);
+    mbi_free(host, none);
+    return done;
+}
+
+/* ---- the level ---- */
+
+/* Bits of an error of `n` in |E| > 2^(64 D - 1). */
+static unsigned of_field(uint64_t n)
+{
+    return 64 * MBI_EXT_D - 1 - (unsigned)mbi_bitlen(n ? n - 1 : 0);
+}
+
+unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
+                              const struct mbi_code *code)
+{
+    const unsigned bits[] = {
+        HASH,
+        of_field(MBI_SUM_DEGREE),                             /* a round of a sum-check */
+        of_field(mbi_max_size(plan->bits, 2 * MBI_MAX_BITS)), /* a random point */
+        of_field(shape->sums),                                /* sums are joined */
+        of_field(shape->claims),                              /* claims are joined */
+        of_field((uint64_t)1 << code->log_length),            /* a fold of the rows */
+        MBI_EXT(code_level)(code),                            /* the positions */
+    };
+    unsigned level = bits[0];
+
+    for (size_t i = 1; i < MBI_COUNT(bits); i++)
+        level = bits[i] < level ? bits[i] : level;
+    return level;
+}
+#endif

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From graphs to variables, relations and the layout of what is committed. */
+#include "proof/plan.h"
+#include "base/blake2b.h"
+#include "base/intmath.h"
+#include "proof/layout.h"
+#include "proof/relation.h"
+
+/* ---- stages ---- */
+
+/* The value of a stage that the next one, or the statement, reads. */
+static mbi_ref stage_output(const struct mbi_plan *p, size_t s)
+{
+    const struct mbi_graph *g = p->stage[s].graph;
+
+    return s + 1 < p->n_stages ? g->link : g->logits;
+}
+
+/* Marks what the output of a stage depends on: var 0 stands for "needed". */
+static void mark_needed(struct mbi_stage_plan *s, mbi_ref output)
+{
+    for (mbi_ref i = 0; i < s->graph->n_nodes; i++)
+        s->node[i].var = MBI_NONE;
+    s->node[output].var = 0;
+    for (mbi_ref i = output + 1; i-- > 0;) {
+        const struct mbi_node *node = &s->graph->node[i];
+
+        if (s->node[i].var == MBI_NONE || !node->op)
+            continue;
+        for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++)
+            s->node[node->in[k]].var = 0;
+    }
+}
+
+static uint32_t weight_var(struct mbi_plan *p, uint32_t stage, uint32_t param)
+{
+    const struct mbi_type *t = &p->stage[stage].graph->param[param].type;
+    struct mbi_var v = {
+        .kind = MBI_VAR_WEIGHT, .rows = t->rows, .cols = t->cols, .lo = t->lo, .hi = t->hi};
+
+    for (uint32_t i = 0; i < p->n_pieces; i++)
+        if (p->piece[i].stage == stage && p->piece[i].param == param) {
+            v.first_piece = v.n_pieces ? v.first_piece : i;
+            v.n_pieces++;
+        }
+    if (t->lo < INT16_MIN || t->hi > INT16_MAX)
+        mbi_plan_fault(p, "a weight has more than 16 bits");
+    if (!v.n_pieces)
+        mbi_plan_fault(p, "a weight that is not committed is needed");
+    return mbi_plan_add_var(p, &v);
+}
+
+static uint32_t public_var(struct mbi_plan *p, enum mbi_public which, const struct mbi_type *t)
+{
+    const struct mbi_var v = {.kind = MBI_VAR_PUBLIC,
+                              .rows = p->lanes,
+                              .cols = t->cols,
+                              .lo = t->lo,
+                              .hi = t->hi,
+                              .input = which};
+
+    return mbi_plan_add_var(p, &v);
+}
+
+/* What a stage takes in: the statement's features, or the link of the stage before it. */
+static uint32_t input_var(struct mbi_plan *p, size_t s, const struct mbi_node *leaf)
+{
+    const struct mbi_var *link;
+    mbi_ref from;
+
+    if (!s)
+        return p->input = public_var(p, MBI_PUBLIC_INPUT, &leaf->type);
+    from = p->stage[s - 1].node[stage_output(p, s - 1)].var;
+    link = &p->var[from];
+    if (link->cols != leaf->type.cols || link->lo < leaf->type.lo || link->hi > leaf->type.hi) {
+        mbi_plan_fault(p, "a stage takes another input than the one before it gives");
+        return MBI_NONE;
+    }
+    return from;
+}
+
+static void declare_op(struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref ref)
+{
+    const struct mbi_node *node = &s->graph->node[ref];
+    const struct mbi_op_row *row = &mbi_op_table[node->op];
+    struct mbi_gadget g = {.plan = p, .node = node, .lanes = p->lanes, .out = MBI_NONE};
+
+    if (!row->def->gadget) {
+        mbi_gadget_fault(&g, "it cannot be proved yet");
+        return;
+    }
+    for (size_t k = 0; k < row->n_in; k++) {
+        g.in_type[k] = &s->graph->node[node->in[k]].type;
+        g.in[k] = s->node[node->in[k]].var;
+        g.in_is_param[k] = mbi_node_is_param(&s->graph->node[node->in[k]]);
+    }
+    s->node[ref].first = p->n_vars;
+    row->def->gadget->declare(&g);
+    s->node[ref].var = g.out;
+}
+
+static void declare_stage(struct mbi_plan *p, size_t index)
+{
+    struct mbi_stage_plan *s = &p->stage[index];
+    const struct mbi_graph *g = s->graph;
+
+    mark_needed(s, stage_output(p, index));
+    for (mbi_ref i = 0; i < g->n_nodes && !p->fault; i++) {
+        const struct mbi_node *node = &g->node[i];
+
+        if (s->node[i].var == MBI_NONE)
+            continue;
+        if (node->op)
+            declare_op(p, s, i);
+        else if (node->leaf == MBI_LEAF_PARAM)
+            s->node[i].var = weight_var(p, (uint32_t)index, node->param);
+        else
+            s->node[i].var = input_var(p, index, node);
+    }
+}
+
+/* The last stage's output is the statement's. */
+static void declare_output(struct mbi_plan *p)
+{
+    const mbi_ref output = stage_output(p, p->n_stages - 1);
+    const struct mbi_stage_plan *s = &p->stage[p->n_stages - 1];
+    struct mbi_gadget g = {.plan = p, .lanes = p->lanes};
+
+    p->output = public_var(p, MBI_PUBLIC_OUTPUT, &s->graph->node[output].type);
+    mbi_gadget_relate(&g, s->graph->node[output].type.cols);
+    mbi_gadget_linear(&g, 1, s->node[output].var);
+    mbi_gadget_linear(&g, -1, p->output);
+}
+
+/* Every weight of a stage, equal to a variable of its interval. */
+static void declare_certificate(struct mbi_plan *p, uint32_t stage)
+{
+    const struct mbi_graph *g = p->stage[stage].graph;
+
+    for (uint32_t i = 0; i < g->n_params && !p->fault; i++) {
+        const struct mbi_type *t = &g->param[i].type;
+        struct mbi_gadget d = {.plan = p, .lanes = t->rows};
+        uint32_t copy;
+
+        if (!mbi_weight_is_committed(&g->param[i]))
+            continue;
+        copy = mbi_gadget_var(&d, t->cols, t->lo, t->hi, false);
+        mbi_gadget_relate(&d, t->cols);
+        mbi_gadget_linear(&d, 1, weight_var(p, stage, i));
+        mbi_gadget_linear(&d, -1, copy);
+    }
+}
+
+/* ---- the whole ---- */
+
+static int32_t check_request(const struct mbi_plan_request *q, mambaint_error *err)
+{
+    if (!q->n_stages || q->n_stages > MBI_PLAN_STAGES)
+        return mbi_fail(err, MAMBAINT_E_RANGE, "a proof is of 1 to %d models", MBI_PLAN_STAGES);
+    if (!q->lanes || q->lanes > MBI_PLAN_MAX_LANES)
+        return mbi_fail(err, MAMBAINT_E_RANGE, "a proof is of 1 to %d tokens", MBI_PLAN_MAX_LANES);
+    for (size_t s = 0; s < q->n_stages && !q->certificate; s++) {
+        if (q->graph[s]->node[0].leaf != MBI_LEAF_FEATURES)
+            return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                            "model %zu takes tokens: only models that take features can be proved "
+                            "yet",
+                            s + 1);
+        if (s + 1 < q->n_stages && q->graph[s]->link == MBI_NONE)
+            return mbi_fail(err, MAMBAINT_E_MISMATCH, "model %zu of the chain feeds no other one",
+                            s + 1);
+    }
+    return MAMBAINT_OK;
+}
+
+static int32_t plan_failed(const struct mbi_plan *p, mambaint_error *err)
+{
+    if (p->no_memory)
+        return mbi_fail_memory(err, "the plan of a proof");
+    if (p->fault_op)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "this model cannot be proved: operation '%s': %s",
+                        mbi_op_table[p->fault_op].name, p->fault);
+    return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: %s", p->fault);
+}
+
+static int32_t init_stages(struct mbi_plan *p, const struct mbi_plan_request *q,
+                           mambaint_error *err)
+{
+    for (size_t s = 0; s < q->n_stages; s++) {
+        p->stage[s].graph = q->graph[s];
+        p->stage[s].node = mbi_alloc(p->host, q->graph[s]->n_nodes, sizeof(*p->stage[s].node));
+        if (!p->stage[s].node)
+            return mbi_fail_memory(err, "the plan of a proof");
+        p->n_stages++;
+    }
+    p->piece = mbi_weight_pieces(&p->n_pieces, &p->weight_bits, p->host, q->graph, q->n_stages);
+    if (!p->piece)
+        return mbi_fail_memory(err, "the plan of a proof");
+    if (p->weight_bits > MBI_PLAN_MAX_BITS)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: too many weights");
+    return MAMBAINT_OK;
+}
+
+static int32_t fill_plan(struct mbi_plan *p, const struct mbi_plan_request *q, mambaint_error *err)
+{
+    const int32_t rc = init_stages(p, q, err);
+
+    if (rc < 0)
+        return rc;
+    for (uint32_t s = 0; s < p->n_stages && !p->fault; s++)
+        if (q->certificate)
+            declare_certificate(p, s);
+        else
+            declare_stage(p, s);
+    if (!q->certificate && !p->fault)
+        declare_output(p);
+    mbi_plan_add_complements(p);
+    mbi_plan_lay_out(p);
+    return p->fault ? plan_failed(p, err) : MAMBAINT_OK;
+}
+
+int32_t mbi_plan_create(struct mbi_plan **out, const struct mbi_host *host,
+                        const struct mbi_plan_request *request, mambaint_error *err)
+{
+    int32_t rc = check_request(request, err);
+    struct mbi_plan *p;
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
+    if (!(p = mbi_alloc(host, 1, sizeof(*p))))
+        return mbi_fail_memory(err, "the plan of a proof");
+    p->host = host;
+    p->lanes = request->lanes;
+    p->public_weights = request->public_weights;
+    p->input = p->output = MBI_NONE;
+    if ((rc = fill_plan(p, request, err)) < 0) {
+        mbi_plan_free(p);
+        return rc;
+    }
+    *out = p;
+    return MAMBAINT_OK;
+}
+
+void mbi_plan_free(struct mbi_plan *plan)
+{
+    if (!plan)
+        return;
+    for (size_t s = 0; s < plan->n_stages; s++)
+        mbi_free(plan->host, plan->stage[s].node);
+    mbi_free(plan->host, plan->var);
+    mbi_free(plan->host, plan->relation);
+    mbi_free(plan->host, plan->term);
+    mbi_free(plan->host, plan->piece);
+    mbi_free(plan->host, plan);
+}
+
+/* ---- the digest ---- */
+
+static void add32(struct mbi_blake2b *s, uint32_t v)
+{
+    uint8_t bytes[4];
+
+    mbi_store32(bytes, v);
+    mbi_blake2b_add(s, bytes, sizeof(bytes));
+}
+
+static void add64(struct mbi_blake2b *s, uint64_t v)
+{
+    uint8_t bytes[8];
+
+    mbi_store64(bytes, v);
+    mbi_blake2b_add(s, bytes, sizeof(bytes));
+}
+
+static void add_var(struct mbi_blake2b *s, const struct mbi_var *v)
+{
+    add32(s, v->kind);
+    add32(s, v->rows);
+    add32(s, v->cols);
+    add64(s, (uint64_t)v->lo);
+    add64(s, (uint64_t)v->hi);
+    if (v->kind == MBI_VAR_PUBLIC)
+        add32(s, v->input);
+    if (v->kind == MBI_VAR_WEIGHT) {
+        add32(s, v->first_piece);
+        add32(s, v->n_pieces);
+    }
+    if (v->kind == MBI_VAR_DERIVED)
+        add32(s, v->relation);
+    if (v->kind == MBI_VAR_COMMITTED) {
+        add32(s, v->bits);
+        add64(s, v->digits);
+        add64(s, v->odd);
+    }
+}
+
+static void add_relation(struct mbi_blake2b *s, const struct mbi_plan *p,
+                         const struct mbi_relation *r)
+{
+    add32(s, r->defines);
+    add32(s, r->rows);
+    add32(s, r->cols);
+    add32(s, r->sum);
+    add32(s, r->n_terms);
+    for (uint32_t i = 0; i < r->n_terms; i++) {
+        const struct mbi_term *t = &p->term[r->first_term + i];
+
+        add64(s, (uint64_t)t->c);
+        add32(s, t->n);
+        for (uint32_t k = 0; k < t->n; k++) {
+            add32(s, t->view[k].var);
+            add32(s, t->view[k].row);
+            add32(s, t->view[k].col);
+            add32(s, (uint32_t)t->view[k].col_from);
+        }
+    }
+}
+
+void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
+{
+    struct mbi_blake2b s;
+
+    mbi_blake2b_init(&s);
+    mbi_blake2b_add(&s, "mambaint-plan", 13);
+    add32(&s, (uint32_t)plan->n_stages);
+    add32(&s, plan->lanes);
+    add32(&s, plan->public_weights);
+    add32(&s, plan->n_vars);
+    for (uint32_t i = 0; i < plan->n_vars; i++)
+        add_var(&s, &plan->var[i]);
+    add32(&s, plan->n_pieces);
+    for (uint32_t i = 0; i < plan->n_pieces; i++) {
+        add32(&s, plan->piece[i].row);
+        add32(&s, plan->piece[i].log_rows);
+        add32(&s, plan->piece[i].col_bits);
+        add64(&s, plan->piece[i].block);
+    }
+    add32(&s, plan->weight_bits);
+    add32(&s, plan->n_relations);
+    for (uint32_t i = 0; i < plan->n_relations; i++)
+        add_relation(&s, plan, &plan->relation[i]);
+    add64(&s, plan->fours);
+    add64(&s, plan->twos);
+    add64(&s, plan->end);
+    add32(&s, plan->bits);
+    mbi_blake2b_end(&s, out);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Variables and relations as the plan keeps them: what gadgets' calls end in. */
+#ifndef MBI_PROOF_RELATION_H
+#define MBI_PROOF_RELATION_H
+
+#include "proof/plan.h"
+
+/* The first mistake stays. */
+void mbi_plan_fault(struct mbi_plan *p, const char *fault);
+
+/* MBI_NONE after a fault. Index bits are filled in here. */
+uint32_t mbi_plan_add_var(struct mbi_plan *p, const struct mbi_var *v);
+
+/* The variables hi - value of ranges that have to be tight, and the relations that say so. */
+void mbi_plan_add_complements(struct mbi_plan *p);
+
+#endif

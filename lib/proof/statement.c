@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Statements, proof files and key files: bytes in and out. */
+#include "proof/statement.h"
+#include "base/intmath.h"
+#include "graph/element.h"
+
+#define CUT "it ends too early"
+
+/* ---- the statement as bytes ---- */
+
+static void add_bytes(struct mbi_buf *out, const void *data, size_t n)
+{
+    if (n)
+        mbi_buf_add(out, data, n);
+}
+
+void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m)
+{
+    mbi_buf_add32(out, m->n);
+    for (uint32_t i = 0; i < m->n; i++) {
+        const struct mbi_statement_model *model = &m->model[i];
+
+        mbi_buf_add32(out, (uint32_t)strlen(model->name));
+        mbi_buf_add_text(out, model->name);
+        mbi_buf_add32(out, model->n_values);
+        for (uint32_t k = 0; k < model->n_values; k++)
+            mbi_buf_add32(out, model->value[k]);
+        mbi_buf_add(out, model->graph, MBI_DIGEST_SIZE);
+    }
+    mbi_buf_add(out, m->weights, MBI_DIGEST_SIZE);
+}
+
+void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s)
+{
+    mbi_statement_put_models(out, &s->models);
+    mbi_buf_add64(out, s->t0);
+    mbi_buf_add32(out, s->lanes);
+    mbi_buf_add32(out, s->input_kind);
+    mbi_buf_add32(out, s->n_inputs);
+    add_bytes(out, s->input, s->n_inputs);
+    mbi_buf_add32(out, s->output_kind);
+    mbi_buf_add32(out, s->n_outputs);
+    add_bytes(out, s->output, 4 * (size_t)s->n_outputs);
+}
+
+/* ---- bytes as a statement ---- */
+
+static void get_digest(uint8_t out[MBI_DIGEST_SIZE], struct mbi_reader *r)
+{
+    const uint8_t *p = mbi_read_bytes(r, MBI_DIGEST_SIZE);
+
+    if (p)
+        memcpy(out, p, MBI_DIGEST_SIZE);
+}
+
+static bool is_name(const uint8_t *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(name[i] >= 'a' && name[i] <= 'z') && !(name[i] >= '0' && name[i] <= '9') &&
+            name[i] != '-')
+            return false;
+    return true;
+}
+
+static const char *get_model(struct mbi_statement_model *m, struct mbi_reader *r)
+{
+    const uint32_t length = mbi_read32(r);
+    const uint8_t *name;
+
+    if (r->failed)
+        return CUT;
+    if (!length || length > MBI_STATEMENT_NAME)
+        return "the name of an architecture has not 1 to 64 bytes";
+    if (!(name = mbi_read_bytes(r, length)))
+        return CUT;
+    if (!is_name(name, length))
+        return "the name of an architecture has other bytes than a-z, 0-9 and -";
+    memcpy(m->name, name, length);
+    m->n_values = mbi_read32(r);
+    if (m->n_values > MBI_STATEMENT_VALUES)
+        return "a model has more than 24 configuration values";
+    for (uint32_t i = 0; i < m->n_values; i++)
+        m->value[i] = mbi_read32(r);
+    get_digest(m->graph, r);
+    return r->failed ? CUT : NULL;
+}
+
+const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_reader *r)
+{
+    const char *fault = NULL;
+
+    memset(m, 0, sizeof(*m));
+    m->n = mbi_read32(r);
+    if (r->failed)
+        return CUT;
+    if (!m->n || m->n > MBI_STATEMENT_MODELS) {
+        m->n = 0;
+        return "the number of models is not from 1 to 16";
+    }
+    for (uint32_t i = 0; i < m->n && !fault; i++)
+        fault = get_model(&m->model[i], r);
+    if (fault)
+        return fault;
+    get_digest(m->weights, r);
+    return r->failed ? CUT : NULL;
+}
+
+/* A kind, a count and as many values of `width` bytes. The count is at most what is there. */
+static const char *get_values(uint32_t *kind, uint32_t *n, const uint8_t **value, size_t width,
+                              uint32_t want, struct mbi_reader *r)
+{
+    *kind = mbi_read32(r);
+    *n = mbi_read32(r);
+    if (r->failed)
+        return CUT;
+    if (*kind != want)
+        return "the kind of what goes in or comes out is not that of such a proof";
+    if (want == MBI_STATEMENT_NONE && *n)
+        return "a certificate has values";
+    if (want != MBI_STATEMENT_NONE && !*n)
+        return "a run has no values";
+    if (*n > mbi_read_left(r) / width)
+        return "it announces more values than there are bytes";
+    *value = mbi_read_bytes(r, *n * width);
+    return r->failed ? CUT : NULL;
+}
+
+const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
+                              struct mbi_reader *r)
+{
+    const uint32_t kind = type == MBI_PROOF_RUN ? MBI_STATEMENT_CLEAR : MBI_STATEMENT_NONE;
+    const char *fault;
+
+    memset(s, 0, sizeof(*s));
+    if ((fault = mbi_statement_get_models(&s->models, r)))
+        return fault;
+    s->t0 = mbi_read64(r);
+    s->lanes = mbi_read32(r);
+    if (r->failed)
+        return CUT;
+    if (s->t0)
+        return "it does not begin at position 0";
+    if (type == MBI_PROOF_RUN ? !s->lanes || s->lanes > MBI_STATEMENT_LANES : s->lanes != 0)
+        return "the number of steps is not from 1 to 4096, or 0 in a certificate";
+    if ((fault = get_values(&s->input_kind, &s->n_inputs, &s->input, 1, kind, r)) ||
+        (fault = get_values(&s->output_kind, &s->n_outputs, &s->output, 4, kind, r)))
+        return fault;
+    return mbi_read_left(r) ? "something is left behind it" : NULL;
+}
+
+/* ---- against the graphs ---- */
+
+static int32_t check_digests(const struct mbi_statement_models *m,
+                             const struct mbi_graph *const *graph, mambaint_error *err)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (memcmp(m->model[i].graph, graph[i]->digest, MBI_DIGEST_SIZE) != 0)
+            return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                            "statement: model %u (%s) computes another graph than this library "
+                            "does for that configuration",
+                            i + 1, m->model[i].name);
+    return MAMBAINT_OK;
+}
+
+static int32_t check_count(const char *what, uint64_t n, uint32_t lanes, const struct mbi_type *t,
+                           mambaint_error *err)
+{
+    const uint64_t want = (uint64_t)lanes * t->cols;
+
+    if (n == want)
+        return MAMBAINT_OK;
+    return mbi_fail(err, MAMBAINT_E_FORMAT, "statement: %llu %s, but the models have %llu",
+                    (unsigned long long)n, what, (unsigned long long)want);
+}
+
+static int32_t check_value(const char *what, size_t i, int64_t v, const struct mbi_type *t,
+                           mambaint_error *err)
+{
+    if (v >= t->lo && v <= t->hi)
+        return MAMBAINT_OK;
+    return mbi_fail(err, MAMBAINT_E_RANGE,
+                    "statement: %s %zu is %lld, outside its interval [%lld, %lld]", what, i,
+                    (long long)v, (long long)t->lo, (long long)t->hi);
+}
+
+int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_graph *const *graph,
+                            mambaint_error *err)
+{
+    const struct mbi_graph *last = graph[s->models.n - 1];
+    const struct mbi_type *in = &graph[0]->node[0].type, *out = &last->node[last->logits].type;
+    int32_t rc = check_digests(&s->models, graph, err);
+
+    if (rc < 0 || s->input_kind == MBI_STATEMENT_NONE)
+        return rc;
+    if (!mbi_graph_takes_features(graph[0]) || in->dtype != MBI_I8 || out->dtype != MBI_I32)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "statement: only models that take features can be proved yet");
+    if ((rc = check_count("features", s->n_inputs, s->lanes, in, err)) < 0 ||
+        (rc = check_count("outputs", s->n_outputs, s->lanes, out, err)) < 0)
+        return rc;
+    for (size_t i = 0; i < s->n_inputs && rc >= 0; i++)
+        rc = check_value("feature", i, (int8_t)s->input[i], in, err);
+    for (size_t i = 0; i < s->n_outputs && rc >= 0; i++)
+        rc = check_value("output", i, mbi_statement_output(s, i), out, err);
+    return rc;
+}
+
+/* ---- names ---- */
+
+static void hash32(struct mbi_blake2b *h, uint32_t v)
+{
+    uint8_t bytes[4];
+
+    mbi_store32(bytes, v);
+    mbi_blake2b_add(h, bytes, sizeof(bytes));
+}
+
+/* The bytes of mbi_statement_put_models(), without memory for them. */
+static void hash_models(struct mbi_blake2b *h, const struct mbi_statement_models *m)
+{
+    hash32(h, m->n);
+    for (uint32_t i = 0; i < m->n; i++) {
+        const struct mbi_statement_model *model = &m->model[i];
+
+        hash32(h, (uint32_t)strlen(model->name));
+        mbi_blake2b_add(h, model->name, strlen(model->name));
+        hash32(h, model->n_values);
+        for (uint32_t k = 0; k < model->n_values; k++)
+            hash32(h, model->value[k]);
+        mbi_blake2b_add(h, model->graph, MBI_DIGEST_SIZE);
+    }
+    mbi_blake2b_add(h, m->weights, MBI_DIGEST_SIZE);
+}
+
+void mbi_statement_model_id(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_models *m,
+                            bool public_weights)
+{
+    static const char domain[] = "mambaint-model-id";
+    struct mbi_blake2b h;
+
+    mbi_blake2b_init(&h);
+    mbi_blake2b_add(&h, domain, sizeof(domain) - 1);
+    hash32(&h, public_weights);
+    hash_models(&h, m);
+    mbi_blake2b_end(&h, out);
+}
+
+/* ---- proof files ---- */
+
+#define HEAD 16
+#define MAGIC "MIPF"
+#define KEY_MAGIC "MIVK"
+#define FLAGS (MBI_PROOF_PUBLIC_WEIGHTS | MBI_PROOF_ZK)
+
+static void add16(struct mbi_buf *out, uint16_t v)
+{
+    uint8_t bytes[2];
+
+    mbi_store16(bytes, v);
+    mbi_buf_add(out, bytes, sizeof(bytes));
+}
+
+/* The digest of all that stands in the buffer. */
+static void seal(struct mbi_buf *out)
+{
+    uint8_t digest[MBI_DIGEST_SIZE];
+
+    if (out->failed)
+        return;
+    mbi_blake2b(digest, out->data, out->size);
+    mbi_buf_add(out, digest, sizeof(digest));
+}
+
+void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
+                          const struct mbi_statement *s)
+{
+    mbi_buf_add_text(out, MAGIC);
+    add16(out, MBI_PROOF_VERSION);
+    add16(out, MBI_PROOF_PROFILE);
+    add16(out, (uint16_t)type);
+    add16(out, public_weights ? MBI_PROOF_PUBLIC_WEIGHTS : 0);
+    mbi_buf_add32(out, 0);
+    mbi_statement_put(out, s);
+    if (!out->failed)
+        mbi_store32(out->data + 12,
+                    (uint32_t)(out->size - HEAD)); /* at most 16 models and values */
+}
+
+void mbi_proof_file_end(struct mbi_buf *out) { seal(out); }
+
+static bool begins(const void *data, size_t n, const char magic[5])
+{
+    return n >= 4 && !memcmp(data, magic, 4);
+}
+
+bool mbi_proof_file_is(const void *data, size_t n) { return begins(data, n, MAGIC); }
+
+bool mbi_key_file_is(const void *data, size_t n) { return begins(data, n, KEY_MAGIC); }
+
+/* Version and profile of both kinds of files, at bytes 4 and 6. */
+static int32_t check_version(const uint8_t *p, const char *what, mambaint_error *err)
+{
+    if (mbi_load16(p + 4) != MBI_PROOF_VERSION)
+        return mbi_fail(err, MAMBAINT_E_VERSION, "%s: version %u; this library reads version %d",
+                        what, mbi_load16(p + 4), MBI_PROOF_VERSION);
+    if (mbi_load16(p + 6) != MBI_PROOF_PROFILE)
+        return mbi_fail(err, MAMBAINT_E_VERSION, "%s: profile %u; this library knows profile %d",
+                        what, mbi_load16(p + 6), MBI_PROOF_PROFILE);
+    return MAMBAINT_OK;
+}
+
+static int32_t check_seal(const uint8_t *p, size_t n, const char *what, mambaint_error *err)
+{
+    uint8_t digest[MBI_DIGEST_SIZE];
+
+    mbi_blake2b(digest, p, n - MBI_DIGEST_SIZE);
+    if (memcmp(digest, p + n - MBI_DIGEST_SIZE, MBI_DIGEST_SIZE) != 0)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "%s: the digest at its end does not match; it was damaged or changed",
+                        what);
+    return MAMBAINT_OK;
+}
+
+static int32_t check_head(const uint8_t *p, mambaint_error *err)
+{
+    const unsigned type = mbi_load16(p + 8), flags = mbi_load16(p + 10);
+    const int32_t rc = check_version(p, "proof", err);
+
+    if (rc < 0)
+        return rc;
+    if (type != MBI_PROOF_RUN && type != MBI_PROOF_CERTIFICATE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "proof: type %u is neither a run (1) nor a "
+                        "certificate (2)",
+                        type);
+    if (flags & ~FLAGS)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: flags %u are not known", flags);
+    if (flags & MBI_PROOF_ZK)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "proof: it says that it is zero-knowledge; such proofs are not there yet");
+    if (type == MBI_PROOF_CERTIFICATE && flags)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "proof: a certificate of public weights, which need none");
+    return MAMBAINT_OK;
+}
+
+int32_t mbi_proof_file_read(struct mbi_proof_file *out, const void *data, size_t n,
+                            mambaint_error *err)
+{
+    const uint8_t *p = data;
+    struct mbi_reader r;
+    const char *fault;
+    size_t length;
+    int32_t rc;
+
+    if (!mbi_proof_file_is(data, n))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: these bytes are no proof file");
+    if (n < HEAD + MBI_DIGEST_SIZE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: %zu bytes are too few; it was cut", n);
+    if ((rc = check_head(p, err)) < 0)
+        return rc;
+    length = mbi_load32(p + 12);
+    if (length > n - HEAD - MBI_DIGEST_SIZE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "proof: its statement should have %zu bytes, but there are %zu; it was cut "
+                        "or damaged",
+                        length, n - HEAD - MBI_DIGEST_SIZE);
+    if ((rc = check_seal(p, n, "proof", err)) < 0)
+        return rc;
+    out->type = (enum mbi_proof_type)mbi_load16(p + 8);
+    out->public_weights = (mbi_load16(p + 10) & MBI_PROOF_PUBLIC_WEIGHTS) != 0;
+    out->bound = p;
+    out->bound_size = HEAD + length;
+    out->body = p + HEAD + length;
+    out->body_size = n - HEAD - length - MBI_DIGEST_SIZE;
+    r = (struct mbi_reader){.data = p + HEAD, .size = length};
+    if ((fault = mbi_statement_get(&out->statement, out->type, &r)))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: in its statement: %s", fault);
+    return MAMBAINT_OK;
+}
+
+/* ---- what differs ---- */
+
+static int32_t differs(const char *what, const char *part, mambaint_error *err)
+{
+    return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s: %s", what, part);
+}
+
+static int32_t same_model(const struct mbi_statement_model *a, const struct mbi_statement_model *b,
+                          const char *what, uint32_t i, mambaint_error *err)
+{
+    const char *part = NULL;
+
+    if (strcmp(a->name, b->name) != 0)
+        part = "architecture";
+    else if (a->n_values != b->n_values || memcmp(a->value, b->value, sizeof(a->value)) != 0)
+        part = "configuration";
+    else if (memcmp(a->graph, b->graph, sizeof(a->graph)) != 0)
+        part = "graph";
+    if (part)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s: the %s of model %u is another one", what,
+                        part, i + 1);
+    return MAMBAINT_OK;
+}
+
+int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_public,
+                                  const struct mbi_statement_models *b, bool b_public,
+                                  const char *what, mambaint_error *err)
+{
+    int32_t rc = MAMBAINT_OK;
+
+    if (a->n != b->n)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s: %u models, not %u", what, a->n, b->n);
+    for (uint32_t i = 0; i < a->n && rc >= 0; i++)
+        rc = same_model(&a->model[i], &b->model[i], what, i, err);
+    if (rc < 0)
+        return rc;
+    if (a_public != b_public)
+        return differs(what,
+                       a_public ? "its weights are public, not committed"
+                                : "its weights are committed, not public",
+                       err);
+    if (memcmp(a->weights, b->weights, sizeof(a->weights)) != 0)
+        return differs(what, "the weights are other ones", err);
+    return MAMBAINT_OK;
+}
+
+int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_proof_file *want,
+                           mambaint_error *err)
+{
+    static const char what[] = "the proof is of another statement than the expected one";
+    const struct mbi_statement *a = &got->statement, *b = &want->statement;
+    int32_t rc;
+
+    if (got->type != want->type)
+        return differs(what, "one of the two is a certificate", err);
+    if ((rc = mbi_statement_same_models(&a->models, got->public_weights, &b->models,
+                                        want->public_weights, what, err)) < 0)
+        return rc;
+    if (a->t0 != b->t0 || a->lanes != b->lanes)
+        return differs(what, "the steps are other ones", err);
+    if (a->n_inputs != b->n_inputs || (a->n_inputs && memcmp(a->input, b->input, a->n_inputs) != 0))
+        return differs(what, "the features are other ones", err);
+    if (a->n_outputs != b->n_outputs ||
+        (a->n_outputs && memcmp(a->output, b->output, 4 * (size_t)a->n_outputs) != 0))
+        return differs(what, "the outputs are other ones", err);
+    /* Every byte is one of these fields, so this is for fields to come. */
+    if (got->bound_size != want->bound_size ||
+        memcmp(got->bound, want->bound, got->bound_size) != 0)
+        return differs(what, "their bytes differ", err);
+    return MAMBAINT_OK;
+}
+
+/* ---- key files ---- */
+
+/* A length and as many bytes, before the digest at the end. */
+static const uint8_t *get_part(size_t *n, struct mbi_reader *r)
+{
+    *n = mbi_read32(r);
+    return *n ? mbi_read_bytes(r, *n) : NULL;
+}
+
+int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n, mambaint_error *err)
+{
+    struct mbi_reader r = {.data = data}, part;
+    const uint8_t *models, *certificate;
+    const char *fault;
+    size_t size[2];
+    int32_t rc;
+
+    if (!mbi_key_file_is(data, n))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: these bytes are no key of a verifier");
+    if (n < HEAD + MBI_DIGEST_SIZE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: %zu bytes are too few; it was cut", n);
+    if ((rc = check_version(data, "key", err)) < 0 || (rc = check_seal(data, n, "key", err)) < 0)
+        return rc;
+    r.size = n - MBI_DIGEST_SIZE;
+    mbi_read_bytes(&r, 8);
+    if (mbi_read32(&r))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its reserved bytes are not zero");
+    models = get_part(&size[0], &r);
+    certificate = get_part(&size[1], &r);
+    if (!models || !certificate || mbi_read_left(&r))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its parts have other lengths than it says");
+    part = (struct mbi_reader){.data = models, .size = size[0]};
+    if ((fault = mbi_statement_get_models(&out->models, &part)) ||
+        (fault = mbi_read_left(&part) ? "something is left behind it" : NULL))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: in its models: %s", fault);
+    if ((rc = mbi_proof_file_read(&out->certificate, certificate, size[1], err)) < 0)
+        return rc;
+    if (out->certificate.type != MBI_PROOF_CERTIFICATE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: in place of a certificate it has a run");
+    return mbi_statement_same_models(&out->certificate.statement.models, false, &out->models, false,
+                                     "key: its certificate is of something else", err);
+}
+
+void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
+                        const void *certificate, size_t n)
+{
+    size_t begin;
+
+    mbi_buf_add_text(out, KEY_MAGIC);
+    add16(out, MBI_PROOF_VERSION);
+    add16(out, MBI_PROOF_PROFILE);
+    mbi_buf_add32(out, 0);
+    mbi_buf_add32(out, 0);
+    begin = out->size;
+    mbi_statement_put_models(out, m);
+    if (!out->failed)
+        mbi_store32(out->data + begin - 4, (uint32_t)(out->size - begin));
+    mbi_buf_add32(out, (uint32_t)n);
+    mbi_buf_add(out, certificate, n);
+    seal(out);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a proof claims, as a structure and as bytes, and the files around it. Reading is total: any
+ * bytes give a structure or an error, and no memory is taken. It knows no architecture: whoever
+ * does rebuilds the graphs and holds the statement against them.               proof-files.md
+ */
+#ifndef MBI_PROOF_STATEMENT_H
+#define MBI_PROOF_STATEMENT_H
+
+#include "base/blake2b.h"
+#include "base/bytes.h"
+#include "graph/graph.h"
+
+#define MBI_STATEMENT_MODELS 16
+#define MBI_STATEMENT_NAME 64   /* bytes of an architecture's name */
+#define MBI_STATEMENT_VALUES 24 /* of a configuration */
+#define MBI_STATEMENT_LANES 4096
+
+#define MBI_PROOF_VERSION 1
+#define MBI_PROOF_PROFILE 1 /* A: degree 2, at least MBI_PROOF_LEVEL bits */
+#define MBI_PROOF_LEVEL 100
+
+enum mbi_proof_type {
+    MBI_PROOF_RUN = 1,        /* transcript "wit" */
+    MBI_PROOF_CERTIFICATE = 2 /* transcript "cert": the weights lie in their intervals */
+};
+
+#define MBI_PROOF_PUBLIC_WEIGHTS 1u /* a flag; else they are committed */
+#define MBI_PROOF_ZK 2u             /* a flag; refused yet */
+
+/* ---- the statement ---- */
+
+struct mbi_statement_model {
+    char name[MBI_STATEMENT_NAME + 1]; /* of the architecture */
+    uint32_t n_values;
+    uint32_t value[MBI_STATEMENT_VALUES]; /* zero behind n_values */
+    uint8_t graph[MBI_DIGEST_SIZE];
+};
+
+/* The part that names the models: a chain in its order, and the digest of all their weights. */
+struct mbi_statement_models {
+    uint32_t n; /* models */
+    struct mbi_statement_model model[MBI_STATEMENT_MODELS];
+    uint8_t weights[MBI_DIGEST_SIZE];
+};
+
+enum mbi_statement_kind { MBI_STATEMENT_NONE, MBI_STATEMENT_CLEAR };
+
+/* Values stay bytes, as they lie in the file: i8, and i32 with the little end first. */
+struct mbi_statement {
+    struct mbi_statement_models models;
+    uint64_t t0;
+    uint32_t lanes;                   /* T; 0 in a certificate */
+    uint32_t input_kind, output_kind; /* enum mbi_statement_kind */
+    uint32_t n_inputs, n_outputs;     /* values */
+    const uint8_t *input, *output;
+};
+
+void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m);
+void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s);
+
+/* NULL, or what is wrong, as a part of a sentence. The reader goes on behind the part; of a whole
+ * statement nothing may be left. Views point into the reader's bytes. */
+const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_reader *r);
+const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
+                              struct mbi_reader *r);
+
+/* Output i of a statement. */
+static inline int32_t mbi_statement_output(const struct mbi_statement *s, size_t i)
+{
+    return (int32_t)mbi_load32(s->output + 4 * i);
+}
+
+/* Does it speak of these graphs, with as many values as they take and give, each within its
+ * interval? `graph` has one for each model of the statement. */
+int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_graph *const *graph,
+                            mambaint_error *err);
+
+/* What names models and weights for people: a hash of the models' part and of the mode. */
+void mbi_statement_model_id(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_models *m,
+                            bool public_weights);
+
+/* ---- files ---- */
+
+/* A proof; with an empty body it is a saved statement. */
+struct mbi_proof_file {
+    enum mbi_proof_type type;
+    bool public_weights;
+    const uint8_t *bound; /* head and statement: what the transcript absorbs */
+    size_t bound_size;
+    struct mbi_statement statement;
+    const uint8_t *body;
+    size_t body_size;
+};
+
+bool mbi_proof_file_is(const void *data, size_t n); /* do the bytes begin as one? */
+
+/* Structure, digest and statement. E_FORMAT; E_VERSION for another version or profile;
+ * E_UNSUPPORTED for what is legal, but not there yet. */
+int32_t mbi_proof_file_read(struct mbi_proof_file *out, const void *data, size_t n,
+                            mambaint_error *err);
+
+/* Head and statement; then the caller adds the body, if any, and calls the end. `out` holds nothing
+ * else before. */
+void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
+                          const struct mbi_statement *s);
+void mbi_proof_file_end(struct mbi_buf *out);
+
+/* What differs between two models' parts: E_MISMATCH with a sentence that begins with `what`. */
+int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_public,
+                                  const struct mbi_statement_models *b, bool b_public,
+                                  const char *what, mambaint_error *err);
+/* The same of whole statements: `got` of a proof, `want` of who asks. */
+int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_proof_file *want,
+                           mambaint_error *err);
+
+/* A verifier's key: models with committed weights and the certificate of these. */
+struct mbi_key_file {
+    struct mbi_statement_models models;
+    struct mbi_proof_file certificate;
+};
+
+bool mbi_key_file_is(const void *data, size_t n);
+/* Structure and digests of both, and that the certificate speaks of the same models. */
+int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n,
+                          mambaint_error *err);
+/* `certificate`: the bytes of its file. */
+void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
+                        const void *certificate, size_t n);
+
+#endif

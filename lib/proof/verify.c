@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verifier's side of the walk: every value comes from the proof. */
+#include "proof/walk.h"
+#if MBI_HAVE_SODIUM
+
+static struct mbi_ext read_value(struct mbi_walk *w, const struct mbi_part *part)
+{
+    struct mbi_proof_reader *in = w->user;
+    struct mbi_ext value;
+
+    (void)part;
+    mbi_get_elements(value.c, MBI_EXT_D, in, "value");
+    return value;
+}
+
+static void verify_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
+                       const struct mbi_sum_batch *batch, const struct mbi_walk_table *table)
+{
+    struct mbi_proof_reader *in = w->user;
+
+    (void)table;
+    if (!in->fault)
+        (void)MBI_EXT(sum_verify)(point, value, batch, in);
+}
+
+static void verify_opening(struct mbi_walk *w, const struct mbi_opening *o)
+{
+    struct mbi_proof_reader *in = w->user;
+
+    if (!in->fault)
+        (void)MBI_EXT(open_verify)(o, in, w->host);
+}
+
+static void refuse(struct mbi_walk *w)
+{
+    mbi_refuse(w->user, "a relation does not hold for what is public");
+}
+
+/* The bounds of all relations rest on it. */
+static bool in_intervals(const struct mbi_proof_job *job, uint32_t var)
+{
+    const struct mbi_var *v = &job->plan->var[var];
+    const mbi_fe lo = mbi_fe_from_i64(v->lo), span = mbi_fe_sub(mbi_fe_from_i64(v->hi), lo);
+    bool inside = true;
+
+    for (size_t r = 0; r < v->rows; r++)
+        for (size_t c = 0; c < v->cols; c++) {
+            const mbi_fe x = mbi_table_field(&job->table[var], (r << v->col_bits) + c);
+
+            inside &= mbi_fe_sub(x, lo) <= span;
+        }
+    return inside;
+}
+
+static void check_public(const struct mbi_proof_job *job, struct mbi_proof_reader *in)
+{
+    for (uint32_t i = 0; i < job->plan->n_vars; i++) {
+        const enum mbi_var_kind kind = job->plan->var[i].kind;
+
+        if ((kind == MBI_VAR_PUBLIC || (kind == MBI_VAR_WEIGHT && job->plan->public_weights)) &&
+            !in_intervals(job, i))
+            mbi_refuse(in, "a public value lies outside of its interval");
+    }
+}
+
+bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_reader *in,
+                           const struct mbi_host *host)
+{
+    static const struct mbi_walk_side side = {read_value, verify_sum, verify_opening, refuse};
+    struct mbi_walk w = {.job = job,
+                         .plan = job->plan,
+                         .host = host,
+                         .side = &side,
+                         .transcript = &in->transcript,
+                         .user = in};
+    const unsigned columns = job->code.log_columns;
+
+    if (!job->plan->public_weights && job->weights.log_rows + columns != job->plan->weight_bits)
+        mbi_refuse(in, "the root of the weights is of another size than the plan's");
+    w.witness.log_rows = job->plan->bits > columns ? job->plan->bits - columns : 0;
+    check_public(job, in);
+    MBI_EXT(walk_start)(&w);
+    mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");
+    if (!in->fault && !MBI_EXT(walk)(&w))
+        mbi_refuse(in, "there is not enough memory to check it");
+    MBI_EXT(walk_free)(&w);
+    mbi_get_end(in);
+    return !in->fault;
+}
+#endif

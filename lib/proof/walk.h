@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The protocol, once for both sides: from the relations of a plan to claims about what is
+ * committed. Prover and verifier walk the same way; where one writes a value, the other reads it.
+ *                                                                             proof.md, protocol
+ */
+#ifndef MBI_PROOF_WALK_H
+#define MBI_PROOF_WALK_H
+
+#include "proof/commit.h"
+#include "proof/plan.h"
+#include "proof/sumcheck.h"
+
+/* What both sides know of a proof. */
+struct mbi_proof_job {
+    const struct mbi_plan *plan;
+    const void *statement; /* bytes that are absorbed first */
+    size_t statement_size;
+    struct mbi_code code;
+    struct mbi_root weights; /* of the vector of weights; of public ones the digest is a hash */
+    const struct mbi_table *table; /* by variable: those that are public */
+};
+
+/*
+ * <variable, scale row (x) col>: a part of a claim. The factors are over the variable's row and
+ * column bits, each from bit 0 of its own index on. var = MBI_NONE is the witness vector, with all
+ * of its bits in col.
+ */
+struct mbi_part {
+    uint32_t claim; /* MBI_NONE: gone */
+    uint32_t var;
+    struct mbi_ext scale;
+    struct mbi_form_factor row, col;
+};
+
+/* A table of a sum-check: a view, summed over the letter that the sum does not have with the
+ * weights of its factor. */
+struct mbi_walk_table {
+    struct mbi_view view;
+    uint8_t summed; /* enum mbi_letter, NONE: no letter */
+    struct mbi_form_factor weight;
+    uint32_t n;                                        /* its range */
+    uint8_t bits[MBI_LETTERS], shift[MBI_LETTERS + 1]; /* of a letter in the table's index */
+    uint32_t range[MBI_LETTERS + 1];
+};
+
+struct mbi_walk;
+
+/* What the sides do differently. Each keeps its faults. */
+struct mbi_walk_side {
+    /* A value of the prover. */
+    struct mbi_ext (*value)(struct mbi_walk *w, const struct mbi_part *part);
+    void (*sum)(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
+                const struct mbi_sum_batch *batch, const struct mbi_walk_table *table);
+    void (*open)(struct mbi_walk *w, const struct mbi_opening *o);
+    /* A claim that nothing is left of, but a value that is not zero. */
+    void (*contradiction)(struct mbi_walk *w);
+};
+
+struct mbi_walk {
+    const struct mbi_proof_job *job;
+    const struct mbi_plan *plan;
+    const struct mbi_host *host;
+    const struct mbi_walk_side *side;
+    struct mbi_transcript *transcript;
+    void *user;
+    struct mbi_root witness; /* the witness vector's */
+    struct mbi_part *part;
+    struct mbi_ext *value; /* by claim */
+    size_t n_parts, part_cap, n_claims, claim_cap;
+    void **block; /* memory for points and tables */
+    size_t n_blocks, block_cap;
+    bool failed; /* for want of memory, or a form that is not planned for */
+};
+
+/* The statement, before anything else; then comes the root. */
+void MBI_EXT(walk_start)(struct mbi_walk *w);
+/* All the rest. False after a failure of the walk itself; the faults of a side are its own. */
+bool MBI_EXT(walk)(struct mbi_walk *w);
+void MBI_EXT(walk_free)(struct mbi_walk *w);
+
+/* The form of a part over the bits of its variable, times scale. */
+struct mbi_form MBI_EXT(walk_form)(const struct mbi_walk *w, const struct mbi_part *part);
+
+/* <table of the variable, form> of a part. */
+struct mbi_ext MBI_EXT(walk_part_value)(struct mbi_walk *w, const struct mbi_part *part,
+                                        const struct mbi_table *table);
+
+/* The entries of a factor: out[x], x < 2^bits of its free index. */
+void MBI_EXT(walk_expand)(struct mbi_ext *out, const struct mbi_form_factor *f, unsigned bits);
+
+/* How the vectors of a proof are encoded: by the size of its weights alone, so that their root is
+ * the same for every proof. False if there is no such code. */
+bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits);
+/* The same, or if the weights are public that of the witness. */
+bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan);
+
+/* What a proof consists of. */
+struct mbi_proof_shape {
+    size_t batches, rounds; /* of sum-checks */
+    size_t sums;            /* most of one */
+    size_t claims, terms;   /* of the opening */
+    uint64_t bytes;         /* before the opening */
+};
+
+/* False for want of memory. */
+bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
+                          const struct mbi_host *host);
+
+/* Bits that the soundness error of a proof stays below 2^- of: the worst step counts. */
+unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
+                              const struct mbi_code *code);
+
+struct mbi_witness;
+
+/* The commitment to the digits of a witness that is complete; it keeps a view of them. */
+int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof_job *job,
+                              const struct mbi_witness *witness, const struct mbi_host *host,
+                              mambaint_error *err);
+/* Proves a job. vector: the commitments to the witness and, if they are not public, the weights. */
+int32_t MBI_EXT(proof_prove)(const struct mbi_proof_job *job, const struct mbi_witness *witness,
+                             const struct mbi_commitment vector[2], struct mbi_proof_writer *out,
+                             const struct mbi_host *host, mambaint_error *err);
+/* False, and a fault of the reader, unless the proof shows the statement of the job. Nothing may
+ * follow it. */
+bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_reader *in,
+                           const struct mbi_host *host);
+
+#endif

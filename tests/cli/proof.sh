@@ -1,0 +1,212 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Proofs from the command line: made, verified, refused, inspected; keys; what check says.
+# Usage: proof.sh TOOL SOURCE_ROOT
+. "$(dirname "$0")/support.sh"
+need_python
+cd "$work" || exit 1
+
+ten='0.5,-1.25,0,0,0,0,0,0,0,1'
+for preset in simple simple-mamba simple-xlstm; do
+    run 0 synth --preset $preset --seed 3 --out $preset.gguf
+done
+run 0 synth --preset simple --seed 4 --out other.gguf
+run 0 synth --preset mi-tiny --out tiny.gguf
+
+# Without libsodium every command says so, and that is all there is to look at.
+"$tool" prove -m simple.gguf --features $ten --out run.proof >out 2>err
+if grep -q 'without libsodium' err; then
+    refuse libsodium prove -m simple.gguf --features $ten --out run.proof
+    [ ! -e run.proof ] || problem 'a refused command made a file'
+    echo MIPF >some.proof
+    echo MIVK >some.mivk
+    refuse libsodium proof key -m simple.gguf --out simple.mivk
+    refuse libsodium proof inspect some.proof
+    refuse libsodium verify some.proof -m simple.gguf
+    refuse libsodium verify some.proof --key some.mivk
+    run 1 check some.proof --json && json "d['kind'] == 'proof' and 'libsodium' in d['message']"
+    run 1 check some.mivk --json && json "d['kind'] == 'key' and 'libsodium' in d['message']"
+    finish
+fi
+
+# ---- prove, verify ----
+run 0 prove -m simple.gguf --features $ten --out run.proof
+[ ! -s out ] || problem 'prove prints a result without being asked'
+says err 'bits of soundness'
+cp run.proof first.proof
+run 0 prove -m simple.gguf --features $ten --out run.proof --json
+cmp -s run.proof first.proof || problem 'prove: twice the same, two proofs'
+json "set(d) == {'prove_ms', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'model_id', 'outputs'}"
+json "d['proof_bytes'] == $(wc -c <run.proof) and d['soundness_bits'] >= 100 and d['prove_ms'] > 0"
+json "d['peak_rss_bytes'] > 10**6 and d['log2_trace'] > 0 and len(d['model_id']) == 64"
+cp out proved
+run 0 generate -m simple.gguf --features $ten --json
+cp out ran
+python3 - proved ran <<'END' || problem 'prove: other outputs than generate'
+import json, sys
+proved, ran = (json.load(open(name)) for name in sys.argv[1:])
+sys.exit(proved["outputs"] != ran["outputs"])
+END
+run 0 verify run.proof -m simple.gguf
+says out 'run.proof: accepted'
+says out 'features: 0.5, -1.25, 0,'
+says out 'model: simple, features-in 10, hidden 16, outputs 69'
+says out 'not shown: '
+says out 'not hidden: the weights'
+run 0 verify run.proof -m simple.gguf --features 0.50,-1.25,0,0,0,0,0,0,0,+1.0 --json
+json "set(d) == {'ok', 'verify_ms', 'statement', 'message'} and d['ok'] and d['verify_ms'] > 0"
+python3 - out proved ran <<'END' || problem 'verify: the statement is not what was run'
+import json, sys
+verified, proved, ran = (json.load(open(name)) for name in sys.argv[1:])
+said = verified["statement"]
+sys.exit(not (said["outputs"] == ran["outputs"] and said["features"] == ran["features"] and
+              said["argmax"] == ran["argmax"] and said["frac"] == ran["frac"] and
+              said["model_id"] == proved["model_id"] and said["weights"] == "committed" and
+              said["tokens"] == 1 and said["models"][0]["hidden"] == 16 and
+              said["models"][0]["architecture"] == "simple"))
+END
+run 0 prove -m simple.gguf --features $ten --weights public --zk off --out public.proof
+run 0 verify public.proof -m simple.gguf --json
+json "d['ok'] and d['statement']['weights'] == 'public'"
+[ "$(wc -c <public.proof)" -lt "$(wc -c <run.proof)" ] || problem 'public weights make longer proofs'
+
+# Chains, in their order.
+chain='-m simple.gguf -m simple-mamba.gguf -m simple-xlstm.gguf'
+# shellcheck disable=SC2086 # a list of words
+run 0 prove $chain --features $ten --out chain.proof --json
+cp out proved
+# shellcheck disable=SC2086
+run 0 generate $chain --features $ten --json
+python3 - proved out <<'END' || problem 'prove: a chain gives other outputs than generate'
+import json, sys
+proved, ran = (json.load(open(name)) for name in sys.argv[1:])
+sys.exit(proved["outputs"] != ran["outputs"])
+END
+# shellcheck disable=SC2086
+run 0 verify chain.proof $chain && says out 'chain of 3 models'
+refuse 'NOT accepted' verify chain.proof -m simple-mamba.gguf -m simple.gguf -m simple-xlstm.gguf
+refuse 'configuration' verify chain.proof -m simple-mamba.gguf -m simple.gguf -m simple-xlstm.gguf
+refuse '3 models, not 1' verify chain.proof -m simple.gguf
+
+# The same bytes for every number of threads and backend.
+for backend in scalar avx2 avx512 neon; do
+    for threads in 1 2; do
+        "$tool" prove -m simple.gguf --features $ten --backend $backend --threads $threads \
+            --out same.proof >/dev/null 2>err </dev/null || continue
+        cmp -s same.proof first.proof || problem "prove: $backend, $threads threads: another proof"
+    done
+done
+[ -e same.proof ] || problem 'prove: no backend runs'
+
+# ---- keys, statements ----
+run 0 proof key -m simple.gguf --out simple.mivk --json
+json "d['key_bytes'] == $(wc -c <simple.mivk) and d['certify_ms'] > 0 and len(d['model_id']) == 64"
+cp out key
+run 0 proof key -m simple.gguf --out again.mivk && says out 'model id'
+cmp -s simple.mivk again.mivk || problem 'proof key: twice the same, two keys'
+run 0 proof key -m other.gguf --out other.mivk
+# shellcheck disable=SC2086
+run 0 proof key $chain --out chain.mivk
+run 0 verify run.proof --key simple.mivk --json
+python3 - out key <<'END' || problem 'the model ids of key and proof differ'
+import json, sys
+verified, key = (json.load(open(name)) for name in sys.argv[1:])
+sys.exit(verified["statement"]["model_id"] != key["model_id"])
+END
+run 0 verify chain.proof -k chain.mivk
+refuse 'weights are other ones' verify run.proof --key other.mivk
+refuse 'weights are other ones' verify run.proof -m other.gguf
+refuse 'public, not committed' verify public.proof --key simple.mivk
+refuse 'no key' verify run.proof --key run.proof
+refuse 'no proof file' verify simple.mivk -m simple.gguf
+run 0 proof inspect run.proof && says out "'mambaint verify' finds out" && says out 'model id'
+run 0 proof inspect run.proof --statement run.statement --json
+json "d['statement']['models'] and d['file_bytes'] == $(wc -c <run.proof)"
+json "d['head_bytes'] + d['statement_bytes'] + d['body_bytes'] + 32 == d['file_bytes']"
+run 0 verify run.proof --key simple.mivk --expect run.statement
+run 0 verify run.proof --key simple.mivk --expect run.proof
+run 0 prove -m simple.gguf --features 1,-1.25,0,0,0,0,0,0,0,1 --out next.proof
+run 0 verify next.proof --key simple.mivk
+refuse 'features are other ones' verify next.proof --key simple.mivk --expect run.statement
+refuse 'weights are public' verify public.proof -m simple.gguf --expect run.statement
+refuse 'feature 1 of the proof' verify next.proof --key simple.mivk --features $ten
+run 1 verify next.proof --key simple.mivk --features $ten --json </dev/null
+json "not d['ok'] and d['statement'] is None and 'feature 1' in d['message']"
+refuse 'statement alone' verify run.statement --key simple.mivk
+refuse 'no proof file' verify run.proof --key simple.mivk --expect simple.mivk
+
+# ---- check ----
+run 0 check run.proof && says out "'mambaint verify' checks that"
+run 0 check run.proof --json && json "d['kind'] == 'proof' and d['ok']"
+run 0 check run.statement --json && json "d == {'kind': 'statement', 'ok': True, 'message': 'whole'}"
+run 0 check simple.mivk --json && json "d['kind'] == 'key' and 'certificate holds' in d['message']"
+
+# ---- damage ----
+python3 - <<'END'
+import hashlib
+data = bytearray(open("run.proof", "rb").read())
+key = bytearray(open("simple.mivk", "rb").read())
+def seal(b):
+    b[-32:] = hashlib.blake2b(b[:-32], digest_size=32).digest()
+def save(name, b):
+    open(name, "wb").write(b)
+save("cut", data[:-1])
+save("long", data + b"\0")
+for name, at, right in (("flipped", 1000, False), ("false", 1000, True), ("outputs", 148, True),
+                        ("version", 4, True)):
+    b = bytearray(data)
+    b[at] ^= 1
+    if right:
+        seal(b)
+    save(name, b)
+key[-200] ^= 1
+save("key", key)
+END
+refuse digest verify cut -m simple.gguf
+refuse digest verify long -m simple.gguf
+refuse digest verify flipped -m simple.gguf
+refuse 'is refused:' verify false -m simple.gguf
+refuse 'is refused:' verify outputs -m simple.gguf
+refuse 'version 0' verify version -m simple.gguf
+refuse digest verify run.proof --key key
+run 1 verify false -m simple.gguf --json </dev/null
+json "not d['ok'] and d['statement'] is None and 'is refused:' in d['message']"
+run 0 check false # whole, and false
+run 1 check flipped --json </dev/null && json "d['kind'] == 'proof' and 'digest' in d['message']"
+run 1 check key --json </dev/null && json "d['kind'] == 'key' and 'digest' in d['message']"
+refuse digest proof inspect flipped
+
+# ---- wrong usage ----
+usage verify run.proof && says err 'whose weights'
+usage verify run.proof -m simple.gguf --key simple.mivk && says err 'not both'
+usage verify -m simple.gguf
+usage verify run.proof -m simple.gguf --features 1
+usage verify run.proof -m simple.gguf --features a,0,0,0,0,0,0,0,0,0
+usage prove -m simple.gguf --out a
+usage prove -m simple.gguf --features $ten
+usage prove --features $ten --out a
+usage prove -m simple.gguf --features 1,2 --out a && says err 'takes 10'
+usage prove -m simple.gguf --features 9,0,0,0,0,0,0,0,0,0 --out a
+usage prove -m simple.gguf --features $ten --weights int8 --out a
+usage prove -m simple.gguf --features $ten --zk maybe --out a
+usage proof
+usage proof no-such-command
+usage proof key -m simple.gguf
+usage proof key --out a
+usage proof inspect
+refuse 'zero-knowledge' prove -m simple.gguf --features $ten --zk on --out a
+refuse 'takes text' prove -m tiny.gguf --features $ten --out a
+refuse 'takes text' proof key -m tiny.gguf --out a
+refuse 'no-such' prove -m no-such --features $ten --out a
+refuse 'no-such' prove -m simple.gguf --features $ten --out no-such/a
+refuse 'backend' prove -m simple.gguf --features $ten --backend no-such --out a
+refuse 'no-such' verify no-such -m simple.gguf
+refuse 'no-such' verify run.proof -m no-such
+refuse 'no-such' verify run.proof --key no-such
+refuse 'no-such' verify run.proof -m simple.gguf --expect no-such
+refuse 'no-such' proof inspect no-such
+refuse 'no-such/s' proof inspect run.proof --statement no-such/s
+refuse 'no proof file' proof inspect simple.gguf
+[ ! -e a ] || problem 'a refused command made a file'
+[ -z "$(find . -name '*.tmp')" ] || problem 'something is left behind'
+finish

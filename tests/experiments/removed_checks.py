@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Removes every check of the verifier in turn, and asks that some test fails each time.
+
+Works on a copy of the sources. The list below is of texts in lib/proof and what they become; one that is
+no longer there is an error, so that the list cannot fall behind the code. Takes about half an hour.
+
+Usage: removed_checks.py SOURCE_ROOT [WORDS]   only removals whose names contain the words
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TESTS = ["proof-stream", "merkle", "sumcheck-d2", "commit-d2", "proof-d2", "forms-d2", "field", "proof"]
+EXTRA = [["golden", "proof-commit-vectors"]]
+
+# name, file, text, replacement
+REMOVALS = [
+    ("canonical elements", "stream.c", "canonical &= x[i] < MBI_FIELD_P;", "canonical &= true;"),
+    ("bytes left over", "stream.c", "if (mbi_read_left(&r->bytes))", "if (false)"),
+    ("bytes missing", "stream.c", 'mbi_refuse(r, "the proof ends too early");', "(void)0;"),
+    ("work", "stream.c", "if (nonce && !mbi_work_holds(seed, mbi_load64(nonce), bits))", "if (false)"),
+    ("what is read is absorbed", "stream.c", "mbi_transcript_absorb(&r->transcript, tag, p, n);", "(void)tag;"),
+    ("root of a tree", "merkle.c", "!memcmp(&s->digest, root, sizeof(*root))", "root"),
+    ("path of a tree", "merkle.c", "if (path && !mbi_merkle_verify(root, n, pos, leaf, m, path, count, scratch))",
+     "if (false)"),
+    ("end of a sum-check", "sumcheck.c", "if (!mbi_ext_equal(end_value(batch, join, point, value), claim))",
+     "if (false)"),
+    ("claims of a sum-check are absorbed", "sumcheck.c", "absorb_claim(t, &batch->sum[k].claim);", "(void)absorb_claim;"),
+    ("claims of an opening", "commit.c", "if (!mbi_ext_equal(sum, v->claim))", "if (false)"),
+    ("columns of an opening", "commit.c",
+     "if (!mbi_ext_equal(row_at(v, mbi_fe_pow(root, v->position[i])), v->sum[i]))", "if (false && v->sum[i].c[0])"),
+    ("statement of an opening is absorbed", "commit.c", "    absorb_statement(t, o);", "    (void)absorb_statement;"),
+    ("first claim of an opening", "commit.c", "if (!fault && o->n_claims && o->claim[0].joined)", "if (false)"),
+    ("block of a claim", "commit.c", "if (!fault && c->block >> (vector_bits(o, c->vector) - c->form->bits))",
+     "if (false)"),
+    ("linear relations", "walk.c", "claim_relation(w, &p->relation[i], &tau);", "(void)claim_relation;"),
+    ("relations with products", "walk.c", "check_products(w, i, &tau);", "(void)check_products;"),
+    ("ranges", "walk.c", "check_ranges(w);", "(void)check_ranges;"),
+    ("digits below 4", "walk.c", "{&weight[0], 1, four,", "{&weight[0], 0, four,"),
+    ("digits below 2", "walk.c", "{&weight[1], 2, two,", "{&weight[1], 0, two,"),
+    ("claims about public values", "walk.c", "w->side->contradiction(w);", "(void)0;"),
+    ("values of tables are claimed", "walk.c", "claim_view(w, &b->table[i].view, &l, value[i]);",
+     "(void)claim_view;"),
+    ("digits are claimed", "walk.c", "    part.claim = add_claim(w, value);\n    add_part(w, &part);\n}\n\n/* ---- the opening",
+     "    (void)part;\n}\n\n/* ---- the opening"),
+    ("products are taken off their claims", "walk.c",
+     "take_from(w, part->claim, mbi_ext_mul(part->scale, value));", "(void)0;"),
+    ("statement is absorbed", "walk.c",
+     'mbi_transcript_absorb(w->transcript, "statement", w->job->statement, w->job->statement_size);', "(void)0;"),
+    ("complements of ranges", "relation.c",
+     "        mbi_gadget_constant(&g, v.hi);\n        mbi_gadget_linear(&g, -1, i);\n        mbi_gadget_linear(&g, -1, other);",
+     ""),
+    ("relations below 2^62", "relation.c", "if (magnitude >= MBI_PLAN_BOUND)", "if (false)"),
+    ("u (hi - y) = 0", "gadget.c", "        only_at(g, cols, u, y, hi);", "        (void)u;"),
+    ("v (y - lo) = 0", "gadget.c", "        only_at(g, cols, v, y, lo);", "        (void)v;"),
+    ("output of the statement", "plan.c", "mbi_gadget_linear(&g, -1, p->output);", "mbi_gadget_linear(&g, 0, p->output);"),
+]
+
+
+def run(args, **more):
+    return subprocess.run(args, capture_output=True, text=True, **more)
+
+
+def failing(folder):
+    """The first test that fails, or None."""
+    if run(["ninja", "-C", folder]).returncode:
+        return "the build"
+    for name in TESTS:
+        if run(["meson", "test", "-C", folder, "--no-rebuild", name]).returncode:
+            return name
+    for suite, name in EXTRA:
+        if run(["meson", "test", "-C", folder, "--no-rebuild", "--suite", suite, name]).returncode:
+            return name
+    return None
+
+
+def main(root, words):
+    status = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        copy, folder = pathlib.Path(scratch, "source"), pathlib.Path(scratch, "build")
+        for name in run(["git", "-C", root, "ls-files"], check=True).stdout.splitlines():
+            to = copy / name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(pathlib.Path(root, name), to)
+        run(["meson", "setup", folder, copy, "--buildtype=release", "-Dwerror=false"], check=True)
+        if not words and (first := failing(folder)):
+            sys.exit(f"{first} fails before anything is removed")
+        for name, file, text, instead in REMOVALS:
+            path = copy / "lib" / "proof" / file
+            if words and words not in name:
+                continue
+            source = path.read_text()
+            if source.count(text) != 1:
+                sys.exit(f"{name}: the text is {source.count(text)} times in {file}")
+            path.write_text(source.replace(text, instead))
+            found = failing(folder)
+            print(f"{name}: {'found by ' + found if found else 'NOT FOUND'}", flush=True)
+            status |= found in (None, "the build")
+            path.write_text(source)
+    return status
+
+
+if __name__ == "__main__":
+    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1], "".join(sys.argv[2:])))

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parameters of the proofs that docs/soundness.md is about, as the library derives them: one
+ * line each, for tests/golden/soundness.py. Usage: proof_parameters
+ */
+#include "arch/arch.h"
+#include "base/intmath.h"
+#include "proof/walk.h"
+#include <stdio.h>
+
+#define MAX_STAGES 3
+
+static const struct proof {
+    const char *name;
+    const char *preset[MAX_STAGES];
+    bool public_weights, certificate;
+} proofs[] = {
+    {"simple-rwkv", {"simple-rwkv"}, false, false},
+    {"simple-mamba", {"simple-mamba"}, false, false},
+    {"simple-xlstm", {"simple-xlstm"}, false, false},
+    {"simple-rwkv, public weights", {"simple-rwkv"}, true, false},
+    {"chain of the three", {"simple-rwkv", "simple-mamba", "simple-xlstm"}, false, false},
+    {"certificate of simple-mamba", {"simple-mamba"}, false, true},
+};
+
+static int32_t graph_of(struct mbi_graph **out, const char *preset, const struct mbi_host *host,
+                        mambaint_error *err)
+{
+    const struct mbi_arch *arch = mbi_arch_find("simple");
+    struct mbi_config config;
+    int32_t rc;
+
+    mbi_config_init(&config, arch);
+    if ((rc = mbi_config_preset(&config, preset, err)) < 0)
+        return rc;
+    return mbi_arch_graph(out, host, &config, err);
+}
+
+static int32_t print(const struct proof *p, const struct mbi_plan *plan,
+                     const struct mbi_host *host, mambaint_error *err)
+{
+    struct mbi_proof_shape shape;
+    struct mbi_code code;
+
+    if (!MBI_EXT(walk_code)(&code, plan) || !MBI_EXT(proof_shape)(&shape, plan, host))
+        return mbi_fail(err, MAMBAINT_E_NO_MEMORY, "no code, or no memory");
+    printf("%s|degree %d|bits %u|weight_bits %u|log_columns %u|log_length %u|queries %u|work %u|"
+           "rounds %zu|sums %zu|claims %zu|terms %zu|level %u\n",
+           p->name, MBI_EXT_D, plan->bits, plan->weight_bits, code.log_columns, code.log_length,
+           code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms,
+           MBI_EXT(proof_level)(plan, &shape, &code));
+    return MAMBAINT_OK;
+}
+
+static int32_t parameters(const struct proof *p, const struct mbi_host *host, mambaint_error *err)
+{
+    struct mbi_graph *graph[MAX_STAGES] = {NULL};
+    struct mbi_plan_request request = {.graph = (const struct mbi_graph *const *)graph,
+                                       .lanes = 1,
+                                       .public_weights = p->public_weights,
+                                       .certificate = p->certificate};
+    struct mbi_plan *plan = NULL;
+    int32_t rc = MAMBAINT_OK;
+
+    for (size_t s = 0; rc >= 0 && s < MAX_STAGES && p->preset[s]; s++)
+        if ((rc = graph_of(&graph[s], p->preset[s], host, err)) >= 0)
+            request.n_stages++;
+    if (rc >= 0 && (rc = mbi_plan_create(&plan, host, &request, err)) >= 0)
+        rc = print(p, plan, host, err);
+    mbi_plan_free(plan);
+    for (size_t s = 0; s < request.n_stages; s++)
+        mbi_graph_free(graph[s]);
+    return rc;
+}
+
+int main(void)
+{
+    struct mbi_host host;
+    mambaint_error err;
+
+    mbi_host_default(&host);
+    for (size_t i = 0; i < MBI_COUNT(proofs); i++)
+        if (parameters(&proofs[i], &host, &err) < 0) {
+            fprintf(stderr, "%s: %s\n", proofs[i].name, err.message);
+            return 1;
+        }
+    return 0;
+}

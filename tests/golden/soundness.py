@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Computes the table of docs/soundness.md from the parameters of the library's proofs.
+
+Errors are exact fractions; their bits are rounded down to a tenth. Fails if a proof misses its
+level, or if the library says more than is true.
+
+Usage: soundness.py PROGRAM                 the table, PROGRAM being proof_parameters
+       soundness.py --check PROGRAM DOC     status 1 if DOC does not contain exactly this table
+"""
+import math
+import subprocess
+import sys
+from fractions import Fraction
+
+LEVEL = 100
+DEGREE = 5  # of a round's polynomial, at most
+HASH_BITS = 128  # collisions of a digest of 256 bits
+P = 2**64 - 2**32 + 1
+
+
+def bits(error):
+    """-log2 of a fraction, rounded down to a tenth."""
+    return math.floor(-10 * (math.log2(error.numerator) - math.log2(error.denominator))) / 10
+
+
+def steps(p):
+    """The errors of one proof, round by round (docs/proof.md, sections 3, 4 and 6)."""
+    field = P ** p["degree"]
+    rate = Fraction(1, 2 ** (p["log_length"] - p["log_columns"]))
+    return {
+        "point": Fraction(max(p["bits"], 2 * 32), field),
+        "join of sums": Fraction(max(p["sums"] - 1, 1), field),
+        "round": Fraction(DEGREE, field),
+        "join of claims": Fraction(max(p["claims"] - 1, 1), field),
+        "fold": Fraction(2 ** p["log_length"], field),
+        "positions": ((1 + rate) / 2) ** p["queries"] / 2 ** p["work"],
+        "hash": Fraction(1, 2**HASH_BITS),
+    }
+
+
+def parse(line):
+    name, *words = line.split("|")
+    return {"name": name, **{k: int(v) for k, v in (w.split() for w in words)}}
+
+
+def rows(proofs):
+    head = ["proof", "N, W", "code", "rounds, claims", *steps(proofs[0]), "level"]
+    yield head
+    yield ["---"] * len(head)
+    for p in proofs:
+        errors = [bits(e) for e in steps(p).values()]
+        level = math.floor(min(errors))
+        if level < LEVEL or not LEVEL <= p["level"] <= level:
+            sys.exit(f"{p['name']}: {level} bits, the library says {p['level']}, {LEVEL} are asked for")
+        code = f"2^{p['log_columns']} of 2^{p['log_length']}, t {p['queries']}, g {p['work']}"
+        yield [p["name"], f"2^{p['bits']}, 2^{p['weight_bits']}", code, f"{p['rounds']}, {p['claims']}",
+               *map(str, errors), str(level)]
+
+
+def table(program):
+    out = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    proofs = [parse(line) for line in out.splitlines()]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows(proofs))
+
+
+def main(args):
+    if len(args) == 1 and not args[0].startswith("-"):
+        sys.stdout.write(table(args[0]))
+    elif len(args) == 3 and args[0] == "--check":
+        with open(args[2], encoding="utf-8") as f:
+            if table(args[1]) not in f.read():
+                sys.exit(f"{args[2]} does not have the table of these parameters")
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model, or a chain of them, with random weights, run by the reference kernels and ready to be
+ * proved; compiled for each MBI_EXT_D. */
+#ifndef MBI_TESTS_PROOF_CASE_H
+#define MBI_TESTS_PROOF_CASE_H
+
+#include "arch/arch.h"
+#include "ext_test.h"
+#include "op/build.h"
+#include "proof/hash.h"
+#include "proof/walk.h"
+#include "proof/witness.h"
+
+#define CASE_STAGES 4
+#define CASE_STATEMENT "a statement"
+
+struct proof_stage {
+    struct mbi_graph *graph;
+    void **value; /* by mbi_ref */
+    void **param; /* by index: some of the values */
+};
+
+struct proof_case {
+    struct mbi_host host;
+    struct proof_stage stage[CASE_STAGES];
+    struct mbi_stage_run run[CASE_STAGES];
+    const struct mbi_graph *graph[CASE_STAGES];
+    struct mbi_table vector;
+    struct mbi_commitment weights;
+    size_t n_stages;
+    uint32_t lanes;
+    bool certificate;
+    struct mbi_plan *plan;
+    struct mbi_witness *witness;
+    struct mbi_proof_job job;
+    const char *type; /* of the transcript */
+};
+
+/* A parameter that nobody trains. */
+static inline mbi_ref case_param(struct mbi_build *b, const char *name, struct mbi_type type)
+{
+    struct mbi_param p = {.type = type,
+                          .is_vector = type.rows == 1,
+                          .quant = MBI_QUANT_FIXED,
+                          .init = MBI_INIT_ZERO,
+                          .exponent = MBI_NONE,
+                          .scale = MBI_NONE};
+
+    snprintf(p.name, sizeof(p.name), "%s", name);
+    return mbi_build_param(b, &p);
+}
+
+#define MIXED_WIDTH 12
+
+/* A graph with every operation that can be proved, saturating and not. */
+static inline void mixed_graph(struct mbi_build *b)
+{
+    const struct mbi_type w = {MBI_I8, 0, MIXED_WIDTH, 10, -127, 127};
+    const struct mbi_type gain = {MBI_I16, 8, 1, MIXED_WIDTH, -32767, 32767};
+    const struct mbi_type head = {MBI_I8, 0, 7, MIXED_WIDTH, -127, 127};
+    const mbi_ref x = mbi_build_features(b, 10, 5);
+    mbi_ref a = mbi_matvec(b, "a", x, case_param(b, "a.weight", w));
+    mbi_ref y, g, p;
+
+    a = mbi_requant(b, "a", a, 7, -128, 127, 5);
+    y = mbi_build_node(b, MBI_OP_concat, "y", (mbi_ref[]){a, x}, NULL);
+    y = mbi_slice(b, "y", y, 3, MIXED_WIDTH);
+    y = mbi_addsat(b, "y", a, y, 8);
+    g = mbi_requant(b, "wide", y, -4, -32768, 32767, 8);
+    g = mbi_gate(b, "gate", g, MBI_GATE_HARD);
+    g = mbi_requant(b, "gate", g, 18, -128, 127, 5);
+    p = mbi_requant(b, "product", mbi_mul(b, "product", y, g, 1), 5, -128, 127, 5);
+    g = mbi_mul(b, "gain", g, case_param(b, "gain", gain), 1);
+    g = mbi_requant(b, "gain", g, 8, -128, 127, 5);
+    g = mbi_requant(b, "sum", mbi_add(b, "sum", g, p), 1, -128, 127, 4);
+    g = mbi_matvec(b, "head", g, case_param(b, "head.weight", head));
+    p = mbi_argmax(b, "argmax", g);
+    (void)mbi_build_end(b, g, p);
+}
+
+/* One matrix: with public weights there is nothing that is not public. */
+static inline void direct_graph(struct mbi_build *b)
+{
+    const struct mbi_type w = {MBI_I8, 0, 5, 10, -127, 127};
+    const mbi_ref x = mbi_build_features(b, 10, 5);
+    const mbi_ref y = mbi_matvec(b, "y", x, case_param(b, "weight", w));
+
+    (void)mbi_build_end(b, y, mbi_argmax(b, "argmax", y));
+}
+
+#define WIDTH_MIXED 0
+#define WIDTH_DIRECT UINT32_MAX
+
+static inline void graph_stage(struct proof_stage *s, uint32_t kind, const struct mbi_host *host)
+{
+    struct mbi_build b;
+    mambaint_error err;
+
+    ck_assert_int_eq(mbi_graph_create(&s->graph, host, NULL), MAMBAINT_OK);
+    mbi_build_begin(&b, s->graph, &err);
+    if (kind == WIDTH_DIRECT)
+        direct_graph(&b);
+    else
+        mixed_graph(&b);
+    test_check(b.status >= 0, "%s", err.message);
+}
+
+/* hidden: the width of the stage, or WIDTH_MIXED or WIDTH_DIRECT. */
+static inline void case_graph(struct proof_stage *s, uint32_t hidden, const struct mbi_host *host)
+{
+    const struct mbi_arch *arch = mbi_arch_find("simple");
+    struct mbi_config c;
+    bool known;
+    char text[16];
+
+    mbi_config_init(&c, arch);
+    snprintf(text, sizeof(text), "%u", hidden);
+    if (hidden != WIDTH_MIXED && hidden != WIDTH_DIRECT) {
+        ck_assert_int_eq(mbi_config_set(&c, "hidden", text, &known, NULL), MAMBAINT_OK);
+        ck_assert_int_eq(mbi_arch_graph(&s->graph, host, &c, NULL), MAMBAINT_OK);
+    } else {
+        graph_stage(s, hidden, host);
+    }
+    s->value = calloc(s->graph->n_nodes, sizeof(*s->value));
+    s->param = calloc(s->graph->n_params, sizeof(*s->param));
+    test_that(s->value && s->param);
+}
+
+/* Element i of a parameter or value; `out` was zero where it is ternary. */
+static inline void put_element(void *out, const struct mbi_type *t, size_t i, int64_t v)
+{
+    const size_t row = i / t->cols, col = i % t->cols;
+
+    if (t->dtype == MBI_TERNARY) {
+        uint8_t *four = (uint8_t *)out + row * mbi_type_row_size(t) + col / 4;
+
+        *four = (uint8_t)(*four | (unsigned)(v + 1) << (2 * (col % 4)));
+    } else {
+        mbi_put(out, t->dtype, i, v);
+    }
+}
+
+/* n integers of a type, anywhere in its interval; some at its ends. */
+static inline void random_elements(void *out, const struct mbi_type *t, size_t n,
+                                   struct test_random *r)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t kind = test_random_below(r, 8);
+
+        put_element(out, t, i,
+                    kind == 0   ? t->lo
+                    : kind == 1 ? t->hi
+                                : test_random_between(r, t->lo, t->hi));
+    }
+}
+
+/* One node by its reference kernel. */
+static inline void run_node(struct proof_stage *s, mbi_ref ref, size_t lanes)
+{
+    const struct mbi_node *node = &s->graph->node[ref];
+    const struct mbi_op_row *row = &mbi_op_table[node->op];
+    struct mbi_op_args a = {
+        .out = s->value[ref], .out_type = &node->type, .attr = node->attr, .lanes = lanes};
+
+    for (size_t k = 0; k < row->n_in; k++) {
+        a.in[k] = s->value[node->in[k]];
+        a.in_type[k] = &s->graph->node[node->in[k]].type;
+        a.in_is_param[k] = mbi_node_is_param(&s->graph->node[node->in[k]]);
+    }
+    a.end = row->def->units(&a);
+    row->def->eval(&a);
+    if (row->def->finish)
+        row->def->finish(&a);
+}
+
+static inline void run_stage(struct proof_case *c, size_t index, struct test_random *r)
+{
+    struct proof_stage *s = &c->stage[index];
+
+    for (mbi_ref i = 0; i < s->graph->n_nodes; i++) {
+        const struct mbi_node *node = &s->graph->node[i];
+        const bool is_param = mbi_node_is_param(node);
+        const size_t n = (is_param ? node->type.rows : c->lanes) * (size_t)node->type.cols;
+
+        s->value[i] = calloc(n, 8);
+        test_that(s->value[i]);
+        if (is_param)
+            s->param[node->param] = s->value[i];
+        if (node->op)
+            run_node(s, i, c->lanes);
+        else if (is_param || !index)
+            random_elements(s->value[i], &node->type, n, r);
+        else
+            memcpy(s->value[i], c->stage[index - 1].value[c->stage[index - 1].graph->link], n);
+    }
+    c->run[index].value = (const void *const *)s->value;
+}
+
+static inline void case_commit(struct proof_case *c)
+{
+    const void *const *param[CASE_STAGES];
+    struct mbi_ntt ntt;
+    struct mbi_code code;
+    unsigned bits;
+
+    for (size_t i = 0; i < c->n_stages; i++)
+        param[i] = (const void *const *)c->stage[i].param;
+    ck_assert_int_eq(
+        mbi_weight_vector(&c->vector, &bits, &c->host, c->graph, param, c->n_stages, NULL),
+        MAMBAINT_OK);
+    test_that(MBI_EXT(weight_code)(&code, bits));
+    ck_assert_int_eq(mbi_ntt_init(&ntt, &c->host, mbi_field_kernels_best(), code.log_length, NULL),
+                     MAMBAINT_OK);
+    ck_assert_int_eq(MBI_EXT(commit)(&c->weights, &c->vector, bits, &code, &ntt, NULL),
+                     MAMBAINT_OK);
+    mbi_ntt_free(&ntt);
+}
+
+static inline void case_uncommit(struct proof_case *c)
+{
+    MBI_EXT(commitment_free)(&c->weights);
+    mbi_free_aligned(&c->host, (void *)(uintptr_t)c->vector.data);
+}
+
+/* The plan, the witness and the job of a case whose stages have run. */
+static inline void case_plan(struct proof_case *c, bool public_weights)
+{
+    struct mbi_plan_request q = {c->graph, c->n_stages, c->lanes, public_weights, c->certificate};
+    mambaint_error err;
+
+    test_check(mbi_plan_create(&c->plan, &c->host, &q, &err) == MAMBAINT_OK, "%s", err.message);
+    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, c->run, NULL), MAMBAINT_OK);
+    c->job = (struct mbi_proof_job){.plan = c->plan,
+                                    .statement = CASE_STATEMENT,
+                                    .statement_size = sizeof(CASE_STATEMENT),
+                                    .weights = c->weights.root,
+                                    .table = c->witness->table};
+    test_that(MBI_EXT(walk_code)(&c->job.code, c->plan));
+}
+
+struct case_settings {
+    const uint32_t *hidden; /* of each stage */
+    size_t n_stages;
+    uint32_t lanes;
+    bool public_weights, certificate;
+};
+
+static inline void case_init(struct proof_case *c, const struct case_settings *set,
+                             struct test_random *r)
+{
+    memset(c, 0, sizeof(*c));
+    mbi_host_default(&c->host);
+    ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK);
+    c->n_stages = set->n_stages;
+    c->lanes = set->lanes;
+    c->certificate = set->certificate;
+    c->type = set->certificate ? "cert" : "wit";
+    for (size_t i = 0; i < c->n_stages; i++) {
+        case_graph(&c->stage[i], set->hidden[i], &c->host);
+        c->graph[i] = c->stage[i].graph;
+        run_stage(c, i, r);
+    }
+    case_commit(c);
+    case_plan(c, set->public_weights);
+}
+
+/* Small and fast openings, for tests of what is before them: their errors are no matter. */
+static inline void case_weaken(struct proof_case *c)
+{
+    c->job.code.queries = 3;
+    c->job.code.work = 0;
+    c->job.code.level = 0;
+}
+
+static inline void case_free(struct proof_case *c)
+{
+    mbi_witness_free(c->witness);
+    mbi_plan_free(c->plan);
+    for (size_t i = 0; i < c->n_stages; i++) {
+        for (mbi_ref k = 0; k < c->stage[i].graph->n_nodes; k++)
+            free(c->stage[i].value[k]);
+        free(c->stage[i].value);
+        free(c->stage[i].param);
+        mbi_graph_free(c->stage[i].graph);
+    }
+    case_uncommit(c);
+}
+
+/* A table of the witness as elements of F that a test may write. */
+static inline mbi_fe *case_widen(struct proof_case *c, struct mbi_table *t)
+{
+    mbi_fe *wide = mbi_alloc_aligned(&c->host, t->n * sizeof(*wide));
+
+    test_that(wide);
+    for (size_t i = 0; i < t->n; i++)
+        wide[i] = mbi_table_field(t, i);
+    mbi_free_aligned(&c->host, (void *)(uintptr_t)t->data);
+    *t = (struct mbi_table){MBI_TABLE_FIELD, wide, t->n};
+    return wide;
+}
+
+static inline mbi_fe case_view(const struct proof_case *c, const struct mbi_view *view,
+                               const size_t letter[MBI_LETTERS + 1])
+{
+    const struct mbi_var *v = &c->plan->var[view->var];
+    const int64_t col = (int64_t)letter[view->col] + view->col_from;
+
+    return col < 0 || col >= v->cols
+               ? 0
+               : mbi_table_field(&c->witness->table[view->var],
+                                 (letter[view->row] << v->col_bits) + (size_t)col);
+}
+
+/* The sum of the terms of a relation at one place, in F. */
+static inline mbi_fe case_relation(const struct proof_case *c, const struct mbi_relation *r,
+                                   size_t row, size_t col)
+{
+    mbi_fe sum = 0;
+
+    for (uint32_t i = 0; i < r->n_terms; i++) {
+        const struct mbi_term *t = &c->plan->term[r->first_term + i];
+        size_t letter[MBI_LETTERS + 1] = {row, col, 0, 0};
+        bool summed = false;
+
+        for (uint32_t k = 0; k < t->n; k++)
+            summed |= t->view[k].row == MBI_LETTER_SUM || t->view[k].col == MBI_LETTER_SUM;
+        for (; letter[MBI_LETTER_SUM] < (summed ? r->sum : 1); letter[MBI_LETTER_SUM]++) {
+            mbi_fe x = mbi_fe_from_i64(t->c);
+
+            for (uint32_t k = 0; k < t->n; k++)
+                x = mbi_fe_mul(x, case_view(c, &t->view[k], letter));
+            sum = mbi_fe_add(sum, x);
+        }
+    }
+    return sum;
+}
+
+/* What follows from the committed variables and the input, anew: all that is derived, and the
+ * output, whose relation is logits - output = 0. All of it becomes FIELD. */
+static inline void case_derive(struct proof_case *c)
+{
+    const struct mbi_plan *p = c->plan;
+
+    for (uint32_t i = 0; i < p->n_relations; i++) {
+        const struct mbi_relation *r = &p->relation[i];
+        const bool is_output = r->defines == MBI_NONE && r->n_terms == 2 &&
+                               p->term[r->first_term + 1].view[0].var == p->output;
+        const uint32_t var = is_output ? p->output : r->defines;
+        mbi_fe *table;
+
+        if (var == MBI_NONE)
+            continue;
+        table = case_widen(c, &c->witness->table[var]);
+        for (size_t row = 0; row < r->rows; row++)
+            for (size_t col = 0; col < r->cols; col++) {
+                const size_t at = (row << p->var[var].col_bits) + col;
+
+                table[at] = is_output ? mbi_fe_add(table[at], case_relation(c, r, row, col))
+                                      : case_relation(c, r, row, col);
+            }
+    }
+}
+
+/* Proves a case, with a commitment to `other` in place of its digits if that is not NULL. */
+static inline void case_prove_with(struct mbi_proof_writer *w, const struct proof_case *c,
+                                   const struct mbi_table *other)
+{
+    struct mbi_commitment vector[2] = {{0}, c->weights};
+    struct mbi_witness witness = *c->witness;
+    mambaint_error err;
+
+    if (other)
+        witness.vector = *other;
+    mbi_proof_writer_init(w, &c->host, c->type);
+    test_check(
+        MBI_EXT(proof_commit)(&vector[0], &c->job, &witness, &c->host, &err) == MAMBAINT_OK &&
+            MBI_EXT(proof_prove)(&c->job, c->witness, vector, w, &c->host, &err) == MAMBAINT_OK,
+        "%s", err.message);
+    MBI_EXT(commitment_free)(&vector[0]);
+}
+
+static inline void case_prove(struct mbi_proof_writer *w, const struct proof_case *c)
+{
+    case_prove_with(w, c, NULL);
+}
+
+/* NULL, or why the bytes are refused. */
+static inline const char *case_verify(const struct proof_case *c, const void *data, size_t n)
+{
+    struct mbi_proof_reader in;
+
+    mbi_proof_reader_init(&in, data, n, c->type);
+    return MBI_EXT(proof_verify)(&c->job, &in, &c->host) ? NULL : in.fault;
+}
+
+/* Proves a case as it is; NULL if the verifier accepts it. */
+static inline const char *verdict(const struct proof_case *c)
+{
+    struct mbi_proof_writer w;
+    const char *fault;
+
+    case_prove(&w, c);
+    fault = case_verify(c, w.bytes.data, w.bytes.size);
+    mbi_proof_writer_free(&w);
+    return fault;
+}
+
+#endif
