@@ -322,6 +322,7 @@ struct plan {
     size_t tokens;
     bool every, few, make, plant;
     const char *backend; /* NULL: all */
+    const char *model;   /* NULL: all */
     size_t most_streams;
     struct book book;
     struct mbi_host host[2]; /* with one thread, with two */
@@ -461,6 +462,8 @@ static bool read_options(struct plan *p, int argc, char **argv)
             p->most_streams = strtoul(argv[++i], NULL, 10);
         else if (equal(argv[i], "--backend"))
             p->backend = argv[++i];
+        else if (equal(argv[i], "--model"))
+            p->model = argv[++i];
         else
             return false;
     }
@@ -475,11 +478,11 @@ int main(int argc, char **argv)
     mambaint_error err = {0, ""};
 
     if (!read_options(&p, argc, argv)) {
-        fprintf(
-            stderr,
-            "usage: whole [--tokens N] [--every | --few] [--backend NAME] [--streams MOST] FILE\n"
-            "       whole --plant ...          makes an error, which must be found\n"
-            "       whole --make [--tokens N]  prints the lines of FILE for N tokens\n");
+        fprintf(stderr,
+                "usage: whole [--tokens N] [--every | --few] [--backend NAME] [--model NAME]\n"
+                "             [--streams MOST] FILE\n"
+                "       whole --plant ...          makes an error, which must be found\n"
+                "       whole --make [--tokens N]  prints the lines of FILE for N tokens\n");
         return 2;
     }
     mbi_host_default(&p.host[0]);
@@ -487,8 +490,11 @@ int main(int argc, char **argv)
     if (mbi_pool_create(&p.host[1].pool, &p.host[0], 2, &err) < 0)
         stop("two threads", &err);
     for (size_t k = 0; k < MBI_COUNT(kinds); k++) {
-        mambaint_model *model = make_model(&kinds[k]);
+        mambaint_model *model;
 
+        if (p.model && !equal(p.model, kinds[k].name))
+            continue;
+        model = make_model(&kinds[k]);
         if (p.make)
             make_lines(&p, k, model);
         else
