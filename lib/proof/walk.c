@@ -11,7 +11,7 @@
 #define LEVEL 100                   /* bits of soundness of profile A; of profile B with D = 3 */
 #define WORK 16                     /* bits, before positions are drawn */
 #define VERSION 1                   /* of the protocol */
-#define MAX_PARTS ((size_t)1 << 20) /* of all claims: a graph may double them at every sum */
+#define MAX_PARTS ((size_t)1 << 20) /* of all claims: each sum of a graph may make two of one */
 
 /* ---- memory ---- */
 
