@@ -5,7 +5,7 @@
  * library and by the plain reader below: both must say the same, and agree on what they read.
  * Usage: mutate_container [CASES [SEED]]
  */
-#include "base/philox.h"
+#include "noise.h"
 #include "container/container.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,19 +16,6 @@
 #define MAX_FIELDS 2000
 #define MAX_TENSORS 64
 #define MAX_KEYS 128
-
-/* ---- noise ---- */
-
-struct noise {
-    uint64_t seed, n;
-};
-
-static uint64_t draw(struct noise *z, uint64_t below)
-{
-    return mbi_philox_u64(z->seed, z->n++) % below;
-}
-
-static bool chance(struct noise *z, uint64_t one_in) { return draw(z, one_in) == 0; }
 
 /* ---- a file under way: bytes, and where its fields are ---- */
 

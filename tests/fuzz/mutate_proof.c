@@ -7,7 +7,7 @@
  * Usage: mutate_proof [CASES [SEED]]
  */
 #include "base/bytes.h"
-#include "base/philox.h"
+#include "noise.h"
 #include "proof/commit.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,17 +15,6 @@
 #include <time.h>
 
 /* ---- noise ---- */
-
-struct noise {
-    uint64_t seed, n;
-};
-
-static uint64_t draw(struct noise *z, uint64_t below)
-{
-    return mbi_philox_u64(z->seed, z->n++) % below;
-}
-
-static bool chance(struct noise *z, uint64_t one_in) { return draw(z, one_in) == 0; }
 
 static void flip(struct noise *z, void *data, size_t n)
 {

@@ -8,7 +8,7 @@
  * Usage: mutate_proof_file [CASES [SEED]]
  */
 #include "base/bytes.h"
-#include "base/philox.h"
+#include "noise.h"
 #include "proof/statement.h"
 #include <inttypes.h>
 #include <mambaint.h>
@@ -20,19 +20,6 @@
 #define CAP ((size_t)1 << 20)
 #define MAX_FIELDS 2000
 #define MAX_EXTRA ((size_t)64 << 20) /* bytes that a file may cost */
-
-/* ---- noise ---- */
-
-struct noise {
-    uint64_t seed, n;
-};
-
-static uint64_t draw(struct noise *z, uint64_t below)
-{
-    return mbi_philox_u64(z->seed, z->n++) % below;
-}
-
-static bool chance(struct noise *z, uint64_t one_in) { return draw(z, one_in) == 0; }
 
 /* ---- a file under way: bytes, and where its fields are ---- */
 

@@ -8,7 +8,7 @@
  */
 #include "base/bytes.h"
 #include "base/intmath.h"
-#include "base/philox.h"
+#include "noise.h"
 #include "container/head.h"
 #include <dirent.h>
 #include <inttypes.h>
@@ -206,15 +206,6 @@ static void seal_state(uint8_t *data, size_t n)
 }
 
 /* ---- damage ---- */
-
-struct noise {
-    uint64_t seed, n;
-};
-
-static uint64_t draw(struct noise *z, uint64_t below)
-{
-    return mbi_philox_u64(z->seed, z->n++) % below;
-}
 
 /* Numbers that break careless arithmetic. */
 static uint64_t extreme(struct noise *z)
