@@ -12,8 +12,8 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 . "$root/examples/prepare.sh"
 
 # What runs there. Of the training's floats only what makes integers of them is looked at.
-tests="stand-in api base container exec ext2 ext3 features field golden_ops model ntt session state
-    tokenizer train bitexact whole"
+tests="stand-in api base container exec ext2 ext3 features field golden_ops model module ntt session
+    state tokenizer train bitexact whole"
 model=$root/examples/models/storyteller.gguf
 
 # needs MACHINE: packages that are missing.

@@ -25,7 +25,7 @@ const struct flag flags_out[] = {
 const struct flag flags_model[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file"},
     {"backend", 0, FLAG_OPTION, "NAME",
-     "auto, scalar, avx2, avx512 or neon (the result is the same)"},
+     "auto, scalar, avx2, avx512, neon or cuda (the result is the same)"},
     {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto: one for every core (default)"},
     {"prefill-chunk", 0, FLAG_OPTION, "N", "tokens taken at once while reading (same result)"},
     {0},

@@ -14,7 +14,7 @@ _mambaint() {
     2/proof/*) choices='inspect key' ;;
     */prove/--weights) choices='committed public' ;;
     */--zk) choices=off ;;
-    */--backend) choices='auto scalar avx2 avx512 neon' ;;
+    */--backend) choices='auto scalar avx2 avx512 neon cuda' ;;
     */--threads) choices=auto ;;
     */--architecture) choices='mamba-integer simple' ;;
     */--arithmetic) choices='integer float' ;;

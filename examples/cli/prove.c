@@ -130,7 +130,7 @@ static const struct flag flags[] = {
      "committed: who verifies needs a key alone (default); public: the model"},
     {"zk", 0, FLAG_OPTION, "off", "zero-knowledge is not there yet"},
     {"backend", 0, FLAG_OPTION, "NAME",
-     "auto, scalar, avx2, avx512 or neon (the proof is the same)"},
+     "auto, scalar, avx2, avx512, neon or cuda (the proof is the same)"},
     {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto (default; the proof is the same)"},
     {0},
 };

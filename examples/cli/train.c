@@ -213,7 +213,7 @@ static const struct flag flags_optimiser[] = {
     {"seed", 0, FLAG_OPTION, "N", "of first weights and of the order of the data (0)"},
     {"name", 0, FLAG_OPTION, "TEXT", "name of the model"},
     {"license", 0, FLAG_OPTION, "TEXT", "its licence"},
-    {"backend", 0, FLAG_OPTION, "NAME", "auto, scalar, avx2, avx512 or neon"},
+    {"backend", 0, FLAG_OPTION, "NAME", "auto, scalar, avx2, avx512, neon or cuda"},
     {"threads", 0, FLAG_OPTION, "N", "threads to use (same result)"},
     {0},
 };

@@ -21,7 +21,7 @@ extern "C" {
  * |---|---|---|---|
  * | `threads` | 1 to 256, the caller included, or `auto`: one for every core; only without a context | 1 | calls that take a context |
  * | `check-digest` | `on`, `off` (at first use instead) | `on` | opening models |
- * | `backend` | `auto`, `scalar`, `avx2`, `avx512`, `neon` | `auto` | sessions, trainer, mambaint_model_evaluate(), mambaint_proof_create() |
+ * | `backend` | `auto` (the best of the processor), `scalar`, `avx2`, `avx512`, `neon`, `cuda` (a GPU, if its module is installed) | `auto` | sessions, trainer, mambaint_model_evaluate(), mambaint_proof_create() |
  * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions |
  * | `temperature` | decimal, 0 (take the likeliest) to 255 | 0.8 | sessions |
  * | `top-k` | keep this many tokens; 0 keeps all | 0 | sessions |

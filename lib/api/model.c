@@ -4,11 +4,9 @@
 #include "api/options.h"
 #include <pthread.h>
 
-#define MAX_BACKENDS 8
-
 struct mbi_model_shared {
     pthread_mutex_t lock;
-    struct mbi_weights *weights[MAX_BACKENDS]; /* by index of the backend */
+    struct mbi_weights *weights[MBI_MAX_BACKENDS]; /* by index of the backend */
 };
 
 /* ---- what is shared ---- */
@@ -32,7 +30,7 @@ static void free_shared(struct mbi_model_shared *s, const struct mbi_host *host)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < MAX_BACKENDS; i++)
+    for (size_t i = 0; i < MBI_MAX_BACKENDS; i++)
         if (s->weights[i])
             mbi_backend_at(i)->weights_free(s->weights[i]);
     pthread_mutex_destroy(&s->lock);
@@ -47,9 +45,9 @@ int32_t mbi_model_weights(struct mbi_weights **out, const mambaint_model *model,
     int32_t rc = MAMBAINT_OK;
     size_t i = 0;
 
-    while (i < MAX_BACKENDS && mbi_backend_at(i) != backend)
+    while (i < MBI_MAX_BACKENDS && mbi_backend_at(i) != backend)
         i++;
-    if (i == MAX_BACKENDS)
+    if (i == MBI_MAX_BACKENDS)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "more backends than a model has room for");
     pthread_mutex_lock(&s->lock);
     if (!s->weights[i] &&

@@ -11,6 +11,7 @@
 #define MBI_LIKELY(x) __builtin_expect(!!(x), 1)
 #define MBI_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define MBI_RESTRICT __restrict__
+#define MBI_EXPORT __attribute__((visibility("default"))) /* of a module */
 #define MBI_ALWAYS_INLINE static inline __attribute__((always_inline))
 #define MBI_NEVER_INLINE static __attribute__((noinline))
 #else
@@ -18,6 +19,7 @@
 #define MBI_LIKELY(x) (x)
 #define MBI_UNLIKELY(x) (x)
 #define MBI_RESTRICT
+#define MBI_EXPORT
 #define MBI_ALWAYS_INLINE static inline
 #define MBI_NEVER_INLINE static
 #endif

@@ -58,6 +58,8 @@ struct mbi_backend {
 
     /* 0: cannot run on this machine; otherwise higher is better. */
     int32_t (*probe)(void);
+    /* Why probe says 0, as a clause without a full stop: static text; NULL: nothing to add. */
+    const char *(*why)(void);
 
     /* Parameters in host byte order, by index in graph->param; they stay the caller's and must
      * outlive the weights. update tells that their values (not addresses) have changed. */
@@ -92,6 +94,16 @@ struct mbi_backend {
     /* The same in place, valid until the next run; NULL where the device's memory is elsewhere. */
     const void *(*view)(const struct mbi_image *image, mbi_ref value);
 
+    /*
+     * For a trainer on the same device; NULL where the device is the host. Addresses are the
+     * device's. A value has its rows as in the host's memory, and is complete when run returns. A
+     * parameter's integers (by index, row major) may be overwritten there; device_changed then
+     * tells so.
+     */
+    const void *(*device_view)(const struct mbi_image *image, mbi_ref value);
+    void *(*device_param)(struct mbi_weights *w, uint32_t param);
+    int32_t (*device_changed)(struct mbi_weights *w, mambaint_error *err);
+
     /* Count the time of an image's runs from now on, or stop. Returns the counts so far, which are
      * the image's; NULL if it never counted, or for want of memory. */
     const struct mbi_profile *(*profile)(struct mbi_image *image, bool on);
@@ -102,11 +114,28 @@ struct mbi_backend {
                        mambaint_error *err);
 };
 
-/* Backends of this build, best first among those that can run here. `index` counts all of them;
- * NULL past the end. */
+/*
+ * The backends of this build, then the modules that were loaded, in the order of loading. `index`
+ * counts all of them; NULL past the end. What has an index keeps it for the life of the process.
+ */
+#define MBI_MAX_BACKENDS 8
 const struct mbi_backend *mbi_backend_at(size_t index);
 
-/* By name; NULL or "auto" takes the best that runs here. */
+/*
+ * By name. NULL or "auto" takes the best built-in backend that runs here, never a module's. "cuda"
+ * looks for its module where the library lies, once it is asked for.
+ */
 int32_t mbi_backend_find(const struct mbi_backend **out, const char *name, mambaint_error *err);
+
+/*
+ * A module is a shared object that exports one function of this name and type. It is built with
+ * this header and op/op_list.h, brings its own copy of what it calls, and stays for the life of the
+ * process.
+ */
+#define MBI_BACKEND_SYMBOL "mbi_backend_module"
+typedef const struct mbi_backend *mbi_backend_module_fn(void);
+
+/* Loads a module, or finds it loaded. One of another interface or list of operations is refused. */
+int32_t mbi_backend_load(const struct mbi_backend **out, const char *path, mambaint_error *err);
 
 #endif

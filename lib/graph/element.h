@@ -3,10 +3,11 @@
 #ifndef MBI_GRAPH_ELEMENT_H
 #define MBI_GRAPH_ELEMENT_H
 
+#include "base/compiler.h"
 #include "graph/type.h"
 
 /* Element i of an array of the given type (not ternary). */
-static inline int64_t mbi_get(const void *array, uint32_t dtype, size_t i)
+MBI_INLINE int64_t mbi_get(const void *array, uint32_t dtype, size_t i)
 {
     switch (dtype) {
     case MBI_I8:
@@ -20,7 +21,7 @@ static inline int64_t mbi_get(const void *array, uint32_t dtype, size_t i)
     }
 }
 
-static inline void mbi_put(void *array, uint32_t dtype, size_t i, int64_t v)
+MBI_INLINE void mbi_put(void *array, uint32_t dtype, size_t i, int64_t v)
 {
     switch (dtype) {
     case MBI_I8:

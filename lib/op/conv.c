@@ -4,6 +4,7 @@
  * channel. The memory is the last three inputs, oldest first.             arithmetic.md, conv
  */
 #include "op/element.h"
+#include "op/formula.h"
 #include <string.h>
 
 #define TAPS 4
@@ -44,11 +45,8 @@ static void conv_eval(const struct mbi_op_args *a)
     for (size_t t = 0; t < a->lanes; t++)
         for (size_t c = a->begin; c < a->end; c++) {
             const int16_t x[TAPS] = {old[c], old[n + c], old[2 * n + c], p[t * n + c]};
-            int64_t acc = 0;
 
-            for (size_t j = 0; j < TAPS; j++)
-                acc += w[c * TAPS + j] * x[j];
-            u[t * n + c] = (int16_t)mbi_sat(bias[c] + mbi_rshift_half_up(acc, e[c]), 16);
+            u[t * n + c] = mbi_conv_of(x, w + c * TAPS, e[c], bias[c]);
             for (size_t j = 0; j < TAPS - 1; j++)
                 old[j * n + c] = x[j + 1];
         }

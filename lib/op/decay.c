@@ -4,6 +4,7 @@
  * below the lower clamp means l = 0: the state is kept.                 arithmetic.md, decay
  */
 #include "op/element.h"
+#include "op/formula.h"
 
 static int32_t decay_infer(struct mbi_infer *q)
 {
@@ -23,11 +24,8 @@ static void decay_eval(const struct mbi_op_args *a)
     const int16_t *dt = a->in[0], *bias = a->in[1];
     int32_t *l = a->out;
 
-    for (size_t i = a->begin; i < a->end; i++) {
-        const int32_t v = (int32_t)mbi_sat(dt[i] + bias[i % n], 16);
-
-        l[i] = at->hold && v <= MBI_DECAY_V_MIN ? 0 : (int32_t)mbi_ell(v);
-    }
+    for (size_t i = a->begin; i < a->end; i++)
+        l[i] = mbi_decay_of(dt[i], bias[i % n], at->hold);
 }
 
 /* clang-format off */

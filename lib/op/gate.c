@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gate: y = x s(x), x in Q8, y in Q23                                   arithmetic.md, gate */
 #include "op/element.h"
+#include "op/formula.h"
 
 static int32_t gate_infer(struct mbi_infer *q)
 {
@@ -15,19 +16,6 @@ static int32_t gate_infer(struct mbi_infer *q)
     return mbi_infer_result(q, x->cols, 23, INT32_MIN, INT32_MAX, -(m << 15), (m + 256) << 15);
 }
 
-/* |x| <= 2^15 and the other factor <= 2^15, so |y| <= 2^30; squareplus(x) <= 32768 as well. */
-static int32_t gate(int32_t x, int32_t kind)
-{
-    switch (kind) {
-    case MBI_GATE_HARD:
-        return x * (int32_t)mbi_clamp_i64(x + 512, 0, 1024) * 32;
-    case MBI_GATE_ALGEBRAIC:
-        return x * mbi_sigmoid(x);
-    default:
-        return (int32_t)mbi_squareplus(x, 8) * 32768;
-    }
-}
-
 static void gate_eval(const struct mbi_op_args *a)
 {
     const struct mbi_gate_attr *at = a->attr;
@@ -35,7 +23,7 @@ static void gate_eval(const struct mbi_op_args *a)
     int32_t *y = a->out;
 
     for (size_t i = a->begin; i < a->end; i++)
-        y[i] = gate(x[i], at->kind);
+        y[i] = mbi_gate_of(x[i], at->kind);
 }
 
 #define HARD_STEP 32 /* s in Q15 is 32 clamp(x + 512, 0, 1024) */

@@ -5,6 +5,7 @@
  * (norm_shift: neither). Gains are folded into the next matrix, or follow as a product.
  */
 #include "op/element.h"
+#include "op/formula.h"
 
 /* Shift that brings a group into 16 bits. max(r, -1-r) is the magnitude with -2^k counted as
  * 2^k - 1, so that -2^15 needs no shift. */
@@ -53,13 +54,8 @@ static size_t norm_units(const struct mbi_op_args *a)
     return a->lanes * (size_t)((const struct mbi_norm_attr *)a->attr)->groups;
 }
 
-/* What the 16-bit elements of a group are multiplied with, then shifted by for a result in Q0. */
-struct factor {
-    int64_t mul;
-    int shift;
-};
-
-static void normalise(const struct mbi_op_args *a, struct factor (*find)(uint64_t ss, size_t d))
+static void normalise(const struct mbi_op_args *a,
+                      struct mbi_norm_factor (*find)(uint64_t ss, size_t d))
 {
     const struct mbi_norm_attr *at = a->attr;
     const size_t d = a->out_type->cols / (size_t)at->groups;
@@ -67,7 +63,7 @@ static void normalise(const struct mbi_op_args *a, struct factor (*find)(uint64_
 
     for (size_t u = a->begin; u < a->end; u++) {
         const int b = headroom_shift(a->in[0], dtype, u * d, d);
-        const struct factor f = find(sum_of_squares(a->in[0], dtype, u * d, d, b), d);
+        const struct mbi_norm_factor f = find(sum_of_squares(a->in[0], dtype, u * d, d, b), d);
 
         for (size_t i = u * d; i < (u + 1) * d; i++) {
             const int64_t v = mbi_rshift_half_up(mbi_get(a->in[0], dtype, i), b);
@@ -82,21 +78,7 @@ static void normalise(const struct mbi_op_args *a, struct factor (*find)(uint64_
 
 static int32_t norm_rms_infer(struct mbi_infer *q) { return norm_infer(q, "norm_rms"); }
 
-/*
- * s = 2^8 rms is below 2^24 (ss << 16 below 2^61), k <= 24, the dividend below 2^39, m in
- * [2^14, 32767] by the choice of k, |q m| < 2^30. A shift to the left (s = 1) stays below 2^48.
- */
-static struct factor rms_factor(uint64_t ss, size_t d)
-{
-    const uint32_t root = mbi_isqrt((ss << 16) / d);
-    const uint32_t s = root ? root : 1;
-    const int k = mbi_bitlen(s);
-    const int64_t m = (int64_t)(((uint64_t)1 << (14 + k)) / s);
-
-    return (struct factor){mbi_min_i64(32767, m), k + 6};
-}
-
-static void norm_rms_eval(const struct mbi_op_args *a) { normalise(a, rms_factor); }
+static void norm_rms_eval(const struct mbi_op_args *a) { normalise(a, mbi_norm_rms_factor); }
 
 static const struct mbi_op_case norm_cases[] = {
     {.cols = {1}, .dtype = {MBI_I32}, .attr = {1, 5, 8}},
@@ -122,21 +104,7 @@ const struct mbi_op_def mbi_op_norm_rms = {
 
 static int32_t norm_shift_infer(struct mbi_infer *q) { return norm_infer(q, "norm_shift"); }
 
-/*
- * 2^(e-8) is the power of two nearest to rms in octaves: the smallest e >= 0 with
- * 2^16 ss < d 2^(2e+1), so rms < 2^(e-8) sqrt(2). ss <= d 2^30, so e <= 23 and d << 47 <= 2^62.
- * |v| <= 2^15 and a shift to the left is at most 8 + 14: below 2^38.
- */
-static struct factor shift_factor(uint64_t ss, size_t d)
-{
-    int e = 0;
-
-    while (ss << 16 >= (uint64_t)d << (2 * e + 1))
-        e++;
-    return (struct factor){1, e - 8};
-}
-
-static void norm_shift_eval(const struct mbi_op_args *a) { normalise(a, shift_factor); }
+static void norm_shift_eval(const struct mbi_op_args *a) { normalise(a, mbi_norm_shift_factor); }
 
 const struct mbi_op_def mbi_op_norm_shift = {
     .n_attr = 3,

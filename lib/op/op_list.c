@@ -8,12 +8,8 @@ const struct mbi_op_row mbi_op_table[MBI_OP_END] = {
     MBI_OP_LIST(OP_ROW)
 #undef OP_ROW
 };
+/* clang-format on */
 
 const uint32_t mbi_op_count = MBI_OP_END;
 
-const char mbi_op_list_text[] =
-#define OP_TEXT(num, name, n_in) #num ":" #name ":" #n_in ";"
-    MBI_OP_LIST(OP_TEXT)
-#undef OP_TEXT
-    "";
-/* clang-format on */
+const char mbi_op_list_text[] = MBI_OP_LIST_TEXT;

@@ -42,4 +42,8 @@ MBI_OP_LIST(OP_DECLARE)
 #undef OP_DECLARE
 /* clang-format on */
 
+/* The list as mbi_op_list_text has it, for what is built without op_list.c. */
+#define MBI_OP_TEXT(num, name, n_in) #num ":" #name ":" #n_in ";"
+#define MBI_OP_LIST_TEXT MBI_OP_LIST(MBI_OP_TEXT)
+
 #endif

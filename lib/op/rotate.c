@@ -5,7 +5,7 @@
  * inverted exactly by the shear of the opposite sign.
  */
 #include "op/element.h"
-#include "op/rotate.h"
+#include "op/formula.h"
 #include <string.h>
 
 /* ---- turn: phi_t = phi_(t-1) + rsh(p_t, 2) mod 256                   arithmetic.md, turn ---- */
@@ -73,53 +73,10 @@ static int32_t rotate_infer(struct mbi_infer *q)
     return mbi_infer_result(q, bc->cols, bc->frac, -128, 127, -128, 127);
 }
 
-/*
- * One pair in Q8. |t| <= 13573 and |s| <= 23170, the pair enters with |.| <= 2^10 and stays below
- * 1449 (over all 2^16 i8 pairs and 256 phases), so each product is below 2^26.
- */
-void mbi_rotate_pair(int32_t *x, int32_t *y, int32_t phi)
-{
-    const int32_t turned = phi + 32;
-    const int32_t rho = (turned & 63) - 32;
-    const int32_t t = mbi_shear_t(rho), s = mbi_shear_s(rho);
-
-    *x -= (int32_t)mbi_rshift_half_up((int64_t)t * *y, 15);
-    *y += (int32_t)mbi_rshift_half_up((int64_t)s * *x, 15);
-    *x -= (int32_t)mbi_rshift_half_up((int64_t)t * *y, 15);
-    for (int32_t quadrant = (turned >> 6) & 3; quadrant > 0; quadrant--) {
-        const int32_t old = *x;
-
-        *x = -*y;
-        *y = old;
-    }
-}
-
-void mbi_rotate_pair_back(int32_t *x, int32_t *y, int32_t phi)
-{
-    const int32_t turned = phi + 32;
-    const int32_t rho = (turned & 63) - 32;
-    const int32_t t = mbi_shear_t(rho), s = mbi_shear_s(rho);
-
-    for (int32_t quadrant = (turned >> 6) & 3; quadrant > 0; quadrant--) {
-        const int32_t old = *x;
-
-        *x = *y;
-        *y = -old;
-    }
-    *x += (int32_t)mbi_rshift_half_up((int64_t)t * *y, 15);
-    *y -= (int32_t)mbi_rshift_half_up((int64_t)s * *x, 15);
-    *x += (int32_t)mbi_rshift_half_up((int64_t)t * *y, 15);
-}
-
 static void rotate_half(int8_t *v, const int16_t *phi, size_t pairs)
 {
-    for (size_t k = 0; k < pairs; k++) {
-        int32_t x = v[2 * k] * 8, y = v[2 * k + 1] * 8;
-
-        mbi_rotate_pair(&x, &y, phi[k]);
-        v[2 * k] = (int8_t)mbi_sat(mbi_rshift_half_up(x, 3), 8);
-        v[2 * k + 1] = (int8_t)mbi_sat(mbi_rshift_half_up(y, 3), 8);
-    }
+    for (size_t k = 0; k < pairs; k++)
+        mbi_rotate_bytes(v + 2 * k, phi[k]);
 }
 
 static void rotate_eval(const struct mbi_op_args *a)

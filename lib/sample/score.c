@@ -69,7 +69,7 @@ int32_t mbi_scorer_create(struct mbi_scorer **out, const struct mbi_host *host,
     else if ((rc = mbi_program_create(&sc->program, host, graph, lanes, lanes, false, err)) >= 0 &&
              (rc = backend->image_new(&sc->image, sc->program, weights, err)) >= 0)
         rc = create_memories(sc, err);
-    if (rc >= 0 && !backend->view(sc->image, graph->logits) &&
+    if (rc >= 0 && (!backend->view || !backend->view(sc->image, graph->logits)) &&
         !(sc->copy = mbi_alloc(host, lanes * sc->vocab, sizeof(*sc->copy))))
         rc = mbi_fail_memory(err, "scoring");
     if (rc < 0) {

@@ -4,15 +4,14 @@
 #include "exec/backend.h"
 #include <time.h>
 
-#define MAX_BACKENDS 8
-
 static const char usage[] =
     "usage: bitexact [--op NAME] [--case K] [--backend NAME] [--cases N] [--count N] [--round R]\n"
-    "                [--graphs N] [--seed S] [--self-test | --bench]\n"
+    "                [--module FILE] [--graphs N] [--seed S] [--self-test | --bench]\n"
     "Compares every kernel with the reference, then runs N random graphs in every way.\n"
     "--cases N repeats each case N times, from the second time on with other sizes.\n"
     "--count N repeats them until every operation was compared N times over random inputs and N\n"
-    "times over extreme ones; --round R does one repetition alone, counted from 0.\n";
+    "times over extreme ones; --round R does one repetition alone, counted from 0.\n"
+    "--module FILE loads one more backend, which is compared in the graphs.\n";
 
 size_t subject_list(struct subject out[MAX_SUBJECTS], const struct options *o)
 {
@@ -74,6 +73,8 @@ static bool read_options(struct options *o, bool *self, bool *measure, int argc,
             o->op = value;
         else if (!strcmp(argv[i], "--backend"))
             o->backend = value;
+        else if (!strcmp(argv[i], "--module"))
+            o->module = value;
         else if (!strcmp(argv[i], "--case"))
             o->only = strtoll(value, NULL, 0);
         else if (!strcmp(argv[i], "--cases"))
@@ -93,15 +94,38 @@ static bool read_options(struct options *o, bool *self, bool *measure, int argc,
     return true;
 }
 
+/* Loads the module, and finds the backend by its own name. */
+static int32_t find_backend(const struct options *o, mambaint_error *err)
+{
+    const struct mbi_backend *b;
+    int32_t rc = MAMBAINT_OK;
+
+    if (o->module)
+        rc = mbi_backend_load(&b, o->module, err);
+    if (rc >= 0 && o->backend && (rc = mbi_backend_find(&b, o->backend, err)) >= 0 &&
+        strcmp(b->name, o->backend))
+        rc = mbi_fail(err, MAMBAINT_E_NO_BACKEND, "'%s' is not one backend", o->backend);
+    return rc;
+}
+
 /* A misspelt name must not pass for a check. */
 static bool names_exist(const struct options *o)
 {
     struct subject subject[MAX_SUBJECTS];
+    mambaint_error err = {0, ""};
     bool found = !o->op;
 
+    if (find_backend(o, &err) < 0) {
+        fprintf(stderr, "bitexact: %s\n", err.message);
+        return false;
+    }
     for (uint32_t op = 1; op < mbi_op_count && !found; op++)
         found = !strcmp(o->op, mbi_op_table[op].name);
-    return found && subject_list(subject, o) > 0;
+    found = found && (!o->op || subject_list(subject, o) > 0);
+    if (!found)
+        fprintf(stderr,
+                "bitexact: no such operation, or the backend is compared in graphs alone\n");
+    return found;
 }
 
 static void print_tally(const struct subject *subject, const struct tally *tally)
@@ -113,16 +137,24 @@ static void print_tally(const struct subject *subject, const struct tally *tally
                    (unsigned long long)tally[op].random, (unsigned long long)tally[op].extreme);
 }
 
+static void print_graph_tally(const char *name, const struct graph_tally *tally)
+{
+    printf("%s: graphs run %llu times with every value kept and %llu without", name,
+           (unsigned long long)tally->kept, (unsigned long long)tally->plain);
+    for (uint32_t op = 1; op < MBI_OP_END; op++)
+        if (!tally->node[op])
+            printf("; none has %s", mbi_op_table[op].name);
+    printf("\n");
+}
+
 static size_t run_graphs(const struct options *o)
 {
-    struct graph_tally tally[MAX_BACKENDS] = {{0, 0}};
+    struct graph_tally tally[MBI_MAX_BACKENDS] = {{0}};
     const size_t bad = check_graphs(o, tally);
 
     for (size_t b = 0; mbi_backend_at(b); b++)
         if (tally[b].kept + tally[b].plain)
-            printf("%s: graphs run %llu times with every value kept and %llu without\n",
-                   mbi_backend_at(b)->name, (unsigned long long)tally[b].kept,
-                   (unsigned long long)tally[b].plain);
+            print_graph_tally(mbi_backend_at(b)->name, &tally[b]);
     return bad;
 }
 
@@ -165,10 +197,8 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    if (!names_exist(&o)) {
-        fprintf(stderr, "bitexact: no such operation, or no such backend on this machine\n");
+    if (!names_exist(&o))
         return 2;
-    }
     mbi_host_default(&alone);
     mbi_host_default(&threaded);
     if (mbi_pool_create(&pool, &alone, 2, NULL) < 0)

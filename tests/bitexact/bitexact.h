@@ -17,6 +17,7 @@
 struct options {
     const char *op;      /* NULL: all */
     const char *backend; /* NULL: all */
+    const char *module;  /* a shared object with one more backend, or NULL */
     int64_t only;        /* one case, -1: all */
     uint32_t rounds;     /* repetitions with other seeds and sizes, at least */
     uint64_t count;      /* comparisons of each kind that every operation needs */
@@ -118,6 +119,7 @@ static inline bool is_value(const struct mbi_graph *g, mbi_ref i)
 /* Runs of random graphs: with every value kept and read, and as models are run. */
 struct graph_tally {
     uint64_t kept, plain;
+    uint64_t node[MBI_OP_END]; /* of each operation, in the graphs of those runs */
 };
 
 /* Random graphs through the vtables: every way to run one gives the same values and state. Adds to

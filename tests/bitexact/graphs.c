@@ -216,6 +216,12 @@ static size_t run_reference(struct scene *c)
     return rc < 0 ? complain(c, &w, MBI_NONE, 0, err.message) : 0;
 }
 
+static void count_nodes(struct graph_tally *tally, const struct mbi_graph *g)
+{
+    for (mbi_ref i = 0; i < g->n_nodes; i++)
+        tally->node[g->node[i].op]++;
+}
+
 static size_t check_ways(const struct scene *c, struct source *s, struct graph_tally *tally)
 {
     static const size_t lanes[] = {1, 2, 7, 33, TOKENS};
@@ -236,6 +242,7 @@ static size_t check_ways(const struct scene *c, struct source *s, struct graph_t
             bad += run_way(c, &w, s);
             *(w.keep ? &tally[b].kept : &tally[b].plain) += 1;
         }
+        count_nodes(&tally[b], c->graph);
     }
     return bad;
 }

@@ -163,7 +163,7 @@ typedef int32_t (*image_maker)(struct mbi_image **out, const struct mbi_program 
 
 static size_t fused_failures(const struct options *o, image_maker image_new, uint32_t graphs)
 {
-    struct graph_tally tally[MAX_SUBJECTS] = {{0, 0}};
+    struct graph_tally tally[MBI_MAX_BACKENDS] = {{0}};
     struct mbi_backend planted = mbi_backend_scalar;
     struct options quiet = *o;
 

@@ -9,6 +9,7 @@
 #include "api/model.h"
 #include "base/intmath.h"
 #include "base/philox.h"
+#include "exec/backend.h"
 #include <mambaint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -322,6 +323,7 @@ struct plan {
     size_t tokens;
     bool every, few, make, plant;
     const char *backend; /* NULL: all */
+    const char *module;  /* a shared object with one more backend, or NULL */
     const char *model;   /* NULL: all */
     size_t most_streams;
     struct book book;
@@ -462,6 +464,8 @@ static bool read_options(struct plan *p, int argc, char **argv)
             p->most_streams = strtoul(argv[++i], NULL, 10);
         else if (equal(argv[i], "--backend"))
             p->backend = argv[++i];
+        else if (equal(argv[i], "--module"))
+            p->module = argv[++i];
         else if (equal(argv[i], "--model"))
             p->model = argv[++i];
         else
@@ -475,16 +479,21 @@ static bool read_options(struct plan *p, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct plan p = {.tokens = 2000, .most_streams = STREAMS};
+    const struct mbi_backend *backend;
     mambaint_error err = {0, ""};
 
     if (!read_options(&p, argc, argv)) {
         fprintf(stderr,
                 "usage: whole [--tokens N] [--every | --few] [--backend NAME] [--model NAME]\n"
-                "             [--streams MOST] FILE\n"
+                "             [--streams MOST] [--module FILE-OF-A-BACKEND] FILE\n"
                 "       whole --plant ...          makes an error, which must be found\n"
                 "       whole --make [--tokens N]  prints the lines of FILE for N tokens\n");
         return 2;
     }
+    if (p.module && mbi_backend_load(&backend, p.module, &err) < 0)
+        stop("--module", &err);
+    if (p.backend && mbi_backend_find(&backend, p.backend, &err) < 0)
+        stop("--backend", &err);
     mbi_host_default(&p.host[0]);
     mbi_host_default(&p.host[1]);
     if (mbi_pool_create(&p.host[1].pool, &p.host[0], 2, &err) < 0)

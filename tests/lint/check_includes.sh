@@ -23,6 +23,7 @@ allowed() {
     lib/api)
         echo base graph exec train proof op arch container tokenizer sample model convert api ;;
     cpu) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h op/op_list.h proof/kernels.h cpu ;;
+    cuda) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h op/op_list.h op/formula.h tests/cuda/emulate.h cuda ;;
     examples) ;;
     esac
 }
@@ -30,10 +31,10 @@ allowed() {
 # An included path is right if its folder or the path itself is in the list.
 bad=$(
     for folder in lib/base lib/graph lib/exec lib/container lib/tokenizer lib/sample lib/train lib/proof \
-        lib/op lib/arch lib/model lib/convert lib/api cpu examples; do
+        lib/op lib/arch lib/model lib/convert lib/api cpu cuda examples; do
         [ -d "$folder" ] || continue
         list=" $(allowed "$folder") "
-        find "$folder" -name '*.[ch]' | sort | while read -r file; do
+        find "$folder" -name '*.[ch]' -o -name '*.cu' | sort | while read -r file; do
             case $file in
             lib/exec/registry.c) also="cpu/cpu.h " ;; # the one place that names the built-in backends
             *) also= ;;

@@ -2,7 +2,7 @@
 /* lib/op: values that the arithmetic's text promises, each worked out here in another way. */
 #include "base/intmath.h"
 #include "op/op_list.h"
-#include "op/rotate.h"
+#include "op/formula.h"
 #include "support.h"
 #include <math.h>
 #include <stdlib.h>

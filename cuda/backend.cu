@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CUDA backend: its vtable, and a run from the upload of the tokens to the last launch. */
+#include "cuda/backend.h"
+#include "cuda/decode.h"
+#include "cuda/mixer.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- what a module cannot take from the library ---- */
+
+int32_t mbi_cuda_fail(mambaint_error *err, int32_t code, const char *fmt, ...)
+{
+    va_list args;
+
+    if (!err)
+        return code;
+    err->code = code;
+    va_start(args, fmt);
+    vsnprintf(err->message, sizeof(err->message), fmt, args);
+    va_end(args);
+    return code;
+}
+
+int32_t mbi_cuda_check(cudaError_t e, mambaint_error *err, const char *doing)
+{
+    if (e == cudaSuccess)
+        return MAMBAINT_OK;
+    if (e == cudaErrorMemoryAllocation)
+        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY,
+                             "cuda: the device has too little memory: %s", doing);
+    return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL, "cuda: %s failed: %s", doing,
+                         cudaGetErrorString(e));
+}
+
+void *mbi_cuda_alloc(const struct mbi_host *host, size_t n, size_t size)
+{
+    void *p;
+    size_t all;
+
+    if (!mbi_mul_size(&all, n, size) || !(p = host->alloc(host->alloc_user, NULL, all ? all : 1)))
+        return NULL;
+    return memset(p, 0, all);
+}
+
+void mbi_cuda_free(const struct mbi_host *host, void *p)
+{
+    if (p)
+        host->alloc(host->alloc_user, p, 0);
+}
+
+size_t mbi_cuda_row_size(const struct mbi_type *t)
+{
+    switch (t->dtype) {
+    case MBI_TERNARY:
+        return ((size_t)t->cols + 3) / 4;
+    case MBI_I8:
+        return t->cols;
+    case MBI_I16:
+        return (size_t)t->cols * 2;
+    case MBI_I32:
+        return (size_t)t->cols * 4;
+    default:
+        return (size_t)t->cols * 8;
+    }
+}
+
+uint32_t mbi_cuda_inputs(uint32_t op)
+{
+    switch (op) {
+#define OP_INPUTS(num, name, n_in)                                                                 \
+    case num:                                                                                      \
+        return n_in;
+        MBI_OP_LIST(OP_INPUTS)
+#undef OP_INPUTS
+    default:
+        return 0;
+    }
+}
+
+bool mbi_cuda_is_param(const struct mbi_node *node)
+{
+    return !node->op && node->leaf == MBI_LEAF_PARAM;
+}
+
+/* ---- one step ---- */
+
+struct shape {
+    uint32_t n_runs, lanes, max_n, out_lanes;
+};
+
+static cudaError_t run_scan(struct mbi_image *image, const struct mbi_cuda_node *n,
+                            const struct shape *sh, cudaStream_t stream)
+{
+    struct mbi_cuda_scan scan;
+
+    memcpy(&scan.at, n->attr, sizeof(scan.at));
+    scan.memory = n->memory;
+    scan.x = (const int8_t *)n->in[0];
+    scan.bc = (const int8_t *)n->in[1];
+    scan.l = (const int32_t *)n->in[2];
+    scan.y = (int32_t *)n->out;
+    return mbi_cuda_scan(&scan, image->runs, sh->n_runs, sh->max_n, sh->lanes, image->work, stream);
+}
+
+static cudaError_t run_node(struct mbi_image *image, const struct mbi_cuda_node *n,
+                            const struct shape *sh, uint32_t lanes, cudaStream_t stream)
+{
+    switch (n->op) {
+    case MBI_OP_norm_rms:
+    case MBI_OP_norm_shift:
+        return mbi_cuda_norm(n, lanes, stream);
+    case MBI_OP_argmax:
+        return mbi_cuda_argmax(n, lanes, stream);
+    case MBI_OP_conv:
+        return mbi_cuda_conv(n, image->runs, sh->n_runs, sh->max_n, stream);
+    case MBI_OP_turn:
+        return mbi_cuda_turn(n, image->runs, sh->n_runs, stream);
+    case MBI_OP_scan:
+        return run_scan(image, n, sh, stream);
+    default:
+        return mbi_cuda_pointwise(n, lanes, stream);
+    }
+}
+
+static cudaError_t run_step(struct mbi_image *image, const struct mbi_cuda_step *step,
+                            const struct shape *sh, uint32_t lanes, cudaStream_t stream)
+{
+    switch (step->kind) {
+    case MBI_STEP_MATMUL:
+        return mbi_cuda_matmul(&step->matrix, step->node.in[0], step->node.in_dtype[0], lanes,
+                               &step->finish, stream);
+    case MBI_STEP_ENTER:
+        return mbi_cuda_mixer_enter(step->mixer, image->runs, sh->n_runs, sh->max_n, stream);
+    case MBI_STEP_LEAVE:
+        return mbi_cuda_mixer_leave(step->mixer, lanes, stream);
+    default:
+        return run_node(image, &step->node, sh, lanes, stream);
+    }
+}
+
+/* ---- from the body to the tail ---- */
+
+/* A thread moves four bytes of the last lane of each run to the front, run by run: a row that one
+ * run goes to may be the row that a run before it comes from. */
+static __global__ void gather_kernel(char *value, size_t row, const struct mbi_cuda_run *runs,
+                                     uint32_t n_runs)
+{
+    const size_t begin = 4 * (blockIdx.x * (size_t)blockDim.x + threadIdx.x);
+
+    for (size_t i = begin; i < mbi_min_size(begin + 4, row); i++)
+        for (uint32_t r = 0; r < n_runs; r++)
+            value[r * row + i] = value[(runs[r].first + (size_t)runs[r].n - 1) * row + i];
+}
+
+static cudaError_t gather_last(struct mbi_image *image, const struct shape *sh, cudaStream_t stream)
+{
+    const struct mbi_program *p = image->program;
+    cudaError_t e = cudaSuccess;
+
+    for (mbi_ref i = 0; i < p->graph->n_nodes && e == cudaSuccess; i++) {
+        const size_t row = p->value[i].row_size;
+
+        if (p->value[i].crosses)
+            e = mbi_launch(gather_kernel, dim3((unsigned)((row + 511) / 512)), 128, 0, stream,
+                           image->scratch + p->value[i].offset, row, image->runs, sh->n_runs);
+    }
+    return e;
+}
+
+/* ---- a run ---- */
+
+static uint64_t now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static const char *op_name(uint32_t op)
+{
+    switch (op) {
+#define OP_NAME(num, name, n_in)                                                                   \
+    case num:                                                                                      \
+        return #name;
+        MBI_OP_LIST(OP_NAME)
+#undef OP_NAME
+    default:
+        return "-";
+    }
+}
+
+static const char *step_name(const struct mbi_cuda_step *step)
+{
+    switch (step->kind) {
+    case MBI_STEP_ENTER:
+        return "conv .. decay";
+    case MBI_STEP_LEAVE:
+        return "norm .. gate";
+    default:
+        return op_name(step->node.op);
+    }
+}
+
+static void count(struct mbi_profile *p, const char *name, uint64_t ns)
+{
+    size_t i = 0;
+
+    while (i < p->n && strcmp(p->entry[i].name, name))
+        i++;
+    if (i == MBI_PROFILE_MAX)
+        return;
+    if (i == p->n)
+        p->entry[p->n++] = {name, 0, 0};
+    p->entry[i].calls++;
+    p->entry[i].ns += ns;
+}
+
+static cudaError_t run_steps(struct mbi_image *image, const struct shape *sh, cudaStream_t stream)
+{
+    cudaError_t e = cudaSuccess;
+
+    for (uint32_t s = 0; s < image->n_steps && e == cudaSuccess; s++) {
+        const uint64_t begin = image->profiling ? now() : 0;
+
+        if (s == image->n_body && sh->out_lanes < sh->lanes)
+            e = gather_last(image, sh, stream);
+        if (e == cudaSuccess)
+            e = run_step(image, &image->step[s], sh, s < image->n_body ? sh->lanes : sh->out_lanes,
+                         stream);
+        if (image->profiling && e == cudaSuccess) {
+            e = cudaStreamSynchronize(stream);
+            count(image->profile, step_name(&image->step[s]), now() - begin);
+        }
+    }
+    return e;
+}
+
+static const struct mbi_cuda_recorded *find_recorded(const struct mbi_image *image,
+                                                     const struct shape *sh)
+{
+    for (uint32_t i = 0; i < image->n_recorded; i++) {
+        const struct mbi_cuda_recorded *r = &image->recorded[i];
+
+        if (r->n_runs == sh->n_runs && r->lanes == sh->lanes && r->max_n == sh->max_n &&
+            r->out_lanes == sh->out_lanes)
+            return r;
+    }
+    return NULL;
+}
+
+/* Steps that come again and again are recorded: single tokens, and full runs. */
+static bool worth_recording(const struct mbi_image *image, const struct shape *sh)
+{
+    return !image->profiling && image->n_recorded < MBI_RECORDED &&
+           (sh->max_n == 1 || sh->lanes == image->program->lanes);
+}
+
+static cudaError_t record(struct mbi_image *image, const struct shape *sh)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    cudaError_t e, end;
+
+    if ((e = cudaStreamBeginCapture(image->recorder, cudaStreamCaptureModeThreadLocal)) !=
+        cudaSuccess)
+        return e;
+    e = run_steps(image, sh, image->recorder);
+    end = cudaStreamEndCapture(image->recorder, &graph);
+    if (e == cudaSuccess)
+        e = end;
+    if (e == cudaSuccess)
+        e = cudaGraphInstantiate(&exec, graph, 0);
+    if (graph)
+        cudaGraphDestroy(graph);
+    if (e == cudaSuccess)
+        image->recorded[image->n_recorded++] = {sh->n_runs, sh->lanes, sh->max_n, sh->out_lanes,
+                                                exec};
+    return e;
+}
+
+static cudaError_t run_or_replay(struct mbi_image *image, const struct shape *sh)
+{
+    const struct mbi_cuda_recorded *r = image->profiling ? NULL : find_recorded(image, sh);
+    cudaError_t e;
+
+    if (image->decode && !image->profiling && sh->max_n == 1 && sh->lanes == sh->out_lanes &&
+        mbi_cuda_decode_takes(image->decode, sh->lanes))
+        return mbi_cuda_decode_run(image->decode, image, sh->lanes);
+    if (!r && worth_recording(image, sh)) {
+        if ((e = record(image, sh)) != cudaSuccess)
+            return e;
+        r = find_recorded(image, sh);
+    }
+    return r ? cudaGraphLaunch(r->exec, MBI_STREAM) : run_steps(image, sh, MBI_STREAM);
+}
+
+/* The recurrence's scratch grows with the longest run; what was recorded points at the old one. */
+static cudaError_t make_work(struct mbi_image *image, const struct shape *sh)
+{
+    size_t size = 0;
+
+    for (uint32_t s = 0; s < image->n_steps; s++)
+        if (image->step[s].node.op == MBI_OP_scan) {
+            struct mbi_scan_attr at;
+
+            memcpy(&at, image->step[s].node.attr, sizeof(at));
+            size = mbi_max_size(size, mbi_cuda_scan_work(&at, sh->n_runs, sh->max_n, sh->lanes));
+        }
+    if (size <= image->work_size)
+        return cudaSuccess;
+    cudaStreamSynchronize(MBI_STREAM);
+    for (uint32_t i = 0; i < image->n_recorded; i++)
+        cudaGraphExecDestroy(image->recorded[i].exec);
+    image->n_recorded = 0;
+    cudaFree(image->work);
+    image->work = NULL;
+    image->work_size = 0;
+    const cudaError_t e = cudaMalloc(&image->work, size);
+
+    if (e == cudaSuccess)
+        image->work_size = size;
+    return e;
+}
+
+/* Runs and inputs, one copy to the device; then the inputs to where value 0 lies. */
+static cudaError_t send(struct mbi_image *image, const struct mbi_batch *batch, uint32_t lanes)
+{
+    const struct mbi_program *p = image->program;
+    const size_t row = p->value[0].row_size, head = batch->n_runs * sizeof(struct mbi_cuda_run);
+    struct mbi_cuda_run *runs = (struct mbi_cuda_run *)image->upload;
+    uint32_t first = 0;
+    cudaError_t e;
+
+    if (image->pending && (e = cudaStreamSynchronize(MBI_STREAM)) != cudaSuccess)
+        return e;
+    for (size_t r = 0; r < batch->n_runs; r++) {
+        const struct mbi_run *run = &batch->run[r];
+
+        runs[r] = {run->memory->device, run->pos, first, (uint32_t)run->n};
+        memcpy(image->upload + head + first * row, run->in, run->n * row);
+        first += (uint32_t)run->n;
+    }
+    image->pending = true;
+    e = cudaMemcpyAsync(image->runs, image->upload, head + lanes * row, cudaMemcpyHostToDevice,
+                        MBI_STREAM);
+    if (e != cudaSuccess)
+        return e;
+    return cudaMemcpyAsync(image->scratch + p->value[0].offset, (char *)image->runs + head,
+                           lanes * row, cudaMemcpyDeviceToDevice, MBI_STREAM);
+}
+
+static int32_t take_shape(struct shape *sh, const struct mbi_image *image,
+                          const struct mbi_batch *batch, mambaint_error *err)
+{
+    const struct mbi_program *p = image->program;
+    size_t lanes = 0, max_n = 0;
+
+    for (size_t r = 0; r < batch->n_runs; r++) {
+        if (batch->run[r].n > p->lanes - lanes)
+            return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL,
+                                 "more tokens than the program has lanes");
+        lanes += batch->run[r].n;
+        max_n = mbi_max_size(max_n, batch->run[r].n);
+    }
+    *sh = {(uint32_t)batch->n_runs, (uint32_t)lanes, (uint32_t)max_n,
+           (uint32_t)(batch->all_outputs || p->keep ? lanes : batch->n_runs)};
+    if (sh->out_lanes > p->out_lanes)
+        return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL,
+                             "more outputs than the program has room for");
+    return MAMBAINT_OK;
+}
+
+static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, mambaint_error *err)
+{
+    struct shape sh;
+    int32_t rc = take_shape(&sh, image, batch, err);
+    cudaError_t e;
+
+    for (size_t r = 0; r < batch->n_runs && rc >= 0; r++)
+        rc = mbi_cuda_memory_settle(batch->run[r].memory, batch->run[r].pos, err);
+    if (rc < 0)
+        return rc;
+    if ((e = make_work(image, &sh)) == cudaSuccess &&
+        (e = send(image, batch, sh.lanes)) == cudaSuccess)
+        e = run_or_replay(image, &sh);
+    if (e == cudaSuccess && image->program->keep) {
+        e = cudaStreamSynchronize(MBI_STREAM);
+        image->pending = false;
+    }
+    for (size_t r = 0; r < batch->n_runs && e == cudaSuccess; r++) {
+        batch->run[r].memory->pos = batch->run[r].pos + batch->run[r].n;
+        batch->run[r].memory->ran = true;
+    }
+    return mbi_cuda_check(e, err, "a run");
+}
+
+static int32_t cuda_peek(void *out, struct mbi_image *image, mbi_ref value, size_t lane, size_t n,
+                         mambaint_error *err)
+{
+    const struct mbi_value_plan *v = &image->program->value[value];
+    cudaError_t e = cudaMemcpyAsync(out, image->scratch + v->offset + lane * v->row_size,
+                                    n * v->row_size, cudaMemcpyDeviceToHost, MBI_STREAM);
+
+    if (e == cudaSuccess)
+        e = cudaStreamSynchronize(MBI_STREAM);
+    image->pending = false;
+    return mbi_cuda_check(e, err, "fetching a value");
+}
+
+static const void *cuda_device_view(const struct mbi_image *image, mbi_ref value)
+{
+    return image->scratch + image->program->value[value].offset;
+}
+
+static const struct mbi_profile *cuda_profile(struct mbi_image *image, bool on)
+{
+    if (on && !image->profile)
+        image->profile =
+            (struct mbi_profile *)mbi_cuda_alloc(image->program->host, 1, sizeof(*image->profile));
+    image->profiling = on && image->profile;
+    return image->profile;
+}
+
+/* ---- the device ---- */
+
+#define OLDEST 75 /* compute capability times 10 */
+
+static const char *cuda_why(void)
+{
+    int n = 0, major = 0, minor = 0;
+    const cudaError_t e = cudaGetDeviceCount(&n);
+
+    if (e == cudaErrorInsufficientDriver)
+        return "the NVIDIA driver is missing or older than this build needs";
+    if (e != cudaSuccess || !n)
+        return "no NVIDIA GPU was found";
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0);
+    if (10 * major + minor < OLDEST)
+        return "the GPU is older than compute capability 7.5";
+    return NULL;
+}
+
+static int32_t cuda_probe(void) { return cuda_why() ? 0 : 100; }
+
+static const struct mbi_backend backend = {
+    MBI_BACKEND_ABI,
+    sizeof(struct mbi_backend),
+    MBI_OP_LIST_TEXT,
+    "cuda",
+    cuda_probe,
+    cuda_why,
+    mbi_cuda_weights_new,
+    mbi_cuda_weights_update,
+    mbi_cuda_weights_free,
+    mbi_cuda_image_new,
+    mbi_cuda_image_free,
+    mbi_cuda_memory_new,
+    mbi_cuda_memory_free,
+    mbi_cuda_memory_read,
+    mbi_cuda_memory_write,
+    mbi_cuda_memory_copy,
+    cuda_run,
+    cuda_peek,
+    NULL, /* values are not the host's to look at */
+    cuda_device_view,
+    mbi_cuda_device_param,
+    mbi_cuda_device_changed,
+    cuda_profile,
+    mbi_cuda_measure,
+};
+
+extern "C" MBI_EXPORT const struct mbi_backend *mbi_backend_module(void);
+
+extern "C" const struct mbi_backend *mbi_backend_module(void) { return &backend; }
