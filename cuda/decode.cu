@@ -21,7 +21,9 @@
 #ifdef MBI_EMULATE
 #define THREADS 64
 #else
-#define THREADS 512
+#ifndef THREADS
+#define THREADS 384
+#endif
 #endif
 #define WARPS (THREADS / MBI_WARP)
 #define TEAM_SPACE mbi_align_size(MBI_TEAM_WORDS(WARPS) * sizeof(uint64_t), 16)
@@ -403,7 +405,7 @@ struct mix_memory {
     int8_t *x, *bc; /* [P], [2 N] */
     int16_t *gz;    /* [P] */
     uint8_t *phase; /* [pairs] */
-    int32_t *l;     /* of this head */
+    int32_t *l;     /* of this head; behind it its factor of the direct path */
     char *scan;
     uint64_t *team;
 };
@@ -466,7 +468,7 @@ static __device__ __forceinline__ void leave_head(const struct phase *p, const s
     if (!block && threadIdx.x >= MBI_WARP)
         return;
     for (uint32_t i = me; i < dim; i += team) {
-        const int32_t v = s->y[i] + mbi_clamped(&m->direct, s->x[i] * (int32_t)m->skip[head]);
+        const int32_t v = s->y[i] + mbi_clamped(&m->direct, s->x[i] * s->l[1]);
         const int32_t a = v < 0 ? -1 - v : v;
 
         s->y[i] = v;
@@ -507,7 +509,7 @@ static __device__ void mix_head(const struct phase *p, const struct mix_memory *
     const struct mbi_cuda_mixer *m = &p->mixer;
     const uint32_t dim = (uint32_t)m->scan.head_dim, n = 2 * (uint32_t)m->scan.d_state;
 
-    for (uint32_t i = threadIdx.x; i < 2 * dim + n + m->pairs + 1; i += THREADS) {
+    for (uint32_t i = threadIdx.x; i < 2 * dim + n + m->pairs + 2; i += THREADS) {
         if (i < dim)
             s->x[i] = channel_at(p, run, lane, m->at_x + head * dim + i, true);
         else if (i < dim + n)
@@ -516,8 +518,10 @@ static __device__ void mix_head(const struct phase *p, const struct mix_memory *
             s->gz[i - dim - n] = gated_z(p, lane, head * dim + i - dim - n);
         else if (i < 2 * dim + n + m->pairs)
             s->phase[i - 2 * dim - n] = phase_at(p, run, lane, i - 2 * dim - n, head == 0);
+        else if (i == 2 * dim + n + m->pairs)
+            s->l[1] = m->skip[head];
         else
-            *s->l = mbi_decay_of(p_at(p, lane, m->at_dt + head), m->dt_bias[head], m->hold);
+            s->l[0] = mbi_decay_of(p_at(p, lane, m->at_dt + head), m->dt_bias[head], m->hold);
     }
     __syncthreads();
     for (uint32_t k = threadIdx.x; k < 2 * m->pairs; k += THREADS)

@@ -56,6 +56,8 @@ static __device__ __forceinline__ int32_t mbi_clamped(const struct mbi_cuda_clam
 {
     if (c->shift > 0 && c->shift < 32)
         return mbi_clamp_i32((v >> c->shift) + ((v >> (c->shift - 1)) & 1), c->lo, c->hi);
+    if (c->shift == 0 || c->shift == -1) /* what is beyond 32 bits is beyond the clamp */
+        return mbi_clamp_i32(c->shift ? mbi_add_sat(v, v) : v, c->lo, c->hi);
     return (int32_t)mbi_clamp_i64(mbi_rshift_half_up(v, c->shift), c->lo, c->hi);
 }
 

@@ -9,7 +9,11 @@ extern "C" {
 #define THREADS 128
 #define STRETCH 16 /* tokens that a thread does */
 #define TAPS 4
-#define TURN_THREADS 256
+#ifdef MBI_EMULATE
+#define TURN_THREADS 64
+#else
+#define TURN_THREADS 1024
+#endif
 
 /* Input of channel c at token t of a run, t >= -3: from the run, or from the ring. */
 static __device__ int16_t input_at(const struct mbi_cuda_run *run, const struct mbi_cuda_node *n,

@@ -212,6 +212,6 @@ optional() {
         missing "$check" "${program##*/} is not built"
     fi
 }
-optional "training" 300 test-train-cuda "$work"
+optional "training" 300 test-train-cuda --module "$module" "$work" mi-130m 16 512 5
 optional "products of matrices" 120 bench-matrix
 table

@@ -532,8 +532,8 @@ int32_t mambaint_trainer_save(mambaint_trainer *trainer, const char *path, mamba
     mbi_tokenizer_write(w, trainer->tokenizer);
     mbi_container_add_text(w, KEY_SETTINGS, (const char *)trainer->settings.data,
                            trainer->settings.size);
-    mbi_trainer_write(trainer->trainer, w);
-    rc = mbi_container_save(w, path, err);
+    if ((rc = mbi_trainer_write(trainer->trainer, w, err)) >= 0)
+        rc = mbi_container_save(w, path, err);
     mbi_container_writer_free(w);
     return rc;
 }
@@ -548,9 +548,11 @@ int32_t mambaint_trainer_export(mambaint_trainer *trainer, const char *path, mam
         .config = &trainer->opt.config,
         .graph = trainer->graph,
         .tokenizer = trainer->tokenizer,
-        .param = mbi_trainer_params(trainer->trainer),
+        .param = mbi_trainer_params(trainer->trainer, err),
         .name = trainer->name,
         .license = trainer->license,
     };
+    if (!parts.param)
+        return err ? err->code : MAMBAINT_E_INTERNAL; /* the sentence is there already */
     return mbi_model_save(host_of(trainer), path, &parts, err);
 }

@@ -205,7 +205,7 @@ static int32_t plan_fill(struct mbi_tape_plan *plan, const struct mbi_tape_setup
 
     if (mbi_graph_takes_features(plan->graph))
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "a graph of features cannot be trained yet");
-    if (integers && !setup->backend->view)
+    if (integers && !setup->elsewhere && !setup->backend->view)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "backend '%s' keeps its values elsewhere; train with another one",
                         setup->backend->name);

@@ -45,6 +45,7 @@ struct mbi_tape_setup {
     const struct mbi_backend *backend;
     struct mbi_weights *weights;
     size_t streams, lanes;
+    bool elsewhere; /* a module on the backend's device walks; there will be no tape */
 };
 
 int32_t mbi_tape_plan_create(struct mbi_tape_plan **out, const struct mbi_tape_setup *setup,

@@ -2,6 +2,7 @@
 /* Steps of a training run, cut into slices whose borders do not depend on the number of threads. */
 #include "train/trainer.h"
 #include "base/intmath.h"
+#include "train/device.h"
 #include "train/linalg.h"
 #include "train/optim.h"
 #include "train/tape.h"
@@ -21,9 +22,14 @@ struct mbi_trainer {
     struct mbi_trainer_settings set;
     struct mbi_layout layout;
 
+    /* NULL on the host; else masters, moments and integers are there, and those here are copies of
+     * a moment: what a checkpoint and an export are made of. */
+    const struct mbi_train_device *device;
+    struct mbi_train_state *state;
+
     float *master, *moment1, *moment2, *real; /* blocks; real: of the integers */
     void **param;
-    bool stale;         /* float run: the integers are older than the masters */
+    bool stale;         /* the integers are older than the masters, or than those of the device */
     bool weights_stale; /* the backend's weights are older than the integers */
     struct mbi_weights *weights;
     uint8_t *decays;
@@ -67,8 +73,22 @@ static void cut_slices(struct mbi_trainer *tr)
     tr->n_slices = (batch + tr->slice_streams - 1) / tr->slice_streams;
 }
 
+/* What only the host's own steps need. */
+static int32_t allocate_sums(struct mbi_trainer *tr, mambaint_error *err)
+{
+    tr->real = tr->set.integers ? mbi_layout_block(&tr->layout) : tr->master;
+    tr->partial = mbi_alloc(tr->host, mbi_gradient_partials(&tr->layout), sizeof(*tr->partial));
+    if (!tr->real || !tr->partial)
+        return mbi_fail_memory(err, "masters and moments");
+    for (size_t i = 0; i < PARTS; i++)
+        if (!(tr->gradient[i] = mbi_layout_block(&tr->layout)))
+            return mbi_fail_memory(err, "gradients");
+    return MAMBAINT_OK;
+}
+
 static int32_t allocate(struct mbi_trainer *tr, mambaint_error *err)
 {
+    int32_t rc;
     size_t n;
 
     if (!mbi_mul_size(&n, tr->set.batch, tr->set.context) || n > UINT32_MAX)
@@ -79,17 +99,36 @@ static int32_t allocate(struct mbi_trainer *tr, mambaint_error *err)
     tr->master = mbi_layout_block(&tr->layout);
     tr->moment1 = mbi_layout_block(&tr->layout);
     tr->moment2 = mbi_layout_block(&tr->layout);
-    tr->real = tr->set.integers ? mbi_layout_block(&tr->layout) : tr->master;
     tr->decays = mbi_alloc(tr->host, tr->layout.total / MBI_LAYOUT_STEP + 1, 1);
-    tr->partial = mbi_alloc(tr->host, mbi_gradient_partials(&tr->layout), sizeof(*tr->partial));
-    for (size_t i = 0; i < PARTS; i++)
-        if (!(tr->gradient[i] = mbi_layout_block(&tr->layout)))
-            return mbi_fail_memory(err, "gradients");
     if (!tr->input || !tr->target || !tr->weight || !tr->master || !tr->moment1 || !tr->moment2 ||
-        !tr->real || !tr->decays || !tr->partial)
+        !tr->decays)
         return mbi_fail_memory(err, "masters and moments");
+    if (!tr->device && (rc = allocate_sums(tr, err)) < 0)
+        return rc;
     mbi_decay_marks(tr->decays, &tr->layout);
     return mbi_params_create(&tr->param, tr->host, tr->graph, err);
+}
+
+/* The device takes the whole batch at once. */
+static int32_t create_state(struct mbi_trainer *tr, mambaint_error *err)
+{
+    const struct mbi_tape_setup setup = {
+        .mode = MBI_TAPE_INTEGERS,
+        .layout = &tr->layout,
+        .param = tr->param,
+        .backend = tr->backend,
+        .weights = tr->weights,
+        .streams = tr->set.batch,
+        .lanes = (size_t)tr->set.batch * tr->set.context,
+        .elsewhere = true,
+    };
+    int32_t rc = mbi_tape_plan_create(&tr->plan, &setup, err);
+
+    if (rc < 0)
+        return rc;
+    rc = tr->device->create(&tr->state,
+                            &(struct mbi_train_setup){tr->plan, tr->decays, tr->set.context}, err);
+    return rc < 0 ? rc : tr->device->write(tr->state, MBI_TRAIN_MASTER, tr->master, err);
 }
 
 static int32_t create_tapes(struct mbi_trainer *tr, mambaint_error *err)
@@ -115,6 +154,10 @@ static int32_t create_tapes(struct mbi_trainer *tr, mambaint_error *err)
 /* The integers follow the masters. */
 static int32_t quantise(struct mbi_trainer *tr, mambaint_error *err)
 {
+    if (tr->device) {
+        tr->stale = true;
+        return tr->device->quantise(tr->state, err);
+    }
     mbi_quantise_all(tr->param, tr->set.integers ? tr->real : NULL, &tr->layout, tr->master);
     tr->stale = tr->weights_stale = false;
     return tr->backend->weights_update(tr->weights, err);
@@ -132,6 +175,8 @@ static int32_t build(struct mbi_trainer *tr, mambaint_error *err)
     if (rc < 0)
         return rc;
     mbi_init_masters(tr->master, &tr->layout, &tr->set.init);
+    if (tr->device)
+        return (rc = create_state(tr, err)) < 0 ? rc : quantise(tr, err);
     if ((rc = quantise(tr, err)) < 0)
         return rc;
     cut_slices(tr);
@@ -143,6 +188,19 @@ int32_t mbi_trainer_create(struct mbi_trainer **out, const struct mbi_host *host
                            const struct mbi_batch_source *source,
                            const struct mbi_trainer_settings *set, mambaint_error *err)
 {
+    const struct mbi_train_device *device = NULL;
+    const int32_t rc = set->integers ? mbi_train_device_find(&device, backend, err) : MAMBAINT_OK;
+
+    *out = NULL;
+    return rc < 0 ? rc : mbi_trainer_create_on(out, host, graph, backend, device, source, set, err);
+}
+
+int32_t mbi_trainer_create_on(struct mbi_trainer **out, const struct mbi_host *host,
+                              const struct mbi_graph *graph, const struct mbi_backend *backend,
+                              const struct mbi_train_device *device,
+                              const struct mbi_batch_source *source,
+                              const struct mbi_trainer_settings *set, mambaint_error *err)
+{
     struct mbi_trainer *tr = mbi_alloc(host, 1, sizeof(*tr));
     int32_t rc;
 
@@ -153,6 +211,7 @@ int32_t mbi_trainer_create(struct mbi_trainer **out, const struct mbi_host *host
     tr->host = host;
     tr->graph = graph;
     tr->backend = backend;
+    tr->device = device;
     tr->source = *source;
     tr->set = *set;
     if ((rc = build(tr, err)) < 0) {
@@ -171,6 +230,8 @@ void mbi_trainer_free(struct mbi_trainer *tr)
         mbi_tape_free(tr->tape[i]);
         mbi_free_aligned(tr->host, tr->gradient[i]);
     }
+    if (tr->state)
+        tr->device->free(tr->state);
     mbi_tape_plan_free(tr->plan);
     if (tr->weights)
         tr->backend->weights_free(tr->weights);
@@ -234,7 +295,7 @@ static void run_parts(void *arg, size_t begin, size_t end)
 }
 
 /* Gradient and loss of the present batch; both are sums over the parts in order. */
-static int32_t run_batch(struct mbi_trainer *tr, double *loss, double *norm, mambaint_error *err)
+static int32_t run_slices(struct mbi_trainer *tr, double *loss, double *norm, mambaint_error *err)
 {
     mbi_parallel_for(tr->host, PARTS, 1, run_parts, tr);
     *loss = 0;
@@ -247,6 +308,26 @@ static int32_t run_batch(struct mbi_trainer *tr, double *loss, double *norm, mam
         *loss += tr->loss[i];
     }
     *norm = mbi_gradient_sum(&tr->layout, tr->gradient, PARTS, tr->partial);
+    return MAMBAINT_OK;
+}
+
+static int32_t run_device(struct mbi_trainer *tr, double *loss, double *norm, mambaint_error *err)
+{
+    struct mbi_train_batch batch = {
+        .id = tr->input, .target = tr->target, .weight = tr->weight, .scale = tr->scale};
+    const int32_t rc = tr->device->batch(tr->state, &batch, err);
+
+    *loss = batch.loss;
+    *norm = batch.norm;
+    return rc;
+}
+
+static int32_t run_batch(struct mbi_trainer *tr, double *loss, double *norm, mambaint_error *err)
+{
+    const int32_t rc = (tr->device ? run_device : run_slices)(tr, loss, norm, err);
+
+    if (rc < 0)
+        return rc;
     if (!isfinite(*loss) || !isfinite(*norm))
         return mbi_fail(err, MAMBAINT_E_RANGE,
                         "step %llu: the loss or its gradient is no finite number; lower the "
@@ -287,8 +368,11 @@ int32_t mbi_trainer_step(struct mbi_trainer *tr, struct mbi_train_report *report
     if ((rc = run_batch(tr, &loss, &norm, err)) < 0)
         return rc;
     tr->step++;
-    mbi_adam_step(&tr->layout, tr->master, tr->moment1, tr->moment2, tr->gradient[0], tr->decays,
-                  norm, tr->step, &adam);
+    if (!tr->device)
+        mbi_adam_step(&tr->layout, tr->master, tr->moment1, tr->moment2, tr->gradient[0],
+                      tr->decays, norm, tr->step, &adam);
+    else if ((rc = tr->device->step(tr->state, norm, tr->step, &adam, err)) < 0)
+        return rc;
     if (tr->set.integers)
         rc = quantise(tr, err);
     else
@@ -308,9 +392,13 @@ uint64_t mbi_trainer_steps_made(const struct mbi_trainer *tr) { return tr->step;
 
 /* ---- what was learnt ---- */
 
-const void *const *mbi_trainer_params(struct mbi_trainer *tr)
+const void *const *mbi_trainer_params(struct mbi_trainer *tr, mambaint_error *err)
 {
-    if (tr->stale) {
+    if (tr->stale && tr->device) {
+        if (tr->device->params(tr->state, tr->param, err) < 0)
+            return NULL;
+        tr->stale = false;
+    } else if (tr->stale) {
         mbi_quantise_all(tr->param, NULL, &tr->layout, tr->master);
         tr->stale = false;
         tr->weights_stale = true;
@@ -320,7 +408,7 @@ const void *const *mbi_trainer_params(struct mbi_trainer *tr)
 
 struct mbi_weights *mbi_trainer_weights(struct mbi_trainer *tr, mambaint_error *err)
 {
-    if ((tr->stale || tr->weights_stale) && quantise(tr, err) < 0)
+    if (!tr->device && (tr->stale || tr->weights_stale) && quantise(tr, err) < 0)
         return NULL;
     return tr->weights;
 }
@@ -380,16 +468,29 @@ static float *block_at(const struct mbi_trainer *tr, size_t i)
     return i == 0 ? tr->master : i == 1 ? tr->moment1 : tr->moment2;
 }
 
-void mbi_trainer_write(struct mbi_trainer *tr, struct mbi_container_writer *w)
+/* Blocks in the order of their names. */
+static const enum mbi_train_block block_kind[] = {MBI_TRAIN_MASTER, MBI_TRAIN_MOMENT1,
+                                                  MBI_TRAIN_MOMENT2};
+
+int32_t mbi_trainer_write(struct mbi_trainer *tr, struct mbi_container_writer *w,
+                          mambaint_error *err)
 {
     char hex[2 * MBI_DIGEST_SIZE + 1];
 
     mbi_hex(hex, tr->graph->digest, MBI_DIGEST_SIZE);
     mbi_container_add_u64(w, KEY_STEP, tr->step);
     mbi_container_add_text(w, KEY_GRAPH, hex, 2 * MBI_DIGEST_SIZE);
-    for (size_t i = 0; i < MBI_COUNT(block_name); i++)
+    for (size_t i = 0; i < MBI_COUNT(block_name); i++) {
+        const int32_t rc = tr->device
+                               ? tr->device->read(tr->state, block_kind[i], block_at(tr, i), err)
+                               : MAMBAINT_OK;
+
+        if (rc < 0)
+            return rc;
         mbi_container_add_tensor(w, block_name[i], MBI_TENSOR_F32, 0, tr->layout.total,
                                  block_at(tr, i));
+    }
+    return MAMBAINT_OK;
 }
 
 static int32_t read_block(struct mbi_trainer *tr, struct mbi_container *c, size_t i,
@@ -409,7 +510,7 @@ static int32_t read_block(struct mbi_trainer *tr, struct mbi_container *c, size_
         if (block[k] < 0)
             return mbi_fail(err, MAMBAINT_E_FORMAT, "checkpoint: '%s' holds a negative value",
                             block_name[i]);
-    return MAMBAINT_OK;
+    return tr->device ? tr->device->write(tr->state, block_kind[i], block, err) : MAMBAINT_OK;
 }
 
 int32_t mbi_trainer_read(struct mbi_trainer *tr, struct mbi_container *c, mambaint_error *err)

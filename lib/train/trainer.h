@@ -31,6 +31,7 @@ struct mbi_train_report {
 };
 
 struct mbi_trainer;
+struct mbi_train_device; /* train/device.h */
 
 /* `graph` and what `source` points at must outlive the trainer. The backend is ignored by the float
  * twins, but not by mbi_trainer_weights(). */
@@ -38,6 +39,12 @@ int32_t mbi_trainer_create(struct mbi_trainer **out, const struct mbi_host *host
                            const struct mbi_graph *graph, const struct mbi_backend *backend,
                            const struct mbi_batch_source *source,
                            const struct mbi_trainer_settings *set, mambaint_error *err);
+/* The same on a given device, not on the one that is found for the backend. NULL: on the host. */
+int32_t mbi_trainer_create_on(struct mbi_trainer **out, const struct mbi_host *host,
+                              const struct mbi_graph *graph, const struct mbi_backend *backend,
+                              const struct mbi_train_device *device,
+                              const struct mbi_batch_source *source,
+                              const struct mbi_trainer_settings *set, mambaint_error *err);
 void mbi_trainer_free(struct mbi_trainer *tr); /* NULL is fine */
 
 /* One step of the optimiser. E_RANGE if loss or gradient are no finite numbers; nothing has changed
@@ -47,8 +54,9 @@ int32_t mbi_trainer_step(struct mbi_trainer *tr, struct mbi_train_report *report
 
 uint64_t mbi_trainer_steps_made(const struct mbi_trainer *tr);
 
-/* The integer parameters as they are now, by index; of a float run this call quantises them. */
-const void *const *mbi_trainer_params(struct mbi_trainer *tr);
+/* The integer parameters as they are now, by index; of a float run this call quantises them, of a
+ * device it fetches them. NULL if that failed. */
+const void *const *mbi_trainer_params(struct mbi_trainer *tr, mambaint_error *err);
 /* The same on the backend, for scoring. */
 struct mbi_weights *mbi_trainer_weights(struct mbi_trainer *tr, mambaint_error *err);
 
@@ -65,7 +73,8 @@ int32_t mbi_trainer_score_float(struct mbi_trainer *tr, struct mbi_document *doc
                                 mambaint_error *err);
 
 /* The state of a run as tensors and keys; the writer must be saved before the next step. */
-void mbi_trainer_write(struct mbi_trainer *tr, struct mbi_container_writer *w);
+int32_t mbi_trainer_write(struct mbi_trainer *tr, struct mbi_container_writer *w,
+                          mambaint_error *err);
 int32_t mbi_trainer_read(struct mbi_trainer *tr, struct mbi_container *c, mambaint_error *err);
 
 #endif

@@ -409,7 +409,7 @@ int main(int argc, char **argv)
     tell(&r, c.seed, "trained,", LENGTH, TRIALS);
     tell(&r, c.seed, "trained,", 4 * LENGTH, TRIALS / 4);
     if (c.snap) {
-        snap(&(struct shape){2, 32, 8, (uint32_t)c.pairs}, graph, mbi_trainer_params(tr));
+        snap(&(struct shape){2, 32, 8, (uint32_t)c.pairs}, graph, mbi_trainer_params(tr, &err));
         if ((rc = r.backend->weights_update(mbi_trainer_weights(tr, &err), &err)) < 0)
             return 1;
         tell(&r, c.seed, "snapped,", LENGTH, TRIALS);

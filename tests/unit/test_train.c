@@ -731,7 +731,7 @@ START_TEST(weights_follow_the_parameters_of_a_float_run)
         OK_(mbi_trainer_create(&tr, host, graph, backend, &source, &set, &err));
         OK_(mbi_trainer_step(tr, &report, &err));
         if (i)
-            mbi_trainer_params(tr);
+            mbi_trainer_params(tr, &err);
         logits_of(logits[i], tr, host, graph, backend);
         mbi_trainer_free(tr);
     }
