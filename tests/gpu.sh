@@ -3,8 +3,9 @@
 # The cuda backend on this machine's GPU: graphs and whole models compared with the reference, the
 # sanitizer's tools, the speed of models. A table is printed last; the status is 0 only if nothing
 # failed, 77 where there is no GPU or no cuda backend.
-# Usage: tests/gpu.sh [--quick] [--no-build] [BUILD]
+# Usage: tests/gpu.sh [--quick] [--no-build] [--only PARTS] [BUILD]
 #   --quick     fewer graphs, 2,000 tokens instead of 100,000, small models: a few minutes
+#   --only      some of graphs,whole,sanitizer,models,training,products
 #   --no-build  take BUILD as it is: no compiler, no meson. Of it are needed libmambaint.so.0,
 #               mambaint/, tests/bitexact/bitexact, tests/golden/whole, examples/cli/mambaint and
 #               what there is in tests/cuda/. For a machine without the optional libraries set it
@@ -17,17 +18,31 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 
 quick=
 make=yes
+parts=graphs,whole,sanitizer,models,training,products
 build=$root/build-gpu
-for argument in "$@"; do
+while [ $# -gt 0 ]; do
+    argument=$1
+    shift
     case $argument in
     --quick) quick=yes ;;
     --no-build) make= ;;
+    --only)
+        parts=${1:-}
+        [ $# -eq 0 ] || shift ;;
     -*)
         sed -n '/^# Usage/,/^# shellcheck/{/shellcheck/d;s/^# \{0,1\}//p;}' "$0" >&2
         exit 2 ;;
     *) build=$argument ;;
     esac
 done
+
+# wanted PART
+wanted() {
+    case ,$parts, in
+    *,"$1",*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
 
 # ---- the device ----
 
@@ -159,14 +174,15 @@ if [ "$quick" ]; then
     graphs=60 tokens=2000 seconds_whole=200 models="mi-130m mi-130m-ternary"
 fi
 
-step "random graphs" 300 graph_words \
+! wanted graphs || step "random graphs" 300 graph_words \
     "$bitexact" --module "$module" --backend cuda --graphs $graphs
-step "whole models, $tokens tokens" $seconds_whole last_line \
+! wanted whole || step "whole models, $tokens tokens" $seconds_whole last_line \
     "$build/tests/golden/whole" --module "$module" --backend cuda --few --tokens $tokens \
     "$root/tests/golden/whole.txt"
 
 sanitizer=$(PATH=$PATH:/usr/local/cuda/bin command -v compute-sanitizer)
 for name in memcheck racecheck initcheck; do
+    wanted sanitizer || break
     if [ "$sanitizer" ]; then
         step "compute-sanitizer $name" 200 sanitizer_words "$sanitizer" --tool $name \
             --error-exitcode 99 "$bitexact" --module "$module" --backend cuda --graphs 3 --seed 1
@@ -184,6 +200,7 @@ end_state() {
 }
 
 for name in $models; do
+    wanted models || break
     model=$work/model.gguf
     step "$name: made" 200 true "$tool" synth --preset "$name" --seed 1 --out "$model" || continue
     start=$(date +%s)
@@ -212,6 +229,6 @@ optional() {
         missing "$check" "${program##*/} is not built"
     fi
 }
-optional "training" 300 test-train-cuda --module "$module" "$work" mi-130m 16 512 5
-optional "products of matrices" 120 bench-matrix
+! wanted training || optional "training" 300 test-train-cuda --module "$module" "$work" mi-130m 16 512 5
+! wanted products || optional "products of matrices" 120 bench-matrix
 table
