@@ -63,9 +63,12 @@ static __device__ __forceinline__ int64_t mbi_finished(const struct mbi_cuda_fin
 
     if (f->kind == MBI_FINISH_ROWS && s > 0 && s < 32 && f->dtype != MBI_I64) {
         const int32_t w = mbi_clamp_i32((sum >> s) + ((sum >> (s - 1)) & 1), f->lo, f->hi);
+
+        if (!f->add)
+            return w;
         const int32_t top = (int32_t)((uint32_t)INT32_MAX >> (32 - f->bits));
 
-        return f->add ? mbi_clamp_i32(mbi_add_sat(w, f->add[at]), -top - 1, top) : w;
+        return mbi_clamp_i32(mbi_add_sat(w, f->add[at]), -top - 1, top);
     }
     if (f->kind == MBI_FINISH_NONE)
         return v;

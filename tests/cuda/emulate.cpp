@@ -67,7 +67,7 @@ static void context_swap(context *from, context *to) { swapcontext(from, to); }
 
 struct fiber : mbi_emu_thread {
     ::context place; /* where it goes on */
-    char *stack;
+    std::unique_ptr<char, void (*)(void *)> stack{nullptr, free};
     unsigned block_index, warp_first, warp_size;
     int waits; /* mbi_emu_wait; 0: can run */
     bool done;
@@ -171,8 +171,8 @@ static void start(fiber *f, size_t index, unsigned block, dim3 at, dim3 grid, ch
     f->done = false;
     f->waits = 0;
     if (!f->stack)
-        f->stack = (char *)aligned_alloc(64, STACK);
-    context_make(&f->place, f->stack, fiber_main);
+        f->stack.reset((char *)aligned_alloc(64, STACK));
+    context_make(&f->place, f->stack.get(), fiber_main);
 }
 
 void mbi_emu_run(dim3 grid, unsigned block, size_t shared, bool together,
