@@ -47,11 +47,13 @@ missing_tools() {
     command -v pkg-config >/dev/null || echo pkg-config
 }
 
-# configure FOLDER [MESON-ARGUMENT...]: set up a build folder that does not exist yet.
+# configure FOLDER [MESON-ARGUMENT...]: set up a build folder that does not exist yet. CUDA code is made
+# for this machine's GPU alone; without one for a single kind, which shows that it compiles.
 configure() {
     folder=$1
     shift
-    [ -f "$folder/build.ninja" ] || meson setup "$@" "$folder" "$root"
+    gpu=$(nvidia-smi -i 0 --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d .)
+    [ -f "$folder/build.ninja" ] || meson setup "-Dgpu_arch=${gpu:-90}" "$@" "$folder" "$root"
 } </dev/null >&2
 
 # build FOLDER [TARGET...]: bring it up to date; silent when it is, unless something fails.

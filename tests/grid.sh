@@ -35,7 +35,7 @@ tool_of() {
         (
             CC=$compiler
             export CC
-            configure "$folder" -Doptimization="${1#*-O}" -Dtests=disabled -Ddocs=disabled
+            configure "$folder" -Doptimization="${1#*-O}" -Dtests=disabled -Ddocs=disabled -Dcuda=disabled
         ) || return 1 ;;
     esac
     configure "$folder" && build "$folder" examples/cli/mambaint || return 1

@@ -19,11 +19,11 @@ for argument in "$@"; do
     --quick) selection="$selection --no-suite slow" ;;
     --sanitize)
         folder=$root/build-asan
-        options="-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1"
+        options="-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 -Dcuda=disabled"
         selection="$selection --suite unit --suite fault --suite fuzz --suite cli" ;;
     --verify)
         folder=$root/build-verify
-        options=-Dverify=true
+        options="-Dverify=true -Dcuda=disabled"
         selection="$selection --suite unit --suite bitexact --suite golden" ;;
     *)
         echo "usage: tests/run.sh [--quick] [--sanitize | --verify]" >&2
