@@ -116,7 +116,7 @@ static cudaError_t run_node(struct mbi_image *image, const struct mbi_cuda_node 
     case MBI_OP_conv:
         return mbi_cuda_conv(n, image->runs, sh->n_runs, sh->max_n, stream);
     case MBI_OP_turn:
-        return mbi_cuda_turn(n, image->runs, sh->n_runs, stream);
+        return mbi_cuda_turn(n, image->runs, sh->n_runs, sh->max_n, stream);
     case MBI_OP_scan:
         return run_scan(image, n, sh, stream);
     default:
@@ -379,6 +379,8 @@ static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, 
     int32_t rc = take_shape(&sh, image, batch, err);
     cudaError_t e;
 
+    image->fetched = false;
+    image->out_lanes = 0;
     for (size_t r = 0; r < batch->n_runs && rc >= 0; r++)
         rc = mbi_cuda_memory_settle(batch->run[r].memory, batch->run[r].pos, err);
     if (rc < 0)
@@ -394,13 +396,51 @@ static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, 
         batch->run[r].memory->pos = batch->run[r].pos + batch->run[r].n;
         batch->run[r].memory->ran = true;
     }
+    if (e == cudaSuccess)
+        image->out_lanes = sh.out_lanes;
     return mbi_cuda_check(e, err, "a run");
+}
+
+/* Rows that are fetched at once are no more than this: outputs of every lane may be many. */
+#define MOST_FETCHED ((size_t)32 << 20)
+
+/*
+ * The logits of a step, all lanes with one copy into memory that the device writes to directly: many
+ * sessions ask for theirs one by one. False where that is not done, or not possible.
+ */
+static bool fetch_logits(struct mbi_image *image)
+{
+    const struct mbi_program *p = image->program;
+    const struct mbi_value_plan *v = &p->value[p->graph->logits];
+
+    if (p->keep || !image->out_lanes || p->out_lanes * v->row_size > MOST_FETCHED)
+        return false;
+    if (image->fetched)
+        return true;
+    if (!image->logits && cudaHostAlloc((void **)&image->logits, p->out_lanes * v->row_size,
+                                        cudaHostAllocDefault) != cudaSuccess) {
+        image->logits = NULL;
+        cudaGetLastError(); /* it was not asked for; a plain copy does */
+        return false;
+    }
+    image->fetched =
+        cudaMemcpyAsync(image->logits, image->scratch + v->offset, image->out_lanes * v->row_size,
+                        cudaMemcpyDeviceToHost, MBI_STREAM) == cudaSuccess &&
+        cudaStreamSynchronize(MBI_STREAM) == cudaSuccess;
+    image->pending &= !image->fetched;
+    return image->fetched;
 }
 
 static int32_t cuda_peek(void *out, struct mbi_image *image, mbi_ref value, size_t lane, size_t n,
                          mambaint_error *err)
 {
     const struct mbi_value_plan *v = &image->program->value[value];
+
+    if (value == image->program->graph->logits && lane + n <= image->out_lanes &&
+        fetch_logits(image)) {
+        memcpy(out, image->logits + lane * v->row_size, n * v->row_size);
+        return MAMBAINT_OK;
+    }
     cudaError_t e = cudaMemcpyAsync(out, image->scratch + v->offset + lane * v->row_size,
                                     n * v->row_size, cudaMemcpyDeviceToHost, MBI_STREAM);
 

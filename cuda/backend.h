@@ -92,6 +92,9 @@ struct mbi_image {
     size_t upload_size;
     cudaStream_t recorder;
     bool pending; /* the upload may still be under way */
+    char *logits; /* pinned: those of the last run's outputs, once asked for; NULL: never */
+    uint32_t out_lanes;
+    bool fetched;
     struct mbi_cuda_recorded recorded[MBI_RECORDED];
     uint32_t n_recorded;
     struct mbi_cuda_decode *decode; /* NULL: this program is not one that decodes at once */

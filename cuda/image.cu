@@ -230,6 +230,7 @@ extern "C" void mbi_cuda_image_free(struct mbi_image *image)
     cudaFree(image->runs);
     cudaFree(image->work);
     cudaFreeHost(image->upload);
+    cudaFreeHost(image->logits);
     for (uint32_t i = 0; image->step && i < image->n_steps; i++)
         if (image->step[i].kind == MBI_STEP_ENTER)
             mbi_cuda_free(host, image->step[i].mixer);

@@ -313,7 +313,7 @@ cudaError_t mbi_cuda_mixer_enter(const struct mbi_cuda_mixer *m, const struct mb
 
     if (m->pairs)
         e = mbi_cuda_turn_at(m->p + m->at_turn, m->p_cols, m->phi, m->pairs, m->turn_memory, runs,
-                             n_runs, stream);
+                             n_runs, max_n, stream);
     if (e == cudaSuccess)
         e = mbi_launch(channels_kernel, dim3(across, (max_n + STRETCH - 1) / STRETCH, n_runs),
                        THREADS, 0, stream, *m, runs);

@@ -28,11 +28,11 @@ cudaError_t mbi_cuda_argmax(const struct mbi_cuda_node *n, size_t lanes, cudaStr
 cudaError_t mbi_cuda_conv(const struct mbi_cuda_node *n, const struct mbi_cuda_run *runs,
                           uint32_t n_runs, uint32_t max_n, cudaStream_t stream);
 cudaError_t mbi_cuda_turn(const struct mbi_cuda_node *n, const struct mbi_cuda_run *runs,
-                          uint32_t n_runs, cudaStream_t stream);
+                          uint32_t n_runs, uint32_t max_n, cudaStream_t stream);
 
 /* turn of `cols` values in each row of `stride`; phi has no gaps. */
 cudaError_t mbi_cuda_turn_at(const int16_t *p, size_t stride, int16_t *phi, uint32_t cols,
                              size_t memory, const struct mbi_cuda_run *runs, uint32_t n_runs,
-                             cudaStream_t stream);
+                             uint32_t max_n, cudaStream_t stream);
 
 #endif

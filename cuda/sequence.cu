@@ -123,16 +123,18 @@ static __global__ void turn_kernel(const int16_t *p, size_t stride, int16_t *phi
 
 cudaError_t mbi_cuda_turn_at(const int16_t *p, size_t stride, int16_t *phi, uint32_t cols,
                              size_t memory, const struct mbi_cuda_run *runs, uint32_t n_runs,
-                             cudaStream_t stream)
+                             uint32_t max_n, cudaStream_t stream)
 {
-    return mbi_launch(turn_kernel, dim3(cols, n_runs), TURN_THREADS,
-                      TURN_THREADS / MBI_WARP * sizeof(uint32_t), stream, p, stride, phi, cols,
-                      memory, runs);
+    const uint32_t warps =
+        max_n < TURN_THREADS ? (max_n + MBI_WARP - 1) / MBI_WARP : TURN_THREADS / MBI_WARP;
+
+    return mbi_launch(turn_kernel, dim3(cols, n_runs), warps * MBI_WARP, warps * sizeof(uint32_t),
+                      stream, p, stride, phi, cols, memory, runs);
 }
 
 cudaError_t mbi_cuda_turn(const struct mbi_cuda_node *n, const struct mbi_cuda_run *runs,
-                          uint32_t n_runs, cudaStream_t stream)
+                          uint32_t n_runs, uint32_t max_n, cudaStream_t stream)
 {
     return mbi_cuda_turn_at((const int16_t *)n->in[0], n->cols, (int16_t *)n->out, n->cols,
-                            n->memory, runs, n_runs, stream);
+                            n->memory, runs, n_runs, max_n, stream);
 }
