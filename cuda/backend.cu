@@ -27,6 +27,7 @@ int32_t mbi_cuda_check(cudaError_t e, mambaint_error *err, const char *doing)
 {
     if (e == cudaSuccess)
         return MAMBAINT_OK;
+    cudaGetLastError(); /* or the next start of a kernel would report it again */
     if (e == cudaErrorMemoryAllocation)
         return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY,
                              "cuda: the device has too little memory: %s", doing);
@@ -238,63 +239,79 @@ static cudaError_t run_steps(struct mbi_image *image, const struct shape *sh, cu
     return e;
 }
 
-static const struct mbi_cuda_recorded *find_recorded(const struct mbi_image *image,
-                                                     const struct shape *sh)
+static bool same_shape(const struct mbi_cuda_recorded *r, const struct shape *sh)
 {
-    for (uint32_t i = 0; i < image->n_recorded; i++) {
-        const struct mbi_cuda_recorded *r = &image->recorded[i];
+    return r->n_runs == sh->n_runs && r->lanes == sh->lanes && r->max_n == sh->max_n &&
+           r->out_lanes == sh->out_lanes;
+}
 
-        if (r->n_runs == sh->n_runs && r->lanes == sh->lanes && r->max_n == sh->max_n &&
-            r->out_lanes == sh->out_lanes)
-            return r;
+static void forget(struct mbi_cuda_recorded *r)
+{
+    if (r->exec)
+        cudaGraphExecDestroy(r->exec);
+    r->exec = NULL;
+}
+
+void mbi_cuda_forget_records(struct mbi_image *image)
+{
+    for (uint32_t i = 0; i < MBI_RECORDED; i++) {
+        forget(&image->recorded[i]);
+        image->recorded[i].lanes = 0;
     }
-    return NULL;
 }
 
-/* Steps that come again and again are recorded: single tokens, and full runs. */
-static bool worth_recording(const struct mbi_image *image, const struct shape *sh)
+/* The entry of a shape; a shape that is new takes the place of the one that came longest ago. */
+static struct mbi_cuda_recorded *entry_of(struct mbi_image *image, const struct shape *sh,
+                                          bool *seen)
 {
-    return !image->profiling && image->n_recorded < MBI_RECORDED &&
-           (sh->max_n == 1 || sh->lanes == image->program->lanes);
+    struct mbi_cuda_recorded *r;
+
+    for (uint32_t i = 0; i < MBI_RECORDED; i++)
+        if (image->recorded[i].lanes && same_shape(&image->recorded[i], sh)) {
+            *seen = true;
+            return &image->recorded[i];
+        }
+    *seen = false;
+    r = &image->recorded[image->next_record++ % MBI_RECORDED];
+    forget(r);
+    *r = {sh->n_runs, sh->lanes, sh->max_n, sh->out_lanes, NULL};
+    return r;
 }
 
-static cudaError_t record(struct mbi_image *image, const struct shape *sh)
+/* Without a record the steps are started one by one, so a failure here is none. */
+static void record(struct mbi_image *image, struct mbi_cuda_recorded *r, const struct shape *sh)
 {
     cudaGraph_t graph = NULL;
-    cudaGraphExec_t exec = NULL;
     cudaError_t e, end;
 
-    if ((e = cudaStreamBeginCapture(image->recorder, cudaStreamCaptureModeThreadLocal)) !=
-        cudaSuccess)
-        return e;
-    e = run_steps(image, sh, image->recorder);
-    end = cudaStreamEndCapture(image->recorder, &graph);
-    if (e == cudaSuccess)
-        e = end;
-    if (e == cudaSuccess)
-        e = cudaGraphInstantiate(&exec, graph, 0);
+    if (cudaStreamBeginCapture(image->recorder, cudaStreamCaptureModeThreadLocal) == cudaSuccess) {
+        e = run_steps(image, sh, image->recorder);
+        end = cudaStreamEndCapture(image->recorder, &graph);
+        if (e != cudaSuccess || end != cudaSuccess ||
+            cudaGraphInstantiate(&r->exec, graph, 0) != cudaSuccess)
+            r->exec = NULL;
+    }
     if (graph)
         cudaGraphDestroy(graph);
-    if (e == cudaSuccess)
-        image->recorded[image->n_recorded++] = {sh->n_runs, sh->lanes, sh->max_n, sh->out_lanes,
-                                                exec};
-    return e;
+    if (!r->exec)
+        cudaGetLastError();
 }
 
+/* Steps of a shape that was seen before are recorded, and started as a whole. */
 static cudaError_t run_or_replay(struct mbi_image *image, const struct shape *sh)
 {
-    const struct mbi_cuda_recorded *r = image->profiling ? NULL : find_recorded(image, sh);
-    cudaError_t e;
+    struct mbi_cuda_recorded *r;
+    bool seen;
 
-    if (image->decode && !image->profiling && sh->max_n == 1 && sh->lanes == sh->out_lanes &&
+    if (image->profiling)
+        return run_steps(image, sh, MBI_STREAM);
+    if (image->decode && sh->max_n == 1 && sh->lanes == sh->out_lanes &&
         mbi_cuda_decode_takes(image->decode, sh->lanes))
         return mbi_cuda_decode_run(image->decode, image, sh->lanes);
-    if (!r && worth_recording(image, sh)) {
-        if ((e = record(image, sh)) != cudaSuccess)
-            return e;
-        r = find_recorded(image, sh);
-    }
-    return r ? cudaGraphLaunch(r->exec, MBI_STREAM) : run_steps(image, sh, MBI_STREAM);
+    r = entry_of(image, sh, &seen);
+    if (seen && !r->exec)
+        record(image, r, sh);
+    return r->exec ? cudaGraphLaunch(r->exec, MBI_STREAM) : run_steps(image, sh, MBI_STREAM);
 }
 
 /* The recurrence's scratch grows with the longest run; what was recorded points at the old one. */
@@ -312,9 +329,7 @@ static cudaError_t make_work(struct mbi_image *image, const struct shape *sh)
     if (size <= image->work_size)
         return cudaSuccess;
     cudaStreamSynchronize(MBI_STREAM);
-    for (uint32_t i = 0; i < image->n_recorded; i++)
-        cudaGraphExecDestroy(image->recorded[i].exec);
-    image->n_recorded = 0;
+    mbi_cuda_forget_records(image);
     cudaFree(image->work);
     image->work = NULL;
     image->work_size = 0;
@@ -352,11 +367,18 @@ static cudaError_t send(struct mbi_image *image, const struct mbi_batch *batch, 
                            lanes * row, cudaMemcpyDeviceToDevice, MBI_STREAM);
 }
 
+#define MOST_RUNS 65535 /* the second and third dimension of a grid */
+
 static int32_t take_shape(struct shape *sh, const struct mbi_image *image,
                           const struct mbi_batch *batch, mambaint_error *err)
 {
     const struct mbi_program *p = image->program;
     size_t lanes = 0, max_n = 0;
+
+    if (batch->n_runs > MOST_RUNS)
+        return mbi_cuda_fail(err, MAMBAINT_E_UNSUPPORTED,
+                             "cuda: a run of %zu streams; no more than %d at a time", batch->n_runs,
+                             MOST_RUNS);
 
     for (size_t r = 0; r < batch->n_runs; r++) {
         if (batch->run[r].n > p->lanes - lanes)
@@ -377,6 +399,7 @@ static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, 
 {
     struct shape sh;
     int32_t rc = take_shape(&sh, image, batch, err);
+    bool started = false;
     cudaError_t e;
 
     image->fetched = false;
@@ -386,15 +409,18 @@ static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, 
     if (rc < 0)
         return rc;
     if ((e = make_work(image, &sh)) == cudaSuccess &&
-        (e = send(image, batch, sh.lanes)) == cudaSuccess)
+        (e = send(image, batch, sh.lanes)) == cudaSuccess) {
+        started = true;
         e = run_or_replay(image, &sh);
+    }
     if (e == cudaSuccess && image->program->keep) {
         e = cudaStreamSynchronize(MBI_STREAM);
         image->pending = false;
     }
-    for (size_t r = 0; r < batch->n_runs && e == cudaSuccess; r++) {
-        batch->run[r].memory->pos = batch->run[r].pos + batch->run[r].n;
-        batch->run[r].memory->ran = true;
+    for (size_t r = 0; r < batch->n_runs; r++) {
+        batch->run[r].memory->lost |= started && e != cudaSuccess;
+        batch->run[r].memory->pos = batch->run[r].pos + (e == cudaSuccess ? batch->run[r].n : 0);
+        batch->run[r].memory->ran |= e == cudaSuccess;
     }
     if (e == cudaSuccess)
         image->out_lanes = sh.out_lanes;

@@ -48,6 +48,7 @@ struct mbi_memory {
     size_t size;
     uint64_t pos; /* of the next token; known once something ran */
     bool ran;
+    bool lost;  /* a run failed after parts of it were done; until a state is put in */
     char *live; /* what was written from outside and not run since; NULL: nothing */
 };
 
@@ -70,9 +71,9 @@ struct mbi_cuda_step {
     struct mbi_cuda_mixer *mixer; /* owned by the step that enters it */
 };
 
-/* A step shape that was recorded, to be started as a whole. */
+/* A step shape that was seen; from its second time on recorded, to be started as a whole. */
 struct mbi_cuda_recorded {
-    uint32_t n_runs, lanes, max_n, out_lanes;
+    uint32_t n_runs, lanes, max_n, out_lanes; /* lanes = 0: none yet */
     cudaGraphExec_t exec;
 };
 
@@ -96,11 +97,13 @@ struct mbi_image {
     uint32_t out_lanes;
     bool fetched;
     struct mbi_cuda_recorded recorded[MBI_RECORDED];
-    uint32_t n_recorded;
+    uint32_t next_record;
     struct mbi_cuda_decode *decode; /* NULL: this program is not one that decodes at once */
     struct mbi_profile *profile;
     bool profiling;
 };
+
+void mbi_cuda_forget_records(struct mbi_image *image);
 
 /* ---- the vtable's functions of the other files ---- */
 

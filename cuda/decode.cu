@@ -842,7 +842,7 @@ static bool plan_phases(struct plan *pl)
 {
     bool done = false;
 
-    if (!plan_embed(pl))
+    if (pl->image->program->graph->link != MBI_NONE || !plan_embed(pl))
         return false;
     while (!done)
         if (pl->n + 4 > pl->cap || pl->s + 3 > pl->image->program->n_order || !plan_next(pl, &done))
@@ -961,8 +961,9 @@ static bool size_up(struct mbi_cuda_decode *d, const struct plan *pl)
     if (!d->most_lanes)
         return false;
     d->shared = shared_for(pl, d->most_lanes);
+    /* The limit is the process's, and the same for every program. */
     return cudaFuncSetAttribute(decode_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                (int)d->shared) == cudaSuccess &&
+                                shared) == cudaSuccess &&
            cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, decode_kernel, THREADS, d->shared) ==
                cudaSuccess &&
            fit > 0;
@@ -990,7 +991,9 @@ int32_t mbi_cuda_decode_new(struct mbi_cuda_decode **out, const struct mbi_image
                 *most = pl.phase[k].matrix.rows;
         }
         d->n_phases = pl.n;
-        if (pl.most_second == pl.phase[0].matrix.cols && size_up(d, &pl)) {
+        if (pl.most_second != pl.phase[0].matrix.cols || !size_up(d, &pl)) {
+            cudaGetLastError(); /* of a device that blocks cannot wait on; steps are started singly */
+        } else {
             if ((rc = mbi_cuda_check(make_buffers(d, &pl), err, "room for a program")) >= 0) {
                 *out = d;
                 d = NULL;

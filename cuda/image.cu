@@ -221,8 +221,7 @@ extern "C" void mbi_cuda_image_free(struct mbi_image *image)
         return;
     cudaStreamSynchronize(MBI_STREAM);
     host = image->program->host;
-    for (uint32_t i = 0; i < image->n_recorded; i++)
-        cudaGraphExecDestroy(image->recorded[i].exec);
+    mbi_cuda_forget_records(image);
     if (image->recorder)
         cudaStreamDestroy(image->recorder);
     mbi_cuda_decode_free(image->decode, host);

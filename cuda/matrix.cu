@@ -298,7 +298,9 @@ static cudaError_t dot_start(dot_args a, const struct device *d, cudaStream_t st
     groups = min_u32(max_u32(1, DOT_WARPS / a.split), rows);
     warps = groups * a.split;
     shared = (size_t)planes * a.plane + dot_sums_size(warps, tiles);
-    e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+    /* The limit belongs to the kernel and to the whole process: always the same, as another thread
+     * may be about to start it with more. */
+    e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)d->shared);
     if (e == cudaSuccess)
         e = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, (int)warps * MBI_WARP,
                                                           shared);

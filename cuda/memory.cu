@@ -106,6 +106,13 @@ static void convert(char *block, const struct mbi_program *p, char *live, uint64
 
 /* ---- the vtable's ---- */
 
+static int32_t lost_state(mambaint_error *err)
+{
+    return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL,
+                         "cuda: a run failed on the device half-way, so this stream's state is "
+                         "lost; put a saved one in, or start again");
+}
+
 extern "C" void mbi_cuda_memory_free(struct mbi_memory *m)
 {
     if (!m)
@@ -146,6 +153,8 @@ extern "C" int32_t mbi_cuda_memory_read(void *live, const struct mbi_memory *m, 
     int32_t rc;
 
     memset(live, 0, m->program->state_size);
+    if (m->lost)
+        return lost_state(err);
     if (m->live) {
         memcpy(live, m->live, m->program->state_size);
         return MAMBAINT_OK;
@@ -179,13 +188,14 @@ extern "C" int32_t mbi_cuda_memory_write(struct mbi_memory *m, const void *live,
     if (all_zero(live, m->program->state_size)) {
         mbi_cuda_free(m->host, m->live);
         m->live = NULL;
-        m->ran = false;
+        m->ran = m->lost = false;
         return mbi_cuda_check(cudaMemsetAsync(m->device, 0, m->size, MBI_STREAM), err,
                               "clearing a state");
     }
     if (!m->live && !(m->live = (char *)mbi_cuda_alloc(m->host, m->program->state_size + 1, 1)))
         return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
     memcpy(m->live, live, m->program->state_size);
+    m->lost = false;
     return MAMBAINT_OK;
 }
 
@@ -200,6 +210,7 @@ extern "C" int32_t mbi_cuda_memory_copy(struct mbi_memory *to, const struct mbi_
     to->live = NULL;
     to->pos = from->pos;
     to->ran = from->ran;
+    to->lost = from->lost;
     rc = mbi_cuda_check(
         cudaMemcpyAsync(to->device, from->device, from->size, cudaMemcpyDeviceToDevice, MBI_STREAM),
         err, "copying a state");
@@ -211,6 +222,8 @@ int32_t mbi_cuda_memory_settle(struct mbi_memory *m, uint64_t pos, mambaint_erro
     char *block;
     int32_t rc;
 
+    if (m->lost)
+        return lost_state(err);
     if (!m->live)
         return MAMBAINT_OK;
     if (!(block = (char *)mbi_cuda_alloc(m->host, m->size + 1, 1)))
@@ -225,6 +238,8 @@ int32_t mbi_cuda_memory_settle(struct mbi_memory *m, uint64_t pos, mambaint_erro
     if (rc >= 0) {
         mbi_cuda_free(m->host, m->live);
         m->live = NULL;
+        m->pos = pos; /* what the device has now, also if the run to come fails */
+        m->ran = true;
     }
     return rc;
 }

@@ -136,7 +136,10 @@ static bool sized(const struct match *m)
            node_at(m, Z_CLAMP)->type.dtype == MBI_I16 &&
            node_at(m, GATED_Z)->type.dtype == MBI_I16 && at.head_dim <= 256 && at.d_state <= 256 &&
            node_at(m, BC)->attr[0] % 2 == 0 && node_at(m, BC)->attr[1] == 2 * at.d_state &&
-           node_at(m, X)->attr[1] == at.heads * at.head_dim;
+           node_at(m, X)->attr[1] == at.heads * at.head_dim &&
+           /* X, then B and C: every channel belongs to one of them */
+           node_at(m, X)->attr[0] == 0 && node_at(m, BC)->attr[0] == node_at(m, X)->attr[1] &&
+           node_at(m, CHANNELS)->attr[1] == node_at(m, BC)->attr[0] + 2 * at.d_state;
 }
 
 static const void *param_of(const struct match *m, enum place k, uint32_t slot)

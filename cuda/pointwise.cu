@@ -68,23 +68,23 @@ static __device__ int64_t element(const struct mbi_cuda_node *n, size_t t, uint3
     }
 }
 
-static __global__ void pointwise_kernel(struct mbi_cuda_node n)
+static __global__ void pointwise_kernel(struct mbi_cuda_node n, size_t lanes)
 {
     const uint32_t i = blockIdx.x * THREADS + threadIdx.x;
 
-    if (i < n.cols)
-        mbi_put(n.out, n.dtype, blockIdx.y * (size_t)n.cols + i, element(&n, blockIdx.y, i));
+    for (size_t t = blockIdx.y; i < n.cols && t < lanes; t += gridDim.y)
+        mbi_put(n.out, n.dtype, t * n.cols + i, element(&n, t, i));
 }
 
-/* The second dimension of a grid ends at 65535. */
-#define MOST_LANES 65535
+/* The second dimension of a grid ends here. */
+#define MOST_BLOCKS 65535
 
 cudaError_t mbi_cuda_pointwise(const struct mbi_cuda_node *n, size_t lanes, cudaStream_t stream)
 {
-    if (lanes > MOST_LANES)
-        return cudaErrorInvalidValue;
-    return mbi_launch(pointwise_kernel, dim3((n->cols + THREADS - 1) / THREADS, (unsigned)lanes),
-                      THREADS, 0, stream, *n);
+    return mbi_launch(
+        pointwise_kernel,
+        dim3((n->cols + THREADS - 1) / THREADS, (unsigned)mbi_min_size(lanes, MOST_BLOCKS)),
+        THREADS, 0, stream, *n, lanes);
 }
 
 /* ---- norms ---- */

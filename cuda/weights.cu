@@ -143,6 +143,8 @@ extern "C" void *mbi_cuda_device_param(struct mbi_weights *w, uint32_t param)
 {
     if (!w->raw[param] && cudaMalloc((void **)&w->raw[param], raw_size(w, param) + 16))
         w->raw[param] = NULL;
+    if (!w->raw[param])
+        cudaGetLastError(); /* the caller sees that there is none */
     return w->raw[param];
 }
 

@@ -250,8 +250,12 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr what, int)
     return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
+/* With MBI_EMULATE_REFUSE set, as it is when it is asked, there is no memory. */
 cudaError_t cudaMalloc(void **p, size_t size)
 {
+    *p = nullptr;
+    if (getenv("MBI_EMULATE_REFUSE"))
+        return cudaErrorMemoryAllocation;
     *p = aligned_alloc(256, (size + 255) / 256 * 256);
     if (!*p)
         return cudaErrorMemoryAllocation;

@@ -27,6 +27,7 @@ static inline int32_t mbi_train_check(cudaError_t e, const char *doing, mambaint
 {
     if (e == cudaSuccess)
         return MAMBAINT_OK;
+    cudaGetLastError(); /* or the next start of a kernel would report it again */
     return mbi_train_fail(
         err, e == cudaErrorMemoryAllocation ? MAMBAINT_E_NO_MEMORY : MAMBAINT_E_INTERNAL,
         e == cudaErrorMemoryAllocation ? "train-cuda: %s: %s; make the batch or the context smaller"

@@ -266,9 +266,16 @@ static int32_t train_create(struct mbi_train_state **out, const struct mbi_train
     const struct mbi_tape_plan *plan = setup->plan;
     struct mbi_train_state *st;
     uint64_t elements = 0;
+    int device = 0, major = 0;
     int32_t rc;
 
     *out = NULL;
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
+        major < 8)
+        return mbi_train_fail(err, MAMBAINT_E_UNSUPPORTED,
+                              "train-cuda: training needs a GPU of compute capability 8.0 or "
+                              "newer; train on the processor with --backend auto");
     for (mbi_ref i = 0; i < plan->graph->n_nodes; i++)
         elements = mbi_max_size(elements, (uint64_t)plan->graph->node[i].type.cols * plan->streams *
                                               setup->tokens);
@@ -476,6 +483,9 @@ static int32_t quantise_one(struct mbi_train_state *st, uint32_t i, mambaint_err
         a.unit = st->unit + i;
         a.sum = st->sum + (size_t)i * MBI_QUANTISE_SUMS;
     }
+    if (!a.integer || (p->quant != MBI_QUANT_FIXED && !a.exponent) ||
+        (p->quant == MBI_QUANT_TERNARY && !a.scale))
+        return mbi_train_check(cudaErrorMemoryAllocation, "integers of masters", err);
     a.real = st->real_at[i] == SIZE_MAX ? NULL : st->real + st->real_at[i];
     a.operand = st->operand_at[i] == SIZE_MAX ? NULL : st->operand + st->operand_at[i];
     return mbi_train_check(mbi_quantise_device(&a, st->stream), "integers of masters", err);
