@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The CUDA driver where the device has no memory left: what fails has changed nothing, and what comes
- * after works. Under the emulator, whose memory is refused on demand.
- * Usage: test-driver MODULE
+ * The CUDA driver where the device has no memory left: what fails has changed nothing, and what
+ * comes after works. Under the emulator, whose memory is refused on demand. Usage: test-driver
+ * MODULE
  */
 #include "arch/arch.h"
 #include "exec/backend.h"
@@ -98,7 +98,8 @@ static void *state_of(struct stream *s, const struct model *m)
     return live;
 }
 
-/* A state is put in; the run behind it finds no memory for its scratch; the state is still there. */
+/* A state is put in; the run behind it finds no memory for its scratch; the state is still
+ * there. */
 static void check_state_after_failure(const struct mbi_backend *cuda, struct model *m)
 {
     const size_t first = 9, size = m->program->state_size;
