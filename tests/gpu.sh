@@ -153,7 +153,8 @@ if [ "$make" ]; then
     . "$root/examples/prepare.sh"
     make_build() {
         configure "$build" --buildtype=release -Dcuda=enabled \
-            -Dgpu_arch="$(smi compute_cap | tr -d .)" && build "$build"
+            -Dgpu_arch="$(smi compute_cap | tr -d .)" && build "$build" &&
+            build "$build" tests/cuda/bench-matrix
     }
     start=$(date +%s)
     make_build || { row build FAIL $(($(date +%s) - start)) ""; table; }
