@@ -73,8 +73,8 @@ struct mbi_backend {
                          struct mbi_weights *w, mambaint_error *err);
     void (*image_free)(struct mbi_image *image);
 
-    /* Memory starts as zero and serves every image of the same graph. read and write move
-     * program->state_size bytes in the live layout. */
+    /* Memory starts as zero and serves every image of the same graph; `program` must outlive it.
+     * read and write move program->state_size bytes in the live layout. */
     int32_t (*memory_new)(struct mbi_memory **out, const struct mbi_program *program,
                           mambaint_error *err);
     void (*memory_free)(struct mbi_memory *m);
