@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The driver of the CPU backends: walks the steps of an image and calls their kernels. */
 #include "cpu/driver.h"
+#include "exec/profile.h"
 #include "graph/element.h"
 #include <string.h>
 

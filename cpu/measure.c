@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine's peaks: the loops of an instruction set on all threads, timed; and the profile. */
+/* The machine's peaks: the loops of an instruction set on all threads, timed. */
 #include "cpu/measure.h"
 #include "base/intmath.h"
 #include <stdatomic.h>
@@ -185,20 +185,4 @@ int32_t mbi_cpu_measure(uint64_t *value, const struct mbi_host *host, uint32_t w
     if (what == MBI_MEASURE_READ)
         *value *= threads;
     return MAMBAINT_OK;
-}
-
-/* ---- the profile ---- */
-
-void mbi_profile_add(struct mbi_profile *p, const char *name, uint64_t ns)
-{
-    size_t i = 0;
-
-    while (i < p->n && p->entry[i].name != name)
-        i++;
-    if (i == p->n && p->n == MBI_PROFILE_MAX)
-        i--;
-    else if (i == p->n)
-        p->entry[p->n++] = (struct mbi_profile_entry){.name = name};
-    p->entry[i].calls++;
-    p->entry[i].ns += ns;
 }

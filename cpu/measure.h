@@ -30,8 +30,4 @@ int32_t mbi_cpu_measure(uint64_t *value, const struct mbi_host *host, uint32_t w
 
 uint64_t mbi_cpu_now(void); /* nanoseconds of a clock that never goes back */
 
-/* One call of a kernel took `ns`. A kernel is known by the address of its name; those beyond
- * MBI_PROFILE_MAX share the last entry. */
-void mbi_profile_add(struct mbi_profile *p, const char *name, uint64_t ns);
-
 #endif

@@ -3,25 +3,10 @@
 #include "cuda/backend.h"
 #include "cuda/decode.h"
 #include "cuda/mixer.h"
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 /* ---- what a module cannot take from the library ---- */
-
-int32_t mbi_cuda_fail(mambaint_error *err, int32_t code, const char *fmt, ...)
-{
-    va_list args;
-
-    if (!err)
-        return code;
-    err->code = code;
-    va_start(args, fmt);
-    vsnprintf(err->message, sizeof(err->message), fmt, args);
-    va_end(args);
-    return code;
-}
 
 int32_t mbi_cuda_check(cudaError_t e, mambaint_error *err, const char *doing)
 {
@@ -29,10 +14,10 @@ int32_t mbi_cuda_check(cudaError_t e, mambaint_error *err, const char *doing)
         return MAMBAINT_OK;
     cudaGetLastError(); /* or the next start of a kernel would report it again */
     if (e == cudaErrorMemoryAllocation)
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY,
-                             "cuda: the device has too little memory: %s", doing);
-    return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL, "cuda: %s failed: %s", doing,
-                         cudaGetErrorString(e));
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY,
+                               "cuda: the device has too little memory: %s", doing);
+    return mbi_module_fail(err, MAMBAINT_E_INTERNAL, "cuda: %s failed: %s", doing,
+                           cudaGetErrorString(e));
 }
 
 void *mbi_cuda_alloc(const struct mbi_host *host, size_t n, size_t size)
@@ -205,20 +190,6 @@ static const char *step_name(const struct mbi_cuda_step *step)
     }
 }
 
-static void count(struct mbi_profile *p, const char *name, uint64_t ns)
-{
-    size_t i = 0;
-
-    while (i < p->n && strcmp(p->entry[i].name, name))
-        i++;
-    if (i == MBI_PROFILE_MAX)
-        return;
-    if (i == p->n)
-        p->entry[p->n++] = {name, 0, 0};
-    p->entry[i].calls++;
-    p->entry[i].ns += ns;
-}
-
 static cudaError_t run_steps(struct mbi_image *image, const struct shape *sh, cudaStream_t stream)
 {
     cudaError_t e = cudaSuccess;
@@ -233,7 +204,7 @@ static cudaError_t run_steps(struct mbi_image *image, const struct shape *sh, cu
                          stream);
         if (image->profiling && e == cudaSuccess) {
             e = cudaStreamSynchronize(stream);
-            count(image->profile, step_name(&image->step[s]), now() - begin);
+            mbi_profile_add(image->profile, step_name(&image->step[s]), now() - begin);
         }
     }
     return e;
@@ -376,22 +347,22 @@ static int32_t take_shape(struct shape *sh, const struct mbi_image *image,
     size_t lanes = 0, max_n = 0;
 
     if (batch->n_runs > MOST_RUNS)
-        return mbi_cuda_fail(err, MAMBAINT_E_UNSUPPORTED,
-                             "cuda: a run of %zu streams; no more than %d at a time", batch->n_runs,
-                             MOST_RUNS);
+        return mbi_module_fail(err, MAMBAINT_E_UNSUPPORTED,
+                               "cuda: a run of %zu streams; no more than %d at a time",
+                               batch->n_runs, MOST_RUNS);
 
     for (size_t r = 0; r < batch->n_runs; r++) {
         if (batch->run[r].n > p->lanes - lanes)
-            return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL,
-                                 "more tokens than the program has lanes");
+            return mbi_module_fail(err, MAMBAINT_E_INTERNAL,
+                                   "more tokens than the program has lanes");
         lanes += batch->run[r].n;
         max_n = mbi_max_size(max_n, batch->run[r].n);
     }
     *sh = {(uint32_t)batch->n_runs, (uint32_t)lanes, (uint32_t)max_n,
            (uint32_t)(batch->all_outputs || p->keep ? lanes : batch->n_runs)};
     if (sh->out_lanes > p->out_lanes)
-        return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL,
-                             "more outputs than the program has room for");
+        return mbi_module_fail(err, MAMBAINT_E_INTERNAL,
+                               "more outputs than the program has room for");
     return MAMBAINT_OK;
 }
 

@@ -8,7 +8,6 @@
 
 /* ---- what a module cannot take from the library ---- */
 
-int32_t mbi_cuda_fail(mambaint_error *err, int32_t code, const char *fmt, ...);
 /* OK, or the code and sentence of a failed call; `doing` says what for. */
 int32_t mbi_cuda_check(cudaError_t e, mambaint_error *err, const char *doing);
 void *mbi_cuda_alloc(const struct mbi_host *host, size_t n, size_t size); /* zeroed */

@@ -982,7 +982,7 @@ int32_t mbi_cuda_decode_new(struct mbi_cuda_decode **out, const struct mbi_image
     pl.cap = image->program->n_order + 4;
     pl.phase = (struct phase *)mbi_cuda_alloc(host, pl.cap, sizeof(*pl.phase));
     if (!d || !pl.phase) {
-        rc = mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
+        rc = mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
     } else if (plan_phases(&pl)) {
         for (uint32_t k = 0; k < pl.n; k++) {
             uint32_t *most = pl.phase[k].bytes ? &pl.most_second : &pl.most_first;

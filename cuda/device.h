@@ -19,7 +19,9 @@
 
 extern "C" {
 #include "base/intmath.h"
+#include "base/module.h"
 #include "exec/backend.h"
+#include "exec/profile.h"
 #include "op/op_list.h"
 }
 
@@ -328,12 +330,18 @@ static __device__ __forceinline__ int64_t mbi_rsh_i32(int32_t v, int s)
     return s > 0 && s < 32 ? (v >> s) + ((v >> (s - 1)) & 1) : mbi_rshift_half_up(v, s);
 }
 
-/* ---- sums and extremes over a warp; every lane gets the result ---- */
+/* ---- sums and extremes over a warp; but for the first, every lane gets the result ---- */
 
-static __device__ __forceinline__ int32_t mbi_warp_sum(int32_t v)
+/* Sum over the lanes up to this one, modulo 2^32. */
+static __device__ __forceinline__ uint32_t mbi_warp_prefix_sum(uint32_t v)
 {
-    for (int d = MBI_WARP / 2; d; d /= 2)
-        v += __shfl_xor_sync(MBI_FULL, v, d);
+    const uint32_t lane = threadIdx.x % MBI_WARP;
+
+    for (unsigned d = 1; d < MBI_WARP; d *= 2) {
+        const uint32_t before = __shfl_up_sync(MBI_FULL, v, d);
+
+        v += lane >= d ? before : 0;
+    }
     return v;
 }
 

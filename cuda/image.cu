@@ -152,7 +152,7 @@ static int32_t make_mixer(struct mbi_image *image, uint32_t s, mambaint_error *e
     uint32_t n, before;
 
     if (!m)
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
     if (!(n = mbi_cuda_mixer_match(m, &before, image, s)) ||
         (s < image->program->n_body && s + n > image->program->n_body &&
          s + before + 1 != image->program->n_body)) {
@@ -248,7 +248,7 @@ extern "C" int32_t mbi_cuda_image_new(struct mbi_image **out, const struct mbi_p
 
     *out = NULL;
     if (!image)
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
     image->program = program;
     image->weights = w;
     image->step = (struct mbi_cuda_step *)mbi_cuda_alloc(host, (size_t)program->n_order + 1,
@@ -256,7 +256,7 @@ extern "C" int32_t mbi_cuda_image_new(struct mbi_image **out, const struct mbi_p
     image->memory_at =
         (size_t *)mbi_cuda_alloc(host, program->graph->n_nodes, sizeof(*image->memory_at));
     if (!image->step || !image->memory_at) {
-        rc = mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
+        rc = mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
     } else if ((rc = make_device(image, err)) >= 0) {
         mbi_cuda_memory_layout(image->memory_at, program);
         rc = make_steps(image, err);

@@ -108,9 +108,9 @@ static void convert(char *block, const struct mbi_program *p, char *live, uint64
 
 static int32_t lost_state(mambaint_error *err)
 {
-    return mbi_cuda_fail(err, MAMBAINT_E_INTERNAL,
-                         "cuda: a run failed on the device half-way, so this stream's state is "
-                         "lost; put a saved one in, or start again");
+    return mbi_module_fail(err, MAMBAINT_E_INTERNAL,
+                           "cuda: a run failed on the device half-way, so this stream's state is "
+                           "lost; put a saved one in, or start again");
 }
 
 extern "C" void mbi_cuda_memory_free(struct mbi_memory *m)
@@ -130,7 +130,7 @@ extern "C" int32_t mbi_cuda_memory_new(struct mbi_memory **out, const struct mbi
 
     *out = NULL;
     if (!m)
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
     m->host = program->host;
     m->program = program;
     m->size = mbi_cuda_memory_layout(NULL, program);
@@ -162,7 +162,7 @@ extern "C" int32_t mbi_cuda_memory_read(void *live, const struct mbi_memory *m, 
     if (!m->ran)
         return MAMBAINT_OK;
     if (!(block = (char *)mbi_cuda_alloc(m->host, m->size + 1, 1)))
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
     rc = mbi_cuda_check(
         cudaMemcpyAsync(block, m->device, m->size, cudaMemcpyDeviceToHost, MBI_STREAM), err,
         "fetching a state");
@@ -193,7 +193,7 @@ extern "C" int32_t mbi_cuda_memory_write(struct mbi_memory *m, const void *live,
                               "clearing a state");
     }
     if (!m->live && !(m->live = (char *)mbi_cuda_alloc(m->host, m->program->state_size + 1, 1)))
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
     memcpy(m->live, live, m->program->state_size);
     m->lost = false;
     return MAMBAINT_OK;
@@ -227,7 +227,7 @@ int32_t mbi_cuda_memory_settle(struct mbi_memory *m, uint64_t pos, mambaint_erro
     if (!m->live)
         return MAMBAINT_OK;
     if (!(block = (char *)mbi_cuda_alloc(m->host, m->size + 1, 1)))
-        return mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a stream's state");
     convert(block, m->program, m->live, pos, true);
     rc = mbi_cuda_check(
         cudaMemcpyAsync(m->device, block, m->size, cudaMemcpyHostToDevice, MBI_STREAM), err,

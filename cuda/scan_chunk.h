@@ -152,19 +152,6 @@ static __device__ __forceinline__ struct rows rows_at(char *shared, uint32_t q)
     return {(int32_t *)shared, (uint32_t *)shared + q, (int32_t *)shared + 2 * q};
 }
 
-/* Sum over the lanes up to this one. */
-static __device__ __forceinline__ uint32_t sum_up(uint32_t v)
-{
-    const uint32_t lane = threadIdx.x % MBI_WARP;
-
-    for (uint32_t d = 1; d < MBI_WARP; d *= 2) {
-        const uint32_t w = __shfl_up_sync(MBI_FULL, v, d);
-
-        v += lane >= d ? w : 0;
-    }
-    return v;
-}
-
 /* l of row j < t->end, or L of an old one, from `slots`. */
 static __device__ __forceinline__ uint32_t l_at(const struct scan *k, const struct head *o,
                                                 const struct part *t, const uint32_t *slots,
@@ -192,7 +179,7 @@ static __device__ __forceinline__ void sum_rows(const struct rows *r, const stru
         for (uint32_t j = threadIdx.x; j - threadIdx.x < t->end; j += MBI_WARP) {
             /* The last old row holds the sum of all of them. */
             const uint32_t l = j < t->end && j + 1 >= t->begin ? r->L[j] : 0;
-            const uint32_t L = sum_up(l) + before;
+            const uint32_t L = mbi_warp_prefix_sum(l) + before;
 
             if (j < t->end && j >= t->begin)
                 r->L[j] = L;

@@ -90,7 +90,7 @@ static __device__ __forceinline__ uint32_t warp_rows(struct weight *to, const st
     for (int i = 0; i < KK; i++) {
         const uint32_t j = (uint32_t)i * MBI_WARP + lane;
 
-        L[i] = sum_up(j + 1 >= t->begin ? l[i] : 0) + before;
+        L[i] = mbi_warp_prefix_sum(j + 1 >= t->begin ? l[i] : 0) + before;
         before = __shfl_sync(MBI_FULL, L[i], MBI_WARP - 1);
         if (j < t->begin)
             L[i] = l[i];

@@ -75,19 +75,6 @@ cudaError_t mbi_cuda_conv(const struct mbi_cuda_node *n, const struct mbi_cuda_r
     return mbi_launch(conv_keep_kernel, dim3(across, n_runs), THREADS, 0, stream, *n, runs);
 }
 
-/* Sum over the lanes up to this one. */
-static __device__ __forceinline__ uint32_t sum_before(uint32_t v)
-{
-    const uint32_t lane = threadIdx.x % MBI_WARP;
-
-    for (unsigned d = 1; d < MBI_WARP; d *= 2) {
-        const uint32_t before = __shfl_up_sync(MBI_FULL, v, d);
-
-        v += lane >= d ? before : 0;
-    }
-    return v;
-}
-
 /* A block follows one angle through the run, a token a thread: sums modulo 256, in any order. */
 static __global__ void turn_kernel(const int16_t *p, size_t stride, int16_t *phi, uint32_t cols,
                                    size_t memory, const struct mbi_cuda_run *runs)
@@ -101,8 +88,8 @@ static __global__ void turn_kernel(const int16_t *p, size_t stride, int16_t *phi
     for (uint32_t begin = 0; begin < run.n; begin += blockDim.x) {
         const uint32_t t = begin + threadIdx.x;
         const size_t row = run.first + (size_t)t;
-        const uint32_t sum =
-            sum_before(t < run.n ? (uint32_t)mbi_rshift_half_up(p[row * stride + k], 2) : 0);
+        const uint32_t sum = mbi_warp_prefix_sum(
+            t < run.n ? (uint32_t)mbi_rshift_half_up(p[row * stride + k], 2) : 0);
 
         __syncthreads();
         if (threadIdx.x % MBI_WARP == MBI_WARP - 1)

@@ -118,7 +118,7 @@ extern "C" int32_t mbi_cuda_weights_new(struct mbi_weights **out, const struct m
         w->wants_raw = (bool *)mbi_cuda_alloc(host, n, sizeof(*w->wants_raw));
     }
     if (!w || !packed || !w->raw || !w->packed || !w->wants_raw) {
-        rc = mbi_cuda_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for weights");
+        rc = mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for weights");
     } else {
         find_readers(w, packed);
         if ((rc = make_arrays(w, packed, err)) >= 0)

@@ -46,27 +46,13 @@ void mbi_clock_mark(struct mbi_clock *c, const char *name, cudaStream_t stream)
         c->used++;
 }
 
-static void add(struct mbi_profile *p, const char *name, float ms)
-{
-    size_t i = 0;
-
-    while (i < p->n && strcmp(p->entry[i].name, name))
-        i++;
-    if (i == MBI_PROFILE_MAX)
-        return;
-    if (i == p->n)
-        p->entry[p->n++] = {name, 0, 0};
-    p->entry[i].calls++;
-    p->entry[i].ns += (uint64_t)((double)ms * 1000000);
-}
-
 const struct mbi_profile *mbi_clock_read(struct mbi_clock *c)
 {
     for (uint32_t i = 1; i < c->used; i++) {
         float ms;
 
         if (c->name[i] && !cudaEventElapsedTime(&ms, c->event[i - 1], c->event[i]))
-            add(&c->profile, c->name[i], ms);
+            mbi_profile_add(&c->profile, c->name[i], (uint64_t)((double)ms * 1000000));
     }
     c->used = 0;
     return &c->profile;

@@ -15,7 +15,7 @@ int32_t mbi_gemm_create(struct mbi_gemm **out, const struct mbi_host *host, cuda
 {
     *out = (struct mbi_gemm *)host->alloc(host->alloc_user, NULL, sizeof(**out));
     if (!*out)
-        return mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
     **out = {host, stream};
     return MAMBAINT_OK;
 }
@@ -61,8 +61,8 @@ struct mbi_gemm {
 
 static int32_t cublas_fail(cublasStatus_t s, mambaint_error *err)
 {
-    return mbi_train_fail(err, MAMBAINT_E_INTERNAL, "train-cuda: a matrix product: %s",
-                          cublasGetStatusString(s));
+    return mbi_module_fail(err, MAMBAINT_E_INTERNAL, "train-cuda: a matrix product: %s",
+                           cublasGetStatusString(s));
 }
 
 int32_t mbi_gemm_create(struct mbi_gemm **out, const struct mbi_host *host, cudaStream_t stream,
@@ -74,7 +74,7 @@ int32_t mbi_gemm_create(struct mbi_gemm **out, const struct mbi_host *host, cuda
 
     *out = g;
     if (!g)
-        return mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
     *g = {host, NULL, NULL};
     if ((rc = mbi_train_check(cudaMalloc(&g->workspace, WORKSPACE), "a workspace", err)) < 0)
         return rc;

@@ -107,7 +107,7 @@ static int32_t make_params(struct mbi_train_state *st, mambaint_error *err)
                               "weights", err)) < 0)
         return rc;
     if (!(ones = (float *)mbi_train_alloc(st->host, g->n_params, sizeof(*ones))))
-        return mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
     for (uint32_t i = 0; i < g->n_params; i++)
         ones[i] = 1;
     rc = mbi_train_check(
@@ -131,7 +131,7 @@ static int32_t make_host(struct mbi_train_state *st, mambaint_error *err)
                                             sizeof(*st->count));
     if (!st->memory || !st->run || !st->view || !st->real_at || !st->operand_at || !st->staging ||
         !st->count)
-        return mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
     return MAMBAINT_OK;
 }
 
@@ -189,9 +189,9 @@ static int32_t make(struct mbi_train_state *st, const struct mbi_train_setup *se
     int device = 0, processors = 1;
 
     if (!st->backend->device_view || !st->backend->device_param || !st->backend->device_changed)
-        return mbi_train_fail(err, MAMBAINT_E_UNSUPPORTED,
-                              "train-cuda: backend '%s' does not show its values",
-                              st->backend->name);
+        return mbi_module_fail(err, MAMBAINT_E_UNSUPPORTED,
+                               "train-cuda: backend '%s' does not show its values",
+                               st->backend->name);
     if ((rc = mbi_train_check(cudaGetDevice(&device), "the device", err)) < 0 ||
         (rc = mbi_train_check(
              cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
@@ -273,19 +273,20 @@ static int32_t train_create(struct mbi_train_state **out, const struct mbi_train
     if (cudaGetDevice(&device) != cudaSuccess ||
         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
         major < 8)
-        return mbi_train_fail(err, MAMBAINT_E_UNSUPPORTED,
-                              "train-cuda: training needs a GPU of compute capability 8.0 or "
-                              "newer; train on the processor with --backend auto");
+        return mbi_module_fail(err, MAMBAINT_E_UNSUPPORTED,
+                               "train-cuda: training needs a GPU of compute capability 8.0 or "
+                               "newer; train on the processor with --backend auto");
     for (mbi_ref i = 0; i < plan->graph->n_nodes; i++)
         elements = mbi_max_size(elements, (uint64_t)plan->graph->node[i].type.cols * plan->streams *
                                               setup->tokens);
     if (elements >= (uint64_t)UINT32_MAX - 1024)
-        return mbi_train_fail(err, MAMBAINT_E_RANGE,
-                              "train-cuda: a batch of %zu x %zu tokens is too large for a value of "
-                              "this model; make it smaller",
-                              plan->streams, setup->tokens);
+        return mbi_module_fail(
+            err, MAMBAINT_E_RANGE,
+            "train-cuda: a batch of %zu x %zu tokens is too large for a value of "
+            "this model; make it smaller",
+            plan->streams, setup->tokens);
     if (!(st = (struct mbi_train_state *)mbi_train_alloc(plan->host, 1, sizeof(*st))))
-        return mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory");
     st->host = plan->host;
     st->plan = plan;
     st->graph = plan->graph;
@@ -336,8 +337,8 @@ static int32_t send_batch(struct mbi_train_state *st, const struct mbi_train_bat
 
     for (uint32_t t = 0; t < st->lanes; t++)
         if (batch->id[t] < 0 || batch->id[t] > st->graph->node[0].type.hi)
-            return mbi_train_fail(err, MAMBAINT_E_INTERNAL, "train-cuda: id %d at lane %u",
-                                  batch->id[t], t);
+            return mbi_module_fail(err, MAMBAINT_E_INTERNAL, "train-cuda: id %d at lane %u",
+                                   batch->id[t], t);
     memcpy(st->staging + b.id, batch->id, st->lanes * sizeof(int32_t));
     memcpy(st->staging + b.target, batch->target, st->lanes * sizeof(int32_t));
     memcpy(st->staging + b.weight, batch->weight, st->lanes * sizeof(float));
@@ -367,7 +368,7 @@ static int32_t forward(struct mbi_train_state *st, const int32_t *id, mambaint_e
 
         rc = mbi_train_compile(st, err);
         if (rc >= 0 && st->pool_size != size)
-            rc = mbi_train_fail(err, MAMBAINT_E_INTERNAL, "train-cuda: another plan than before");
+            rc = mbi_module_fail(err, MAMBAINT_E_INTERNAL, "train-cuda: another plan than before");
         if (rc >= 0)
             mbi_train_bind(st);
     }

@@ -295,9 +295,9 @@ static int32_t choose(struct planner *p, mbi_ref ref, mambaint_error *err)
             if (elementwise(p, &p->g->node[p->edge[i].node], p->edge[i].k))
                 p->store[p->edge[i].node] = true;
         if (!chain_of(p, ref, &c, from))
-            return mbi_train_fail(err, MAMBAINT_E_UNSUPPORTED,
-                                  "train-cuda: node %u is read by more than %d others", ref,
-                                  MBI_CHAIN_TERMS);
+            return mbi_module_fail(err, MAMBAINT_E_UNSUPPORTED,
+                                   "train-cuda: node %u is read by more than %d others", ref,
+                                   MBI_CHAIN_TERMS);
     }
     p->store[ref] =
         p->store[ref] || (c.n_terms > 1 && uses(p, ref) > 1 && elementwise(p, &p->g->node[ref], 0));
@@ -629,7 +629,7 @@ static int32_t plan_actions(struct planner *p, mambaint_error *err)
     live = (uint32_t *)mbi_train_alloc(p->st->host, (size_t)p->st->n_buffers + 1, sizeof(*live));
     if (p->failed || !live) {
         mbi_train_free(p->st->host, live);
-        return mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory for a plan");
+        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory for a plan");
     }
     place(p->st, live);
     mbi_train_free(p->st->host, live);
@@ -655,7 +655,7 @@ int32_t mbi_train_compile(struct mbi_train_state *st, mambaint_error *err)
     p.written = (bool *)mbi_train_alloc(host, (size_t)p.g->n_params + 1, sizeof(*p.written));
     rc = p.edge && p.first && p.part && p.stored && p.store && p.written
              ? plan_actions(&p, err)
-             : mbi_train_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory for a plan");
+             : mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "train-cuda: no memory for a plan");
     mbi_train_free(host, p.edge);
     mbi_train_free(host, p.first);
     mbi_train_free(host, p.part);
