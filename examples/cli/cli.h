@@ -121,15 +121,22 @@ int open_model(mambaint_model **out, const struct args *args);
 struct models {
     mambaint_model **model;
     size_t n;
+    mambaint_context *ctx; /* that they are opened with, the caller's; NULL: one for each */
 };
 int open_models(struct models *m, const struct args *args);
 void close_models(struct models *m);
 /* A text of the model ("architecture", "graph", ...) on the heap; NULL if there is none. */
 char *model_text(const mambaint_model *model, const char *key);
-/* The same of a statement: "text" or "json" (proof.c). */
-char *statement_text(const mambaint_statement *statement, const char *key);
+/* The same of a statement: "text" or "json", with the text of its tokens if there is a tokenizer
+ * (proof.c). */
+char *statement_text(const mambaint_statement *statement, const mambaint_tokenizer *tokenizer,
+                     const char *key);
 /* Its tokenizer; says so if the model takes features and has none. */
 int model_tokenizer(mambaint_tokenizer **out, const mambaint_model *model);
+/* What a text begins with, on the heap: the flag --prompt, else standard input, of which one line
+ * end at the end is dropped (a shell's echo adds it). If there may be none, nobody is asked to type
+ * one. */
+int prompt_text(char **text, size_t *len, const struct args *args, bool may_be_none);
 void digest_hex(char out[65], const uint8_t digest[32]);
 /* A text as ids on the heap, with room for one more in front; NULL after printing why. */
 int32_t *encode_text(size_t *n, const mambaint_tokenizer *tokenizer, const char *text, size_t len,

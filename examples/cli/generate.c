@@ -2,8 +2,6 @@
 /* generate: continue a text, or evaluate a model that takes features. */
 #include "answer.h"
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define FEED 4096 /* tokens of a long prompt between two looks at the progress bar */
 
@@ -18,30 +16,6 @@ struct job {
     char *prompt;
     size_t len;
 };
-
-/* The prompt: -p, else standard input, of which one line end at the end is dropped (a shell's echo
- * adds it). A saved state needs none, so then nobody is asked to type. */
-static int read_prompt(struct job *job)
-{
-    const char *given = args_text(job->args, "prompt", NULL);
-
-    if (!given && isatty(STDIN_FILENO)) {
-        if (job->load)
-            given = "";
-        else
-            fputs("(type the text to continue; Ctrl-D ends it)\n", stderr);
-    }
-    if (given) {
-        job->len = strlen(given);
-        job->prompt = strdup(given);
-        return job->prompt ? CLI_DONE : fail_memory();
-    }
-    if (!(job->prompt = read_all("-", &job->len)))
-        return CLI_FAILED;
-    if (job->len && job->prompt[job->len - 1] == '\n')
-        job->len -= job->len > 1 && job->prompt[job->len - 2] == '\r' ? 2 : 1;
-    return CLI_DONE;
-}
 
 static int feed(mambaint_session *session, const int32_t *ids, size_t n)
 {
@@ -160,7 +134,7 @@ static int run(struct args *args)
         return status;
     if ((status = open_model(&job.model, args)) == CLI_DONE &&
         (status = model_tokenizer(&job.tokenizer, job.model)) == CLI_DONE &&
-        (status = read_prompt(&job)) == CLI_DONE)
+        (status = prompt_text(&job.prompt, &job.len, args, job.load != NULL)) == CLI_DONE)
         status = generate(&job);
     free(job.prompt);
     mambaint_tokenizer_unref(job.tokenizer);

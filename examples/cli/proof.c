@@ -7,15 +7,17 @@
 #define HEAD 16   /* bytes of a file before the statement (docs/proof-files.md) */
 #define DIGEST 32 /* ... and at its end */
 
-char *statement_text(const mambaint_statement *statement, const char *key)
+char *statement_text(const mambaint_statement *statement, const mambaint_tokenizer *tokenizer,
+                     const char *key)
 {
     size_t need = 0;
     char *text;
 
-    if (mambaint_statement_text(NULL, 0, &need, statement, key) != MAMBAINT_E_SPACE ||
+    if (mambaint_statement_text_with(NULL, 0, &need, statement, tokenizer, key) !=
+            MAMBAINT_E_SPACE ||
         !(text = malloc(need)))
         return NULL;
-    if (mambaint_statement_text(text, need, &need, statement, key) < 0) {
+    if (mambaint_statement_text_with(text, need, &need, statement, tokenizer, key) < 0) {
         free(text);
         return NULL;
     }
@@ -24,9 +26,10 @@ char *statement_text(const mambaint_statement *statement, const char *key)
 
 /* ---- inspect ---- */
 
-static int print_json(const mambaint_statement *s, size_t size, size_t saved)
+static int print_json(const mambaint_statement *s, const mambaint_tokenizer *tokenizer, size_t size,
+                      size_t saved)
 {
-    char *json = statement_text(s, "json");
+    char *json = statement_text(s, tokenizer, "json");
     struct json j;
 
     if (!json)
@@ -42,9 +45,10 @@ static int print_json(const mambaint_statement *s, size_t size, size_t saved)
     return CLI_DONE;
 }
 
-static int print_words(const mambaint_statement *s, size_t size, size_t saved)
+static int print_words(const mambaint_statement *s, const mambaint_tokenizer *tokenizer,
+                       size_t size, size_t saved)
 {
-    char *words = statement_text(s, "text");
+    char *words = statement_text(s, tokenizer, "text");
 
     if (!words)
         return fail_memory();
@@ -68,9 +72,24 @@ static int save_statement(const char *path, const mambaint_statement *s, size_t 
     return status;
 }
 
+/* One that is named has to fit the tokens of the statement. */
+static int open_tokenizer(mambaint_tokenizer **out, const char *path, const mambaint_statement *s)
+{
+    mambaint_error err;
+    int32_t rc;
+
+    if (!path)
+        return CLI_DONE;
+    if ((rc = mambaint_tokenizer_open(out, NULL, path, &err)) < 0)
+        return fail_error(rc, &err);
+    rc = mambaint_statement_match_text(s, *out, NULL, 0, NULL, 0, &err);
+    return rc < 0 ? fail("%s: %s", path, err.message) : CLI_DONE;
+}
+
 static int inspect(struct args *args)
 {
     const char *out = args_text(args, "statement", NULL);
+    mambaint_tokenizer *tokenizer = NULL;
     mambaint_statement *s = NULL;
     size_t size, saved = 0;
     char *data = read_all(args->operand[0], &size);
@@ -85,16 +104,20 @@ static int inspect(struct args *args)
     if (rc < 0)
         return fail("%s: %s", args->operand[0], err.message);
     mambaint_statement_save(NULL, 0, &saved, s);
-    status = out ? save_statement(out, s, saved) : CLI_DONE;
+    status = open_tokenizer(&tokenizer, args_text(args, "tokenizer", NULL), s);
+    if (status == CLI_DONE && out)
+        status = save_statement(out, s, saved);
     if (status == CLI_DONE)
-        status =
-            args_switch(args, "json") ? print_json(s, size, saved) : print_words(s, size, saved);
+        status = args_switch(args, "json") ? print_json(s, tokenizer, size, saved)
+                                           : print_words(s, tokenizer, size, saved);
+    mambaint_tokenizer_unref(tokenizer);
     mambaint_statement_free(s);
     return status;
 }
 
 static const struct flag inspect_flags[] = {
     {"statement", 0, FLAG_TEXT, "FILE", "also save the statement, for 'verify --expect'"},
+    {"tokenizer", 0, FLAG_TEXT, "FILE", "a tokenizer, or the model with it: show tokens as text"},
     {0},
 };
 
@@ -150,7 +173,7 @@ static int save_key(const struct args *args, const char *out, const mambaint_key
 static int make_key(struct args *args)
 {
     const char *out = args_needed(args, "out", "where to?");
-    struct models models = {NULL, 0};
+    struct models models = {.n = 0};
     mambaint_key *key = NULL;
     mambaint_error err;
     int32_t rc;

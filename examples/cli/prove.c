@@ -1,17 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* prove: run models on features and save the proof of what came out. */
+/* prove: run models on features, or one on a text, and save the proof of what came out. */
 #include "cli.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-/* What the statement of a proof says, for the report. */
+#define MOST_THREADS 256
+
+/* ---- what was proved, for the report ---- */
+
 struct said {
     char model_id[65];
-    int32_t *outputs;
+    long tokens, n_outputs; /* steps; outputs of features, or tokens of an answer */
+    int32_t *outputs;       /* of features */
     size_t n, cap;
+    int32_t *ids; /* of a text: the answer's */
+    char *text;
+    size_t n_ids, text_size;
     bool failed;
 };
+
+static void free_said(struct said *s)
+{
+    free(s->outputs);
+    free(s->ids);
+    free(s->text);
+}
 
 static void take(void *user, const char *path, const char *text)
 {
@@ -19,6 +33,10 @@ static void take(void *user, const char *path, const char *text)
 
     if (!strcmp(path, "model_id"))
         snprintf(s->model_id, sizeof(s->model_id), "%s", text);
+    if (!strcmp(path, "tokens"))
+        s->tokens = strtol(text, NULL, 10);
+    if (!strcmp(path, "n_outputs"))
+        s->n_outputs = strtol(text, NULL, 10);
     if (strncmp(path, "outputs[", 8) || s->failed)
         return;
     if (s->n == s->cap) {
@@ -33,7 +51,30 @@ static void take(void *user, const char *path, const char *text)
     s->outputs[s->n++] = (int32_t)strtol(text, NULL, 10);
 }
 
-static int read_statement(struct said *s, const void *data, size_t size)
+/* The ids of the answer and their text. */
+static bool read_answer(struct said *s, const mambaint_statement *statement,
+                        const mambaint_tokenizer *tokenizer)
+{
+    size_t n, n_answer;
+    bool ok = false;
+    int32_t *all;
+
+    mambaint_statement_ids(NULL, 0, &n, &n_answer, statement);
+    if ((all = malloc(n * sizeof(*all))) && (s->ids = malloc(n_answer * sizeof(*all))) &&
+        mambaint_statement_ids(all, n, NULL, NULL, statement) == MAMBAINT_OK) {
+        memcpy(s->ids, all + n - n_answer, n_answer * sizeof(*all));
+        s->n_ids = n_answer;
+        mambaint_tokenizer_decode(NULL, 0, &s->text_size, tokenizer, s->ids, n_answer);
+        ok = (s->text = malloc(s->text_size + 1)) &&
+             mambaint_tokenizer_decode(s->text, s->text_size, NULL, tokenizer, s->ids, n_answer) ==
+                 MAMBAINT_OK;
+    }
+    free(all);
+    return ok;
+}
+
+static int read_statement(struct said *s, const void *data, size_t size,
+                          const mambaint_tokenizer *tokenizer)
 {
     mambaint_statement *statement = NULL;
     char *json = NULL;
@@ -42,8 +83,11 @@ static int read_statement(struct said *s, const void *data, size_t size)
     int status = rc < 0 ? fail_error(rc, &err) : CLI_DONE;
 
     if (status == CLI_DONE &&
-        (!(json = statement_text(statement, "json")) || !json_read(json, take, s) || s->failed))
+        (!(json = statement_text(statement, NULL, "json")) || !json_read(json, take, s) ||
+         s->failed || (tokenizer && !read_answer(s, statement, tokenizer))))
         status = fail_memory();
+    if (!tokenizer)
+        s->n_outputs = (long)s->n;
     free(json);
     mambaint_statement_free(statement);
     return status;
@@ -56,39 +100,133 @@ static long long peak_bytes(void)
     return getrusage(RUSAGE_SELF, &usage) ? 0 : 1024LL * usage.ru_maxrss;
 }
 
+static void print_json(const struct said *said, size_t size, double seconds, int64_t trace,
+                       int64_t bits)
+{
+    struct json j;
+
+    json_open(&j, stdout);
+    json_number(&j, "prove_ms", 1e3 * seconds);
+    json_integer(&j, "proof_bytes", (long long)size);
+    json_integer(&j, "peak_rss_bytes", peak_bytes());
+    json_integer(&j, "log2_trace", trace);
+    json_integer(&j, "soundness_bits", bits);
+    json_string(&j, "model_id", said->model_id);
+    json_integer(&j, "tokens", said->tokens);
+    json_integer(&j, "n_outputs", said->n_outputs);
+    if (said->text) {
+        json_text(&j, "text", said->text, said->text_size);
+        json_ids(&j, "token_ids", said->ids, said->n_ids);
+    } else {
+        json_ids(&j, "outputs", said->outputs, said->n);
+    }
+    json_close(&j);
+}
+
 static int report(const struct args *args, const char *out, const mambaint_proof *proof,
-                  double seconds)
+                  const mambaint_tokenizer *tokenizer, double seconds)
 {
     struct said said = {.n = 0};
     int64_t trace = 0, bits = 0;
     size_t size;
     const void *data = mambaint_proof_data(proof, &size);
-    const int status = read_statement(&said, data, size);
-    struct json j;
+    const int status = read_statement(&said, data, size, tokenizer);
 
     mambaint_proof_number(proof, "log2-trace", &trace);
     mambaint_proof_number(proof, "soundness-bits", &bits);
-    if (status == CLI_DONE && args_switch(args, "json")) {
-        json_open(&j, stdout);
-        json_number(&j, "prove_ms", 1e3 * seconds);
-        json_integer(&j, "proof_bytes", (long long)size);
-        json_integer(&j, "peak_rss_bytes", peak_bytes());
-        json_integer(&j, "log2_trace", trace);
-        json_integer(&j, "soundness_bits", bits);
-        json_string(&j, "model_id", said.model_id);
-        json_ids(&j, "outputs", said.outputs, said.n);
-        json_close(&j);
-    }
+    if (status == CLI_DONE && args_switch(args, "json"))
+        print_json(&said, size, seconds, trace, bits);
+    if (status == CLI_DONE && said.text)
+        fprintf(stderr, "%s: %ld steps, of which %ld answer\n", out, said.tokens, said.n_outputs);
     if (status == CLI_DONE)
         fprintf(stderr,
                 "%s: %zu bytes in %.0f ms; 2^%d values committed, %d bits of soundness\n"
                 "model id: %s\n",
                 out, size, 1e3 * seconds, (int)trace, (int)bits, said.model_id);
-    free(said.outputs);
+    free_said(&said);
     return status;
 }
 
-static int prove(const struct args *args, const char *out, const struct models *models)
+/* ---- progress ---- */
+
+struct shown {
+    struct progress bar;
+    const char *stage; /* NULL: none yet */
+};
+
+static void show(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    struct shown *s = user;
+
+    if (!s->stage || strcmp(s->stage, stage)) {
+        if (s->stage)
+            progress_end(&s->bar);
+        progress_begin(&s->bar, s->stage = stage);
+    }
+    progress_show(&s->bar, (double)done, (double)total, "");
+}
+
+/* A context with the threads that were asked for, whose progress is shown. */
+static int open_context(mambaint_context **out, struct shown *shown, const struct args *args)
+{
+    mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
+    const char *text = args_text(args, "threads", "auto");
+    long threads = MOST_THREADS;
+    mambaint_error err;
+    int32_t rc;
+
+    if (strcmp(text, "auto") && !args_number(&threads, args, "threads", 1, 1, MOST_THREADS))
+        return CLI_USAGE;
+    setup.threads = (uint32_t)threads;
+    setup.progress = show;
+    setup.progress_user = shown;
+    rc = mambaint_context_create(out, &setup, &err);
+    return rc < 0 ? fail_error(rc, &err) : CLI_DONE;
+}
+
+/* ---- the whole ---- */
+
+/* What a model of text begins with, as an option of the library. */
+static int set_prompt(const struct args *args)
+{
+    mambaint_error err;
+    char *text = NULL;
+    int32_t rc;
+    size_t len;
+    int status;
+
+    if (args_text(args, "ids", NULL) && !args_text(args, "prompt", NULL))
+        return CLI_DONE;
+    if ((status = prompt_text(&text, &len, args, false)) == CLI_DONE && strlen(text) < len)
+        status = fail("the prompt has a NUL in it; --ids takes any tokens");
+    if (status == CLI_DONE) {
+        text[len] = '\0'; /* a line end was dropped */
+        if ((rc = mambaint_options_set(args->options, "prompt", text, &err)) < 0)
+            status = fail_error(rc, &err);
+    }
+    free(text);
+    return status;
+}
+
+/* Flags of the tool that are options of the library, and the prompt. */
+static int set_options(const struct args *args, const mambaint_tokenizer *tokenizer)
+{
+    static const char *const key[] = {"tokens", "ids", "features"};
+    mambaint_error err;
+
+    for (size_t i = 0; i < sizeof(key) / sizeof(*key); i++) {
+        const char *value = args_text(args, key[i], NULL);
+
+        if (value && mambaint_options_set(args->options, key[i], value, &err) < 0)
+            return fail_memory();
+    }
+    if (args_text(args, "features", NULL) || (!tokenizer && !args_text(args, "prompt", NULL)))
+        return CLI_DONE;
+    return set_prompt(args);
+}
+
+static int prove(const struct args *args, const char *out, const struct models *models,
+                 const mambaint_tokenizer *tokenizer, struct shown *shown)
 {
     const double start = now_seconds();
     mambaint_proof *proof = NULL;
@@ -99,11 +237,13 @@ static int prove(const struct args *args, const char *out, const struct models *
     size_t size;
     int status;
 
+    if (shown->stage)
+        progress_end(&shown->bar);
     if (rc < 0)
         return fail_option(rc, &err);
     data = mambaint_proof_data(proof, &size);
     if ((status = write_all(out, data, size)) == CLI_DONE)
-        status = report(args, out, proof, seconds);
+        status = report(args, out, proof, tokenizer, seconds);
     mambaint_proof_free(proof);
     return status;
 }
@@ -111,37 +251,50 @@ static int prove(const struct args *args, const char *out, const struct models *
 static int run(struct args *args)
 {
     const char *out = args_needed(args, "out", "where to?");
-    struct models models = {NULL, 0};
+    mambaint_tokenizer *tokenizer = NULL; /* NULL: the model takes features */
+    struct shown shown = {.stage = NULL};
+    struct models models = {.n = 0};
     int status;
 
     if (!out)
         return CLI_USAGE;
     if ((status = check_writable(out)) == CLI_DONE &&
-        (status = open_models(&models, args)) == CLI_DONE)
-        status = prove(args, out, &models);
+        (status = open_context(&models.ctx, &shown, args)) == CLI_DONE &&
+        (status = open_models(&models, args)) == CLI_DONE) {
+        mambaint_tokenizer_of(&tokenizer, models.model[0]);
+        if ((status = set_options(args, tokenizer)) == CLI_DONE)
+            status = prove(args, out, &models, tokenizer, &shown);
+    }
+    mambaint_tokenizer_unref(tokenizer);
     close_models(&models);
+    mambaint_context_unref(models.ctx);
     return status;
 }
 
 static const struct flag flags[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file; repeated: a chain, in that order"},
-    {"features", 0, FLAG_OPTION, "A,B,...", "what goes in: decimals from -4 to 3.96875"},
+    {"prompt", 'p', FLAG_TEXT, "TEXT", "the text to answer to (default: standard input)"},
+    {"ids", 0, FLAG_TEXT, "A,B,...", "or the tokens, all of them, by their numbers"},
+    {"tokens", 'n', FLAG_TEXT, "N", "most tokens to answer (64)"},
+    {"features", 0, FLAG_TEXT, "A,B,...",
+     "no text: what goes into a model of numbers, or a chain: decimals from -4 to 3.96875"},
     {"weights", 0, FLAG_OPTION, "NAME",
      "committed: who verifies needs a key alone (default); public: the model"},
     {"zk", 0, FLAG_OPTION, "off", "zero-knowledge is not there yet"},
     {"backend", 0, FLAG_OPTION, "NAME",
      "auto, scalar, avx2, avx512, neon or cuda (the proof is the same)"},
-    {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto (default; the proof is the same)"},
+    {"threads", 0, FLAG_TEXT, "N", "threads to use, or auto (default; the proof is the same)"},
     {0},
 };
 
 const struct command command_prove = {
     .name = "prove",
-    .summary = "Run a model that takes features, or a chain, and prove what came out.",
+    .summary = "Run a model, or a chain of models of numbers, and prove what came out.",
     .operands = "",
     .many_models = true,
     .flags = (const struct flag *const[]){flags_out, flags, flags_json, flags_help, NULL},
     .examples =
+        "  mambaint prove -m storyteller.gguf -p \"Once upon a time\" -n 32 --out story.proof\n"
         "  mambaint prove -m simple.gguf --features 0.5,-1.25,0,0,0,0,0,0,0,1 --out run.proof\n"
         "  mambaint prove -m one.gguf -m two.gguf --features 1,1,1,1,1,1,1,1,1,1 \\\n"
         "      --weights public --out chain.proof --json\n",

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int fail(const char *fmt, ...)
 {
@@ -68,7 +69,7 @@ int open_models(struct models *m, const struct args *args)
 
         if (strcmp(args->given[i]->name, "model"))
             continue;
-        rc = mambaint_model_open(&m->model[m->n], NULL, args->value[i], args->options, &err);
+        rc = mambaint_model_open(&m->model[m->n], m->ctx, args->value[i], args->options, &err);
         if (rc < 0)
             return fail_error(rc, &err);
         m->n++;
@@ -108,6 +109,28 @@ int model_tokenizer(mambaint_tokenizer **out, const mambaint_model *model)
     default:
         return fail_memory();
     }
+}
+
+int prompt_text(char **text, size_t *len, const struct args *args, bool may_be_none)
+{
+    const char *given = args_text(args, "prompt", NULL);
+
+    if (!given && isatty(STDIN_FILENO)) {
+        if (may_be_none)
+            given = "";
+        else
+            fputs("(type the text to continue; Ctrl-D ends it)\n", stderr);
+    }
+    if (given) {
+        *len = strlen(given);
+        *text = strdup(given);
+        return *text ? CLI_DONE : fail_memory();
+    }
+    if (!(*text = read_all("-", len)))
+        return CLI_FAILED;
+    if (*len && (*text)[*len - 1] == '\n')
+        *len -= *len > 1 && (*text)[*len - 2] == '\r' ? 2 : 1;
+    return CLI_DONE;
 }
 
 void digest_hex(char out[65], const uint8_t digest[32])

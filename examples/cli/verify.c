@@ -10,7 +10,8 @@ struct sides {
     char *proof;
     size_t size;
     mambaint_key *key;
-    mambaint_statement *expected; /* NULL: any */
+    mambaint_statement *expected;  /* NULL: any */
+    mambaint_tokenizer *tokenizer; /* NULL: none is at hand */
 };
 
 static void free_sides(struct sides *s)
@@ -18,6 +19,7 @@ static void free_sides(struct sides *s)
     free(s->proof);
     mambaint_key_free(s->key);
     mambaint_statement_free(s->expected);
+    mambaint_tokenizer_unref(s->tokenizer);
 }
 
 /* The proof says whether it is about public weights (docs/proof-files.md: flag 1 at byte 10); the
@@ -25,7 +27,7 @@ static void free_sides(struct sides *s)
 static int key_of_models(struct sides *s, const struct args *args)
 {
     const bool is_public = s->size > 10 && (s->proof[10] & 1);
-    struct models models = {NULL, 0};
+    struct models models = {.n = 0};
     mambaint_error err;
     int32_t rc;
     int status;
@@ -36,6 +38,8 @@ static int key_of_models(struct sides *s, const struct args *args)
     if ((status = open_models(&models, args)) == CLI_DONE &&
         (rc = mambaint_key_create(&s->key, models.model, models.n, args->options, &err)) < 0)
         status = fail_error(rc, &err);
+    if (status == CLI_DONE && !s->tokenizer && models.n == 1)
+        mambaint_tokenizer_of(&s->tokenizer, models.model[0]); /* none of one that takes features */
     close_models(&models);
     return status;
 }
@@ -73,10 +77,15 @@ static int read_expected(struct sides *s, const char *path)
 static int read_sides(struct sides *s, const struct args *args)
 {
     const char *key = args_text(args, "key", NULL);
+    const char *tokenizer = args_text(args, "tokenizer", NULL);
+    mambaint_error err;
+    int32_t rc;
     int status;
 
     if (!(s->proof = read_all(args->operand[0], &s->size)))
         return CLI_FAILED;
+    if (tokenizer && (rc = mambaint_tokenizer_open(&s->tokenizer, NULL, tokenizer, &err)) < 0)
+        return fail_error(rc, &err);
     status = key ? key_of_file(s, key) : key_of_models(s, args);
     return status == CLI_DONE ? read_expected(s, args_text(args, "expect", NULL)) : status;
 }
@@ -84,10 +93,10 @@ static int read_sides(struct sides *s, const struct args *args)
 /* ---- the verdict ---- */
 
 static int print_json(int32_t rc, double seconds, const mambaint_statement *said,
-                      const char *message)
+                      const struct sides *s, const char *message)
 {
     const bool ok = rc == MAMBAINT_ACCEPTED;
-    char *json = ok ? statement_text(said, "json") : NULL;
+    char *json = ok ? statement_text(said, s->tokenizer, "json") : NULL;
     struct json j;
 
     if (ok && !json)
@@ -103,13 +112,13 @@ static int print_json(int32_t rc, double seconds, const mambaint_statement *said
 }
 
 static int print_words(int32_t rc, double seconds, const mambaint_statement *said,
-                       const char *message, const char *path)
+                       const struct sides *s, const char *message, const char *path)
 {
     char *words;
 
     if (rc != MAMBAINT_ACCEPTED)
         return fail("%s: NOT accepted: %s", path, message);
-    if (!(words = statement_text(said, "text")))
+    if (!(words = statement_text(said, s->tokenizer, "text")))
         return fail_memory();
     printf("%s: accepted\n%s", path, words);
     fprintf(stderr, "verified in %.1f ms\n", 1e3 * seconds);
@@ -117,14 +126,28 @@ static int print_words(int32_t rc, double seconds, const mambaint_statement *sai
     return CLI_DONE;
 }
 
-/* An accepted proof of other features than those of --features is not what was asked. */
-static int32_t check_features(int32_t rc, const mambaint_statement *said, const char *features,
-                              mambaint_error *err)
+static int32_t match_text(const mambaint_statement *said, const mambaint_tokenizer *tokenizer,
+                          const char *prompt, const char *text, mambaint_error *err)
 {
-    const int32_t match = rc == MAMBAINT_ACCEPTED && features
-                              ? mambaint_statement_match(said, features, err)
-                              : MAMBAINT_OK;
+    return mambaint_statement_match_text(said, tokenizer, prompt, prompt ? strlen(prompt) : 0, text,
+                                         text ? strlen(text) : 0, err);
+}
 
+/* An accepted proof of another run than that of --features, --prompt, --text is not what was asked.
+ */
+static int32_t check_wanted(int32_t rc, const mambaint_statement *said, const struct sides *s,
+                            const struct args *args, mambaint_error *err)
+{
+    const char *features = args_text(args, "features", NULL);
+    const char *prompt = args_text(args, "prompt", NULL), *text = args_text(args, "text", NULL);
+    int32_t match = MAMBAINT_OK;
+
+    if (rc != MAMBAINT_ACCEPTED)
+        return rc;
+    if (features)
+        match = mambaint_statement_match(said, features, err);
+    if (match >= 0 && (prompt || text || s->tokenizer))
+        match = match_text(said, s->tokenizer, prompt, text, err);
     return match < 0 ? match : rc;
 }
 
@@ -137,10 +160,10 @@ static int verify(const struct sides *s, const struct args *args)
     const double seconds = now_seconds() - start;
     int status;
 
-    rc = check_features(rc, said, args_text(args, "features", NULL), &err);
+    rc = check_wanted(rc, said, s, args, &err);
     status = args_switch(args, "json")
-                 ? print_json(rc, seconds, said, err.message)
-                 : print_words(rc, seconds, said, err.message, args->operand[0]);
+                 ? print_json(rc, seconds, said, s, err.message)
+                 : print_words(rc, seconds, said, s, err.message, args->operand[0]);
     mambaint_statement_free(said);
     return rc == MAMBAINT_E_INVALID ? CLI_USAGE : status;
 }
@@ -148,13 +171,20 @@ static int verify(const struct sides *s, const struct args *args)
 static int run(struct args *args)
 {
     const bool models = args_text(args, "model", NULL), key = args_text(args, "key", NULL);
-    struct sides s = {NULL, 0, NULL, NULL};
+    const bool text = args_text(args, "prompt", NULL) || args_text(args, "text", NULL);
+    struct sides s = {.size = 0};
     int status;
 
     if (models == key) {
         fputs(key ? "mambaint verify: name the models with -m or a key with --key, not both\n"
                   : "mambaint verify: a proof means nothing without knowing whose weights it is "
                     "about.\nName the models with -m FILE, or their key with --key FILE.\n",
+              stderr);
+        return CLI_USAGE;
+    }
+    if (key && text && !args_text(args, "tokenizer", NULL)) {
+        fputs("mambaint verify: a key has no tokenizer; name one with --tokenizer FILE to compare "
+              "text\n",
               stderr);
         return CLI_USAGE;
     }
@@ -169,6 +199,9 @@ static const struct flag flags[] = {
     {"key", 'k', FLAG_TEXT, "FILE", "or a key that 'mambaint proof key' made of them"},
     {"expect", 0, FLAG_TEXT, "FILE", "the statement that it has to show, or a proof of that"},
     {"features", 0, FLAG_TEXT, "A,B,...", "the features that it has to be about"},
+    {"prompt", 'p', FLAG_TEXT, "TEXT", "the text that the model has to have answered to"},
+    {"text", 0, FLAG_TEXT, "TEXT", "the whole answer that it has to have given"},
+    {"tokenizer", 0, FLAG_TEXT, "FILE", "what tokens mean as text (default: that of the model)"},
     {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto (default)"},
     {0},
 };
@@ -182,6 +215,7 @@ const struct command command_verify = {
     .many_models = true,
     .flags = (const struct flag *const[]){flags, flags_json, flags_help, NULL},
     .examples = "  mambaint verify run.proof -m simple.gguf\n"
-                "  mambaint verify run.proof --key simple.mivk --expect run.statement --json\n",
+                "  mambaint verify run.proof --key simple.mivk --expect run.statement --json\n"
+                "  mambaint verify story.proof -m storyteller.gguf -p \"Once upon a time\"\n",
     .run = run,
 };

@@ -44,12 +44,19 @@ typedef struct mambaint_context_setup {
     void *log_user;                                           /**< first argument of `log` */
     uint32_t threads;  /**< most threads that work, the caller included: 1 to 256; default 1 */
     uint32_t reserved; /**< zero */
+    /**
+     * How far a long call is, told by the thread that made it: `done` of `total` of a stage, whose
+     * name is static text. Stages follow each other, and their number depends on the call: so far
+     * mambaint_proof_create() tells. It may be called thousands of times. Default: nobody is told.
+     */
+    void (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
+    void *progress_user; /**< first argument of `progress` */
 } mambaint_context_setup;
 
 /** A set-up that asks for every default. */
 #define MAMBAINT_CONTEXT_SETUP_INIT                                                                \
     {                                                                                              \
-        sizeof(mambaint_context_setup), 0, 0, 0, 0, 0, 0                                           \
+        sizeof(mambaint_context_setup), 0, 0, 0, 0, 0, 0, 0, 0                                     \
     }
 
 /**

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Proofs: that models, on these features, gave these outputs, checked without running them. */
+/* Proofs: that models, from what they were fed, gave these results, checked without running. */
 #ifndef MAMBAINT_PROOF_H
 #define MAMBAINT_PROOF_H
 
 #include <mambaint/context.h>
 #include <mambaint/model.h>
 #include <mambaint/options.h>
+#include <mambaint/tokenizer.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,9 +16,14 @@ extern "C" {
  * @defgroup proof Proofs
  *
  * A proof is a file of some ten kilobytes. It shows that a model, or a chain of them, was run on
- * the features that it names and gave the outputs that it names, bit for bit. Whoever checks it
- * needs a key: the models themselves, or a file that stands for their weights. Models that take
- * features (architecture `simple`) can be proved.
+ * the features that it names and gave the outputs that it names, bit for bit. Or that a model of
+ * text, with nothing in its memory, was fed the tokens that it names, and that the tokens at their
+ * end are its greedy answer: each is the likeliest after those before it, of equally likely ones
+ * that of the lowest id. Whoever checks it needs a key: the models themselves, or a file that
+ * stands for their weights.
+ *
+ * A proof is about ids, not about text: which text they stand for is the tokenizer's to say, and
+ * no part of it.
  *
  * Weights are *committed*: who verifies knows a digest of them, or *public*: who verifies has them.
  * **Proofs and keys are not zero-knowledge yet**: committed weights can be computed from them.
@@ -29,6 +35,7 @@ extern "C" {
  *
  * ```c
  * mambaint_proof_create(&proof, &model, 1, options, &err);   // option features: "0.5,-1.25,..."
+ *                                             // or options prompt: "Once upon", tokens: "64"
  * data = mambaint_proof_data(proof, &size);
  *
  * mambaint_key_load(&key, NULL, key_file, key_size, &err);
@@ -51,15 +58,22 @@ typedef struct mambaint_proof mambaint_proof;
 /** A verifier's key: which models, and which weights, a proof has to be about. */
 typedef struct mambaint_key mambaint_key;
 
-/** What a proof claims: models, features, outputs. */
+/** What a proof claims: models, and features and outputs, or tokens. */
 typedef struct mambaint_statement mambaint_statement;
 
 /**
- * Run models on features and prove what came out. As mambaint_model_evaluate(), and the same
- * outputs.
+ * Run models and prove what came out. Models that take features: as mambaint_model_evaluate(), and
+ * the same outputs. A model of text: as a session at temperature 0, and the same tokens; the one
+ * that ends the turn or the text is part of the answer.
  *
- * Options: `features` and `backend` as there; `weights` (`committed`, the default, or `public`);
- * `zk` (`off`).
+ * Options: `backend`; `weights` (`committed`, the default, or `public`); `zk` (`off`); for
+ * features `features` as there; for text
+ * - `prompt`, a text, before which the end-of-text token is fed, or `ids`, whole numbers with
+ *   commas between, before which nothing is;
+ * - `tokens`, the most that are answered, 64 without it. Prompt and answer take at most 4096 steps,
+ *   one less than they have tokens.
+ *
+ * The context's `progress` is told of the stages `answer`, `run` and those of the proof.
  *
  * @param[out] out       the proof, NULL on failure; free it with mambaint_proof_free()
  * @param[in]  model     the models in the order in which they are run; the first one's context
@@ -70,8 +84,11 @@ typedef struct mambaint_statement mambaint_statement;
  *
  * @retval MAMBAINT_OK             `*out` is ready
  * @retval MAMBAINT_E_INVALID      a pointer is NULL, there is no model, or an option is wrong
- * @retval MAMBAINT_E_RANGE        too many models, or a feature is outside [-4, 3.96875]
- * @retval MAMBAINT_E_MISMATCH     a model takes text, or one does not hand on what the next takes
+ * @retval MAMBAINT_E_RANGE        too many models or tokens, a feature is outside [-4, 3.96875], or
+ *                                 an id outside the vocabulary
+ * @retval MAMBAINT_E_MISMATCH     text for a model that takes features, or the other way round; a
+ *                                 model of text in a chain; or one that does not hand on what the
+ *                                 next takes
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
  * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on, the models are too large, or there is no libsodium
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
@@ -230,8 +247,8 @@ MAMBAINT_API int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need
  *
  * | key | text |
  * |---|---|
- * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals, and what is not shown |
- * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed` or `public`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax` |
+ * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals or the tokens, and what is not shown |
+ * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed` or `public`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest` |
  *
  * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
  * @param[in]  cap        room in `buf` in bytes
@@ -248,6 +265,49 @@ MAMBAINT_API int32_t mambaint_statement_text(char *buf, size_t cap, size_t *need
                                              const mambaint_statement *statement, const char *key);
 
 /**
+ * mambaint_statement_text() that also says what text the tokens stand for. Nothing of that is shown
+ * by a proof: it is what this tokenizer says.
+ *
+ * In the lines for people a text is between quotes, with what a terminal could take for something
+ * else as escapes, and special tokens stand outside of quotes. In JSON `prompt` and `text` are
+ * strings without special tokens, in which bytes that are no UTF-8 are U+FFFD.
+ *
+ * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
+ * @param[in]  cap        room in `buf` in bytes
+ * @param[out] need       bytes of the text and its NUL, also after E_SPACE; may be NULL
+ * @param[in]  statement  the statement
+ * @param[in]  tokenizer  the tokenizer of the model, or NULL; not kept
+ * @param[in]  key        what to tell
+ *
+ * @retval MAMBAINT_OK           stored
+ * @retval MAMBAINT_E_SPACE      `cap` is too small; nothing is stored but `*need`
+ * @retval MAMBAINT_E_INVALID    an argument is NULL or the key is unknown
+ * @retval MAMBAINT_E_MISMATCH   the tokenizer has not as many tokens as the model
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory
+ */
+MAMBAINT_API int32_t mambaint_statement_text_with(char *buf, size_t cap, size_t *need,
+                                                  const mambaint_statement *statement,
+                                                  const mambaint_tokenizer *tokenizer,
+                                                  const char *key);
+
+/**
+ * The tokens of a statement: the prompt, then the answer. None if it is of features.
+ *
+ * @param[out] ids        receives them if all fit; may be NULL if `cap` is 0
+ * @param[in]  cap        room in `ids`
+ * @param[out] need       their number, also after E_SPACE; may be NULL
+ * @param[out] n_answer   how many of them, the last ones, are the answer; also after E_SPACE; may
+ *                        be NULL
+ * @param[in]  statement  the statement
+ *
+ * @retval MAMBAINT_OK         stored
+ * @retval MAMBAINT_E_SPACE    `cap` is too small; no id is stored
+ * @retval MAMBAINT_E_INVALID  an argument is NULL
+ */
+MAMBAINT_API int32_t mambaint_statement_ids(int32_t *ids, size_t cap, size_t *need,
+                                            size_t *n_answer, const mambaint_statement *statement);
+
+/**
  * Are these the features of a statement? They are read as the option `features` of
  * mambaint_model_evaluate().
  *
@@ -256,7 +316,7 @@ MAMBAINT_API int32_t mambaint_statement_text(char *buf, size_t cap, size_t *need
  * @param[out] err        which one differs, or detail of another failure, or NULL
  *
  * @retval MAMBAINT_OK           they are
- * @retval MAMBAINT_E_MISMATCH   they are not
+ * @retval MAMBAINT_E_MISMATCH   they are not, or it has none
  * @retval MAMBAINT_E_INVALID    an argument is NULL, or the text is no such list
  * @retval MAMBAINT_E_RANGE      a number is outside [-4, 3.96875] after rounding
  * @retval MAMBAINT_E_NO_MEMORY  out of memory
@@ -264,12 +324,56 @@ MAMBAINT_API int32_t mambaint_statement_text(char *buf, size_t cap, size_t *need
 MAMBAINT_API int32_t mambaint_statement_match(const mambaint_statement *statement,
                                               const char *features, mambaint_error *err);
 
+/**
+ * Are these the tokens of a statement? An answer that is empty is that of no statement.
+ *
+ * @param[in]  statement  the statement
+ * @param[in]  prompt     ids of the whole prompt, or NULL: any
+ * @param[in]  n_prompt   their number
+ * @param[in]  answer     ids of the whole answer, or NULL: any
+ * @param[in]  n_answer   their number
+ * @param[out] err        what differs, or NULL
+ *
+ * @retval MAMBAINT_OK          they are
+ * @retval MAMBAINT_E_MISMATCH  they are not, or it has none
+ * @retval MAMBAINT_E_INVALID   `statement` is NULL
+ */
+MAMBAINT_API int32_t mambaint_statement_match_ids(const mambaint_statement *statement,
+                                                  const int32_t *prompt, size_t n_prompt,
+                                                  const int32_t *answer, size_t n_answer,
+                                                  mambaint_error *err);
+
+/**
+ * The same of text. The prompt is one that mambaint_proof_create() took as the option `prompt`: its
+ * ids have to be those that this tokenizer makes of it, behind the end-of-text token. The answer
+ * has to be, byte for byte, what its ids stand for; special tokens stand for nothing.
+ *
+ * @param[in]  statement  the statement
+ * @param[in]  tokenizer  the tokenizer of the model
+ * @param[in]  prompt     the prompt, or NULL: any
+ * @param[in]  n_prompt   its bytes
+ * @param[in]  answer     the answer, or NULL: any
+ * @param[in]  n_answer   its bytes
+ * @param[out] err        what differs, or NULL
+ *
+ * @retval MAMBAINT_OK           they are
+ * @retval MAMBAINT_E_MISMATCH   they are not, it has none, or the tokenizer has not as many tokens
+ *                               as the model
+ * @retval MAMBAINT_E_INVALID    `statement` or `tokenizer` is NULL
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory
+ */
+MAMBAINT_API int32_t mambaint_statement_match_text(const mambaint_statement *statement,
+                                                   const mambaint_tokenizer *tokenizer,
+                                                   const char *prompt, size_t n_prompt,
+                                                   const char *answer, size_t n_answer,
+                                                   mambaint_error *err);
+
 /** Free a statement. NULL is fine. */
 MAMBAINT_API void mambaint_statement_free(mambaint_statement *statement);
 
 /**
  * Check a proof against a key. A pure function of its arguments: it reads no file, no clock and no
- * chance, and takes memory by the size of the key's models, whatever the proof says. It never
+ * chance, and takes memory by the size of the key's models, and of tokens by their number. It never
  * returns MAMBAINT_OK: compare with MAMBAINT_ACCEPTED.
  *
  * @param[out] parsed    receives the statement if the proof is accepted, else NULL; may be NULL

@@ -84,6 +84,8 @@ int32_t mambaint_context_create(mambaint_context **out, const mambaint_context_s
     }
     host.log = known.log;
     host.log_user = known.log_user;
+    host.progress = known.progress;
+    host.progress_user = known.progress_user;
     return create(out, &host, known.threads, err);
 }
 

@@ -69,22 +69,25 @@ void mbi_stage_close(struct mbi_stage *s)
 }
 
 int32_t mbi_stage_open(struct mbi_stage *s, const mambaint_model *m,
-                       const struct mbi_backend *backend, bool keep, mambaint_error *err)
+                       const struct mbi_backend *backend, size_t lanes, bool keep,
+                       mambaint_error *err)
 {
     struct mbi_weights *weights;
     int32_t rc;
 
     *s = (struct mbi_stage){.backend = backend};
     if ((rc = mbi_model_weights(&weights, m, backend, err)) < 0 ||
-        (rc = mbi_program_create(&s->program, &m->ctx->host, graph_of(m), 1, 1, keep, err)) < 0 ||
+        (rc = mbi_program_create(&s->program, &m->ctx->host, graph_of(m), lanes, lanes, keep,
+                                 err)) < 0 ||
         (rc = backend->image_new(&s->image, s->program, weights, err)) < 0)
         return rc;
     return backend->memory_new(&s->memory, s->program, err);
 }
 
-int32_t mbi_stage_run(struct mbi_stage *s, const int8_t *x, mambaint_error *err)
+int32_t mbi_stage_run(struct mbi_stage *s, const void *in, uint64_t pos, size_t n,
+                      mambaint_error *err)
 {
-    const struct mbi_run run = {s->memory, 0, x, 1};
+    const struct mbi_run run = {s->memory, pos, in, n};
 
     return s->backend->run(s->image, &(struct mbi_batch){&run, 1, true}, err);
 }
@@ -93,7 +96,7 @@ int32_t mbi_stage_run(struct mbi_stage *s, const int8_t *x, mambaint_error *err)
 static int32_t stage_evaluate(struct mbi_stage *s, int8_t *x, int32_t *outputs, mambaint_error *err)
 {
     const struct mbi_graph *g = s->program->graph;
-    const int32_t rc = mbi_stage_run(s, x, err);
+    const int32_t rc = mbi_stage_run(s, x, 0, 1, err);
 
     if (rc < 0)
         return rc;
@@ -137,7 +140,7 @@ static int32_t evaluate(int32_t *outputs, mambaint_model *const *model, size_t n
     for (size_t i = 0; rc >= 0 && i < n; i++) {
         struct mbi_stage s;
 
-        if ((rc = mbi_stage_open(&s, model[i], backend, false, err)) >= 0)
+        if ((rc = mbi_stage_open(&s, model[i], backend, 1, false, err)) >= 0)
             rc = stage_evaluate(&s, x, i + 1 == n ? outputs : NULL, err);
         mbi_stage_close(&s);
     }

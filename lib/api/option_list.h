@@ -13,7 +13,9 @@
     /* sessions */                                                                               \
     ONE("backend") ONE("prefill-chunk") ONE("temperature") ONE("top-k") ONE("top-p")             \
     ONE("min-p") ONE("repeat-penalty") ONE("repeat-last") ONE("seed") MANY("stop")               \
-    ONE("profile") ONE("features") ONE("zk")                                                               \
+    ONE("profile")                                                                               \
+    /* evaluations and proofs; of text also `tokens`, below */                                   \
+    ONE("features") ONE("prompt") ONE("ids") ONE("zk")                                           \
     /* making models and tokenizers */                                                           \
     ONE("architecture") ONE("preset") ONE("name") ONE("license") ONE("pre") MANY("data")            \
     /* trainers */                                                                               \

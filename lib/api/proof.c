@@ -15,80 +15,36 @@ struct mambaint_proof {
 
 /* ---- a run whose values are kept ---- */
 
-struct kept_run {
-    struct mbi_stage_run stage[MBI_PLAN_STAGES];
-    void **value[MBI_PLAN_STAGES]; /* by mbi_ref; parameters stay the model's */
+struct chain_run {
+    struct mbi_kept_run kept[MBI_PLAN_STAGES];
+    struct mbi_stage_run stage[MBI_PLAN_STAGES]; /* the same, as an engine takes it */
 };
 
-static void free_run(struct kept_run *run, const struct mbi_proof_models *m)
+static void free_run(struct chain_run *run, const struct mbi_proof_models *m)
 {
-    const struct mbi_host *host = &m->ctx->host;
-
-    for (size_t s = 0; s < m->n; s++) {
-        for (mbi_ref i = 0; run->value[s] && i < m->graph[s]->n_nodes; i++)
-            if (!mbi_node_is_param(&m->graph[s]->node[i]))
-                mbi_free(host, run->value[s][i]);
-        mbi_free(host, run->value[s]);
-    }
+    for (size_t s = 0; s < m->n; s++)
+        mbi_kept_run_close(&run->kept[s]);
 }
 
-/* Room for every value of a stage; its features are copied in. */
-static bool make_values(struct kept_run *run, const struct mbi_proof_models *m, size_t s,
-                        const int8_t *x)
-{
-    const struct mbi_host *host = &m->ctx->host;
-    const struct mbi_graph *g = m->graph[s];
-    void **value = mbi_alloc(host, g->n_nodes, sizeof(*value));
-
-    run->value[s] = value;
-    run->stage[s].value = (const void *const *)value;
-    for (mbi_ref i = 0; value && i < g->n_nodes; i++) {
-        const struct mbi_node *node = &g->node[i];
-
-        if (mbi_node_is_param(node))
-            value[i] = (void *)(uintptr_t)m->model[s]->model->param[node->param];
-        else if (!(value[i] = mbi_alloc(host, 1, mbi_type_row_size(&node->type))))
-            return false;
-    }
-    if (value)
-        memcpy(value[0], x, mbi_type_row_size(&g->node[0].type));
-    return value != NULL;
-}
-
-static int32_t run_stage(struct kept_run *run, const struct mbi_proof_models *m, size_t s,
-                         const struct mbi_backend *backend, mambaint_error *err)
-{
-    const struct mbi_graph *g = m->graph[s];
-    struct mbi_stage stage;
-    int32_t rc = mbi_stage_open(&stage, m->model[s], backend, true, err);
-
-    if (rc >= 0)
-        rc = mbi_stage_run(&stage, run->value[s][0], err);
-    for (mbi_ref i = 0; i < g->n_nodes && rc >= 0; i++)
-        if (g->node[i].op)
-            rc = backend->peek(run->value[s][i], stage.image, i, 0, 1, err);
-    mbi_stage_close(&stage);
-    return rc;
-}
-
-static int32_t run_models(struct kept_run *run, const struct mbi_proof_models *m, const int8_t *x,
-                          const struct mbi_backend *backend, mambaint_error *err)
+/* `in`: what the first model takes; each other one takes what the one before hands on. */
+static int32_t run_models(struct chain_run *run, const struct mbi_proof_models *m, const void *in,
+                          size_t lanes, const struct mbi_backend *backend, mambaint_error *err)
 {
     int32_t rc = MAMBAINT_OK;
 
     for (size_t s = 0; s < m->n && rc >= 0; s++) {
         if (s)
-            x = run->value[s - 1][m->graph[s - 1]->link];
-        rc = make_values(run, m, s, x) ? run_stage(run, m, s, backend, err)
-                                       : mbi_fail_memory(err, "the values of a proof");
+            in = run->kept[s - 1].value[m->graph[s - 1]->link];
+        rc = mbi_kept_run_make(&run->kept[s], m->model[s], in, lanes, backend, err);
+        run->stage[s] = run->kept[s].stage;
     }
     return rc;
 }
 
 /* ---- the statement of a run ---- */
 
-/* `input` and `output` become views of x and of a block that the caller frees. */
-static int32_t say_run(struct mbi_statement *s, uint8_t **outputs, const struct kept_run *run,
+/* On features: `input` and `output` become views of them and of a block that the caller frees. */
+static int32_t say_run(struct mbi_statement *s, uint8_t **outputs, const struct chain_run *run,
                        const struct mbi_proof_models *m, mambaint_error *err)
 {
     const struct mbi_graph *last = m->graph[m->n - 1];
@@ -99,15 +55,34 @@ static int32_t say_run(struct mbi_statement *s, uint8_t **outputs, const struct 
                         "this cannot be proved yet: the outputs are not of 32 bits");
     if (!(*outputs = mbi_alloc(&m->ctx->host, n, sizeof(int32_t))))
         return mbi_fail_memory(err, "the statement of a proof");
-    mbi_copy_le(*outputs, run->value[m->n - 1][last->logits], n, sizeof(int32_t));
+    mbi_copy_le(*outputs, run->kept[m->n - 1].value[last->logits], n, sizeof(int32_t));
     *s = (struct mbi_statement){.models = m->said,
                                 .lanes = 1,
                                 .input_kind = MBI_STATEMENT_CLEAR,
                                 .output_kind = MBI_STATEMENT_CLEAR,
                                 .n_inputs = m->graph[0]->node[0].type.cols,
                                 .n_outputs = (uint32_t)n,
-                                .input = run->value[0][0],
+                                .input = run->kept[0].value[0],
                                 .output = *outputs};
+    return mbi_statement_check(s, m->graph, err);
+}
+
+/* On a list of lanes + 1 tokens: `input` becomes a view of a block that the caller frees. */
+static int32_t say_answer(struct mbi_statement *s, uint8_t **input, const struct mbi_buf *list,
+                          uint32_t n_outputs, const struct mbi_proof_models *m, mambaint_error *err)
+{
+    const size_t n = list->size / sizeof(int32_t);
+
+    if (!(*input = mbi_alloc(&m->ctx->host, n, sizeof(int32_t))))
+        return mbi_fail_memory(err, "the statement of a proof");
+    mbi_copy_le(*input, list->data, n, sizeof(int32_t));
+    *s = (struct mbi_statement){.models = m->said,
+                                .lanes = (uint32_t)n - 1, /* at most MBI_STATEMENT_LANES */
+                                .input_kind = MBI_STATEMENT_TOKENS,
+                                .output_kind = MBI_STATEMENT_TOKENS,
+                                .n_inputs = (uint32_t)n,
+                                .n_outputs = n_outputs,
+                                .input = *input};
     return mbi_statement_check(s, m->graph, err);
 }
 
@@ -139,18 +114,61 @@ static void watch_begin(struct watch *w, const struct mbi_host *from)
     atomic_init(&w->refused, false);
 }
 
+/* ---- jobs ---- */
+
+/*
+ * What both sides know beside the plan, the code, the statement's bytes and the roots. `ids` is of
+ * statements of tokens, lanes + 1 of them; else NULL.
+ */
+struct known {
+    uint32_t *ids;
+};
+
+static int32_t read_known(struct known *k, const struct mbi_statement *s,
+                          const struct mbi_host *host, mambaint_error *err)
+{
+    k->ids = NULL;
+    if (!mbi_statement_is_of_tokens(s))
+        return MAMBAINT_OK;
+    if (!(k->ids = mbi_alloc(host, s->n_inputs, sizeof(*k->ids))))
+        return mbi_fail_memory(err, "the tokens of a proof");
+    for (size_t i = 0; i < s->n_inputs; i++)
+        k->ids[i] = mbi_statement_id(s, i);
+    return MAMBAINT_OK;
+}
+
 /* ---- writing ---- */
 
-int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
-                        const struct mbi_plan *plan, const struct mbi_statement *s,
-                        const struct mbi_stage_run *run, mambaint_error *err)
+static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *job,
+                          const struct mbi_proof_models *m, const struct mbi_stage_run *run,
+                          mambaint_error *err)
 {
-    const bool is_run = plan->output != MBI_NONE;
-    struct mbi_proof_job job = {.plan = plan, .code = m->code, .weights = m->root};
     struct mbi_commitment vector[2] = {{0}, m->commitment}; /* the witness's, the weights' */
     struct mbi_witness *witness = NULL;
-    struct mbi_proof_writer body;
     struct watch watch;
+    int32_t rc;
+
+    if ((rc = mbi_witness_create(&witness, job->plan, run, err)) < 0)
+        return rc;
+    job->table = witness->table;
+    watch_begin(&watch, &m->ctx->host);
+    rc = MBI_EXT(proof_commit)(&vector[0], job, witness, &watch.host, err);
+    if (rc >= 0)
+        rc = MBI_EXT(proof_prove)(job, witness, vector, body, &watch.host, err);
+    MBI_EXT(commitment_free)(&vector[0]);
+    mbi_witness_free(witness);
+    return atomic_load(&watch.refused) ? mbi_fail_memory(err, "a proof") : rc;
+}
+
+int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
+                        const struct mbi_proof_plan *plan, const struct mbi_statement *s,
+                        const struct mbi_stage_run *run, mambaint_error *err)
+{
+    const bool is_run = s->lanes > 0;
+    struct mbi_proof_job job = {.plan = plan->plan, .code = plan->code, .weights = m->root};
+    struct mbi_proof_writer body;
+    struct mbi_stage_run first = run[0];
+    struct known known;
     int32_t rc;
 
     mbi_proof_file_begin(out, is_run ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE, m->public_weights, s);
@@ -158,45 +176,45 @@ int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
         return mbi_fail_memory(err, "a proof");
     job.statement = out->data;
     job.statement_size = out->size;
-    if ((rc = mbi_witness_create(&witness, plan, run, err)) < 0)
+    if ((rc = read_known(&known, s, &m->ctx->host, err)) < 0)
         return rc;
-    job.table = witness->table;
+    job.token = known.ids;
+    first.token = known.ids;
     mbi_proof_writer_init(&body, &m->ctx->host, is_run ? "wit" : "cert");
-    watch_begin(&watch, &m->ctx->host);
-    rc = MBI_EXT(proof_commit)(&vector[0], &job, witness, &watch.host, err);
-    if (rc >= 0)
-        rc = MBI_EXT(proof_prove)(&job, witness, vector, &body, &watch.host, err);
-    MBI_EXT(commitment_free)(&vector[0]);
-    mbi_witness_free(witness);
-    if (atomic_load(&watch.refused))
-        rc = mbi_fail_memory(err, "a proof");
-    if (rc >= 0) {
+    if ((rc = write_body(&body, &job, m, known.ids ? &first : run, err)) >= 0) {
         mbi_buf_add(out, body.bytes.data, body.bytes.size);
         mbi_proof_file_end(out);
         rc = out->failed ? mbi_fail_memory(err, "a proof") : MAMBAINT_OK;
     }
     mbi_proof_writer_free(&body);
+    mbi_free(&m->ctx->host, known.ids);
     return rc;
 }
 
 /* ---- checking ---- */
 
-/* What is public of a run: its features and outputs (of one step), beside public weights. */
+/* What is public of a run on features: these and the outputs (of one step), beside public weights.
+ */
 static struct mbi_table *public_tables(int32_t **outputs, const struct mbi_proof_models *m,
-                                       const struct mbi_plan *plan, const struct mbi_statement *s)
+                                       const struct mbi_proof_plan *p,
+                                       const struct mbi_statement *s)
 {
     const struct mbi_host *host = &m->ctx->host;
+    const struct mbi_plan *plan = p->plan;
+    const size_t n = mbi_statement_is_of_tokens(s) ? 0 : s->n_outputs;
     struct mbi_table *table = mbi_alloc(host, plan->n_vars, sizeof(*table));
 
-    *outputs = mbi_alloc(host, (size_t)s->n_outputs + 1, sizeof(**outputs));
+    *outputs = mbi_alloc(host, n + 1, sizeof(**outputs));
     if (!table || !*outputs) {
         mbi_free(host, table);
         return NULL;
     }
-    if (m->table && plan == m->plan)
-        memcpy(table, m->table, plan->n_vars * sizeof(*table));
-    for (size_t i = 0; i < s->n_outputs; i++)
+    if (p->table)
+        memcpy(table, p->table, plan->n_vars * sizeof(*table));
+    for (size_t i = 0; i < n; i++)
         (*outputs)[i] = mbi_statement_output(s, i);
+    if (mbi_statement_is_of_tokens(s))
+        return table; /* the others follow from parameters and tokens */
     if (plan->input != MBI_NONE)
         table[plan->input] = (struct mbi_table){MBI_TABLE_I8, s->input, s->n_inputs};
     if (plan->output != MBI_NONE)
@@ -204,37 +222,52 @@ static struct mbi_table *public_tables(int32_t **outputs, const struct mbi_proof
     return table;
 }
 
-int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_plan *plan,
-                        const struct mbi_proof_file *file, mambaint_error *err)
+/* The job but for what depends on the models is complete. */
+static int32_t check_body(const struct mbi_proof_job *job, const struct mbi_proof_file *file,
+                          const struct mbi_host *host, mambaint_error *err)
 {
-    const struct mbi_host *host = &m->ctx->host;
-    int32_t *outputs = NULL;
-    struct mbi_table *table = public_tables(&outputs, m, plan, &file->statement);
-    const struct mbi_proof_job job = {.plan = plan,
-                                      .statement = file->bound,
-                                      .statement_size = file->bound_size,
-                                      .code = m->code,
-                                      .weights = m->root,
-                                      .table = table};
     struct mbi_proof_reader in;
     struct watch watch;
-    int32_t rc = MAMBAINT_OK;
     bool holds;
 
-    if (!table) {
-        mbi_free(host, outputs);
-        return mbi_fail_memory(err, "a verification");
-    }
     mbi_proof_reader_init(&in, file->body, file->body_size,
                           file->type == MBI_PROOF_RUN ? "wit" : "cert");
     watch_begin(&watch, host);
-    holds = MBI_EXT(proof_verify)(&job, &in, &watch.host);
+    holds = MBI_EXT(proof_verify)(job, &in, &watch.host);
     if (atomic_load(&watch.refused))
-        rc = mbi_fail_memory(err, "a verification");
-    else if (!holds)
-        rc = mbi_fail(err, MAMBAINT_E_REFUSED, "the proof is refused: %s", in.fault);
+        return mbi_fail_memory(err, "a verification");
+    if (!holds)
+        return mbi_fail(err, MAMBAINT_E_REFUSED, "the proof is refused: %s", in.fault);
+    return MAMBAINT_OK;
+}
+
+int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof_plan *plan,
+                        const struct mbi_proof_file *file, mambaint_error *err)
+{
+    const struct mbi_host *host = &m->ctx->host;
+    struct mbi_proof_job job = {.plan = plan->plan,
+                                .statement = file->bound,
+                                .statement_size = file->bound_size,
+                                .code = plan->code,
+                                .weights = m->root};
+    int32_t *outputs = NULL;
+    struct mbi_table *table;
+    struct known known;
+    int32_t rc = read_known(&known, &file->statement, host, err);
+
+    if (rc < 0)
+        return rc;
+    job.token = known.ids;
+    job.table = table = public_tables(&outputs, m, plan, &file->statement);
+    rc = table ? MAMBAINT_OK : mbi_fail_memory(err, "a verification");
+    if (rc >= 0 && file->type == MBI_PROOF_RUN)
+        rc = mbi_known_tables(table, plan->plan, &(struct mbi_known){m->param, known.ids}, err);
+    if (rc >= 0)
+        rc = check_body(&job, file, host, err);
+    mbi_known_free(table, plan->plan);
     mbi_free(host, table);
     mbi_free(host, outputs);
+    mbi_free(host, known.ids);
     return rc;
 }
 
@@ -259,13 +292,29 @@ static int32_t check_claims(struct mbi_proof_file *file, const mambaint_key *key
                                         "key",
                                         err)) < 0)
         return rc;
-    if (file->statement.lanes != 1)
+    if (!mbi_statement_is_of_tokens(&file->statement) && file->statement.lanes != 1)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "proof: it is of %u steps; proofs of several are not there yet",
                         file->statement.lanes);
     if ((rc = mbi_statement_check(&file->statement, m->graph, err)) < 0)
         return rc;
     return expected ? mbi_statement_same(file, mbi_statement_file(expected), err) : MAMBAINT_OK;
+}
+
+/* Runs on tokens are planned by their length, which the statement has. */
+static int32_t check_run(const struct mbi_proof_models *m, const struct mbi_proof_file *file,
+                         mambaint_error *err)
+{
+    struct mbi_proof_plan plan = {.plan = NULL};
+    int32_t rc;
+
+    if (!m->takes_tokens)
+        return mbi_proof_check(m, &m->features, file, err);
+    rc = mbi_proof_plan_run(&plan, m, file->statement.lanes, file->statement.n_outputs, err);
+    if (rc >= 0)
+        rc = mbi_proof_check(m, &plan, file, err);
+    mbi_proof_plan_close(&plan, &m->ctx->host);
+    return rc;
 }
 
 int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *key,
@@ -283,7 +332,7 @@ int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *k
                         "a proof is about");
     if ((rc = check_claims(&file, key, expected, proof, len, err)) < 0)
         return rc;
-    if ((rc = mbi_proof_check(&key->models, key->models.plan, &file, err)) < 0)
+    if ((rc = check_run(&key->models, &file, err)) < 0)
         return rc;
     if (parsed && (rc = mbi_statement_wrap(parsed, key->models.ctx, &file, err)) < 0)
         return rc;
@@ -292,21 +341,35 @@ int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *k
 
 /* ---- proofs of runs ---- */
 
-static int32_t prove(mambaint_proof *p, const struct mbi_proof_models *m, const int8_t *x,
-                     const struct mbi_backend *backend, mambaint_error *err)
+static int32_t find_backend(const struct mbi_backend **out, const mambaint_options *options,
+                            mambaint_error *err)
 {
-    struct kept_run run = {.value = {NULL}};
+    return mbi_backend_find(out, mbi_option(options, "backend"), err);
+}
+
+static int32_t write_run(mambaint_proof *p, const struct mbi_proof_models *m,
+                         const struct mbi_proof_plan *plan, const struct mbi_statement *s,
+                         const struct chain_run *run, mambaint_error *err)
+{
+    p->log2_trace = plan->plan->bits;
+    p->level = plan->level;
+    return mbi_proof_write(&p->file, m, plan, s, run->stage, err);
+}
+
+/* From features. */
+static int32_t prove_run(mambaint_proof *p, const struct mbi_proof_models *m, const int8_t *x,
+                         const struct mbi_backend *backend, mambaint_error *err)
+{
+    struct chain_run run = {.kept = {{.graph = NULL}}};
     uint8_t *outputs = NULL;
     struct mbi_statement s;
     int32_t rc;
 
-    if ((rc = run_models(&run, m, x, backend, err)) >= 0 &&
+    if ((rc = run_models(&run, m, x, 1, backend, err)) >= 0 &&
         (rc = say_run(&s, &outputs, &run, m, err)) >= 0)
-        rc = mbi_proof_write(&p->file, m, m->plan, &s, run.stage, err);
+        rc = write_run(p, m, &m->features, &s, &run, err);
     mbi_free(&m->ctx->host, outputs);
     free_run(&run, m);
-    p->log2_trace = m->plan->bits;
-    p->level = m->level;
     return rc;
 }
 
@@ -315,16 +378,60 @@ static int32_t prove_features(mambaint_proof *p, const struct mbi_proof_models *
 {
     const struct mbi_host *host = &m->ctx->host;
     const struct mbi_backend *backend;
-    int32_t rc = mbi_backend_find(&backend, mbi_option(options, "backend"), err);
+    int32_t rc = find_backend(&backend, options, err);
     int8_t *x;
 
     if (rc < 0)
         return rc;
+    if (mbi_option(options, "prompt") || mbi_option(options, "ids"))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "option %s: the model takes features, not text",
+                        mbi_option(options, "prompt") ? "prompt" : "ids");
     if (!(x = mbi_alloc(host, m->graph[0]->node[0].type.cols, sizeof(*x))))
         return mbi_fail_memory(err, "features");
     if ((rc = mbi_chain_features(x, m->model[0], options, err)) >= 0)
-        rc = prove(p, m, x, backend, err);
+        rc = prove_run(p, m, x, backend, err);
     mbi_free(host, x);
+    return rc;
+}
+
+/* From a list of tokens, of which the last n_outputs are the answer. What cannot be planned is
+ * refused before all values are computed. */
+static int32_t prove_answer(mambaint_proof *p, const struct mbi_proof_models *m,
+                            const struct mbi_buf *list, uint32_t n_outputs,
+                            const struct mbi_backend *backend, mambaint_error *err)
+{
+    const int32_t *ids = (const int32_t *)(const void *)list->data;
+    struct chain_run run = {.kept = {{.graph = NULL}}};
+    struct mbi_proof_plan plan = {.plan = NULL};
+    uint8_t *input = NULL;
+    struct mbi_statement s;
+    int32_t rc;
+
+    if ((rc = say_answer(&s, &input, list, n_outputs, m, err)) >= 0 &&
+        (rc = mbi_proof_plan_run(&plan, m, s.lanes, n_outputs, err)) >= 0 &&
+        (rc = run_models(&run, m, ids, s.lanes, backend, err)) >= 0 &&
+        (rc = mbi_proof_answer_check(&run.kept[0], ids, s.lanes, n_outputs, err)) >= 0)
+        rc = write_run(p, m, &plan, &s, &run, err);
+    mbi_free(&m->ctx->host, input);
+    free_run(&run, m);
+    mbi_proof_plan_close(&plan, &m->ctx->host);
+    return rc;
+}
+
+static int32_t prove_text(mambaint_proof *p, const struct mbi_proof_models *m,
+                          const mambaint_options *options, mambaint_error *err)
+{
+    const struct mbi_backend *backend;
+    uint32_t n_outputs;
+    struct mbi_buf list;
+    int32_t rc = find_backend(&backend, options, err);
+
+    if (rc < 0)
+        return rc;
+    mbi_buf_init(&list, &m->ctx->host);
+    if ((rc = mbi_proof_answer(&list, &n_outputs, m->model[0], options, err)) >= 0)
+        rc = prove_answer(p, m, &list, n_outputs, backend, err);
+    mbi_buf_free(&list);
     return rc;
 }
 
@@ -353,7 +460,9 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
     *out = NULL;
     if ((rc = mbi_proof_models_open(&m, model, n_models, options, err)) >= 0) {
         p = new_proof(m.ctx);
-        rc = p ? prove_features(p, &m, options, err) : mbi_fail_memory(err, "a proof");
+        rc = !p               ? mbi_fail_memory(err, "a proof")
+             : m.takes_tokens ? prove_text(p, &m, options, err)
+                              : prove_features(p, &m, options, err);
     }
     mbi_proof_models_close(&m);
     if (rc < 0) {

@@ -4,6 +4,7 @@
 #define MBI_API_PROOF_H
 
 #include "api/model.h"
+#include "exec/backend.h"
 #include "proof/statement.h"
 #include "proof/walk.h"
 #include "proof/witness.h"
@@ -13,6 +14,14 @@
 int32_t mbi_proof_unsupported(mambaint_error *err);
 
 /* ---- models ---- */
+
+/* What both sides derive from models and the size of a run. */
+struct mbi_proof_plan {
+    struct mbi_plan *plan;
+    struct mbi_code code;
+    unsigned level;          /* bits of soundness */
+    struct mbi_table *table; /* by variable of the plan: weights, if they are public; or NULL */
+};
 
 /*
  * The models of a proof with all that prover and verifier derive from them. Immutable once it is
@@ -24,24 +33,35 @@ struct mbi_proof_models {
     mambaint_model *model[MBI_PLAN_STAGES]; /* references; NULL: weights are not there */
     struct mbi_graph *own[MBI_PLAN_STAGES]; /* graphs that were made here; NULL: a model's */
     const struct mbi_graph *graph[MBI_PLAN_STAGES];
+    /* By index in the graph: of models all parameters; rebuilt those that are public, else NULL. */
+    const void *const *param[MBI_PLAN_STAGES];
+    const void **own_param[MBI_PLAN_STAGES]; /* what of it was made here */
     struct mbi_statement_models said;
     bool public_weights;
-    struct mbi_plan *plan; /* of a run */
-    struct mbi_code code;
-    unsigned level;                   /* bits of soundness of a run */
+    bool takes_tokens;                /* then there is one model */
+    unsigned weight_bits;             /* log2 of the entries of the vector of weights */
+    struct mbi_code code;             /* of that vector, if it is committed */
     struct mbi_table vector;          /* of all weights, if they are there */
     struct mbi_commitment commitment; /* to it, if they are committed */
     struct mbi_root root;
-    struct mbi_table *table; /* by variable of the plan: weights, if they are public */
+    struct mbi_proof_plan features; /* of runs on features, which all have one step; else empty */
 };
 
 /* From models. Options: weights, zk. Close it after a failure, too, if *m was zero before. */
 int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const *model, size_t n,
                               const mambaint_options *options, mambaint_error *err);
-/* From what a file says, with committed weights that are not there. */
+/* From a key file, with committed weights that are not there. The certificate is not checked. */
 int32_t mbi_proof_models_rebuild(struct mbi_proof_models *m, mambaint_context *ctx,
-                                 const struct mbi_statement_models *said, mambaint_error *err);
+                                 const struct mbi_key_file *key, mambaint_error *err);
 void mbi_proof_models_close(struct mbi_proof_models *m);
+
+/* Of runs with so many steps, the last n_outputs of which answer; and of the certificate of all
+ * weights. Close it after a failure, too, if it was zero before. */
+int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                           uint32_t lanes, uint32_t n_outputs, mambaint_error *err);
+int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                                   mambaint_error *err);
+void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host);
 
 /* The configuration and the graph of model i of a statement; E_UNSUPPORTED, E_RANGE or E_MISMATCH
  * if this library has no such model. */
@@ -58,17 +78,42 @@ int32_t mbi_proof_check_statement(const struct mbi_statement *s, const struct mb
 
 /* Appends a whole proof file. `plan` and `run`: of a run, or of a certificate. */
 int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
-                        const struct mbi_plan *plan, const struct mbi_statement *s,
+                        const struct mbi_proof_plan *plan, const struct mbi_statement *s,
                         const struct mbi_stage_run *run, mambaint_error *err);
 
 /* Is the body a proof of the statement? The models were compared before. Any memory that it takes
  * follows from the plan. */
-int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_plan *plan,
+int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof_plan *plan,
                         const struct mbi_proof_file *file, mambaint_error *err);
 
-/* The plan of the certificate of all weights. */
-int32_t mbi_proof_certificate_plan(struct mbi_plan **out, const struct mbi_proof_models *m,
-                                   mambaint_error *err);
+/* ---- runs (proof_run.c) ---- */
+
+/* All values of a model in `lanes` steps from the zero state at position 0. */
+struct mbi_kept_run {
+    const struct mbi_graph *graph;
+    struct mbi_stage_run stage;
+    void **value; /* by mbi_ref: [lanes][cols]; of parameters the model's own */
+};
+
+/* `in`: rows of value 0, int32 ids or i8 features. Close it after a failure, too, if it was zero
+ * before. Progress is told as the stage "run". */
+int32_t mbi_kept_run_make(struct mbi_kept_run *run, const mambaint_model *m, const void *in,
+                          size_t lanes, const struct mbi_backend *backend, mambaint_error *err);
+void mbi_kept_run_close(struct mbi_kept_run *run);
+
+/* ---- what is answered (proof_tokens.c) ---- */
+
+/*
+ * The list of ids of a proof, T + 1 of them as int32: those of the option `prompt` or `ids`, then
+ * the *n_outputs that the model answers greedily, at most as many as the option `tokens` says; the
+ * one that ends text or turn is the last. Progress is told as the stage "answer".
+ */
+int32_t mbi_proof_answer(struct mbi_buf *list, uint32_t *n_outputs, mambaint_model *m,
+                         const mambaint_options *options, mambaint_error *err);
+
+/* Is each of the last n_outputs ids the argmax of its step in this run? E_INTERNAL otherwise. */
+int32_t mbi_proof_answer_check(const struct mbi_kept_run *run, const int32_t *ids, size_t lanes,
+                               uint32_t n_outputs, mambaint_error *err);
 
 /* ---- objects ---- */
 
@@ -76,6 +121,29 @@ struct mambaint_key {
     struct mbi_proof_models models;
     struct mbi_buf file; /* as it was loaded; else empty */
 };
+
+struct mambaint_statement {
+    mambaint_context *ctx;
+    struct mbi_buf saved; /* a proof file with an empty body */
+    struct mbi_proof_file file;
+    struct mbi_config config[MBI_STATEMENT_MODELS];
+    int32_t input_frac, output_frac; /* of features and outputs */
+};
+
+/* Feature i of a statement of features. */
+static inline int8_t mbi_statement_feature(const mambaint_statement *s, size_t i)
+{
+    return (int8_t)s->file.statement.input[i];
+}
+
+/* Of a statement of tokens: ids that nobody answered, the first ones. */
+static inline size_t mbi_statement_prompt(const mambaint_statement *s)
+{
+    return s->file.statement.n_inputs - s->file.statement.n_outputs;
+}
+
+/* Has the tokenizer as many tokens as the model of a statement? */
+bool mbi_statement_fits(const mambaint_statement *s, const struct mbi_tokenizer *t);
 
 /* Wraps head and statement of a proof file. */
 int32_t mbi_statement_wrap(mambaint_statement **out, mambaint_context *ctx,

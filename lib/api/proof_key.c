@@ -2,6 +2,7 @@
 /* Keys of verifiers: which models and which weights a proof has to be about. */
 #include "api/proof.h"
 #if MBI_HAVE_SODIUM
+#include "proof/public.h"
 
 static mambaint_key *new_key(const struct mbi_host *host)
 {
@@ -47,16 +48,16 @@ int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, si
 static int32_t check_certificate(const struct mbi_proof_models *m,
                                  const struct mbi_proof_file *certificate, mambaint_error *err)
 {
-    struct mbi_plan *plan;
+    struct mbi_proof_plan plan = {.plan = NULL};
     int32_t rc;
 
     if (!certificate->body_size)
         return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its certificate has no proof");
-    if ((rc = mbi_statement_check(&certificate->statement, m->graph, err)) < 0 ||
-        (rc = mbi_proof_certificate_plan(&plan, m, err)) < 0)
+    if ((rc = mbi_statement_check(&certificate->statement, m->graph, err)) < 0)
         return rc;
-    rc = mbi_proof_check(m, plan, certificate, err);
-    mbi_plan_free(plan);
+    if ((rc = mbi_proof_plan_certificate(&plan, m, err)) >= 0)
+        rc = mbi_proof_check(m, &plan, certificate, err);
+    mbi_proof_plan_close(&plan, &m->ctx->host);
     if (rc == MAMBAINT_E_REFUSED) {
         mambaint_error why = err ? *err : (mambaint_error){0, ""};
 
@@ -83,8 +84,8 @@ static int32_t write_certificate(struct mbi_buf *out, const struct mbi_proof_mod
     const struct mbi_statement s = {.models = m->said};
     const void **value[MBI_PLAN_STAGES] = {NULL};
     struct mbi_stage_run run[MBI_PLAN_STAGES];
-    struct mbi_plan *plan = NULL;
-    int32_t rc = mbi_proof_certificate_plan(&plan, m, err);
+    struct mbi_proof_plan plan = {.plan = NULL};
+    int32_t rc = mbi_proof_plan_certificate(&plan, m, err);
 
     for (size_t i = 0; i < m->n && rc >= 0; i++) {
         run[i].value = (const void *const *)(value[i] = node_params(m, i));
@@ -92,10 +93,10 @@ static int32_t write_certificate(struct mbi_buf *out, const struct mbi_proof_mod
             rc = mbi_fail_memory(err, "a certificate");
     }
     if (rc >= 0)
-        rc = mbi_proof_write(out, m, plan, &s, run, err);
+        rc = mbi_proof_write(out, m, &plan, &s, run, err);
     for (size_t i = 0; i < m->n; i++)
         mbi_free(&m->ctx->host, value[i]);
-    mbi_plan_free(plan);
+    mbi_proof_plan_close(&plan, &m->ctx->host);
     return rc;
 }
 
@@ -108,7 +109,7 @@ static int32_t load(mambaint_key *k, mambaint_context *ctx, const void *buf, siz
     int32_t rc;
 
     if ((rc = mbi_key_file_read(&file, buf, len, err)) < 0 ||
-        (rc = mbi_proof_models_rebuild(&k->models, ctx, &file.models, err)) < 0 ||
+        (rc = mbi_proof_models_rebuild(&k->models, ctx, &file, err)) < 0 ||
         (rc = check_certificate(&k->models, &file.certificate, err)) < 0)
         return rc;
     mbi_buf_add(&k->file, buf, len);
@@ -140,7 +141,8 @@ int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx, const void 
 
 int32_t mambaint_key_save(void *buf, size_t cap, size_t *need, const mambaint_key *key)
 {
-    struct mbi_buf certificate, file;
+    const struct mbi_proof_models *m;
+    struct mbi_buf certificate, file, parameters;
     int32_t rc;
 
     if (!key || (!buf && cap))
@@ -149,14 +151,19 @@ int32_t mambaint_key_save(void *buf, size_t cap, size_t *need, const mambaint_ke
         return MAMBAINT_E_UNSUPPORTED;
     if (key->file.size)
         return mbi_give_bytes(buf, cap, need, key->file.data, key->file.size);
-    mbi_buf_init(&certificate, &key->models.ctx->host);
-    mbi_buf_init(&file, &key->models.ctx->host);
-    if ((rc = write_certificate(&certificate, &key->models, NULL)) >= 0) {
-        mbi_key_file_write(&file, &key->models.said, certificate.data, certificate.size);
+    m = &key->models;
+    mbi_buf_init(&certificate, &m->ctx->host);
+    mbi_buf_init(&parameters, &m->ctx->host);
+    mbi_buf_init(&file, &m->ctx->host);
+    for (size_t i = 0; i < m->n; i++)
+        mbi_public_put(&parameters, m->graph[i], m->param[i]);
+    if ((rc = write_certificate(&certificate, m, NULL)) >= 0) {
+        mbi_key_file_write(&file, &m->said, &certificate, &parameters);
         rc = file.failed ? MAMBAINT_E_NO_MEMORY
                          : mbi_give_bytes(buf, cap, need, file.data, file.size);
     }
     mbi_buf_free(&certificate);
+    mbi_buf_free(&parameters);
     mbi_buf_free(&file);
     return rc;
 }

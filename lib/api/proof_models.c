@@ -6,6 +6,8 @@
 #include "api/options.h"
 #include "base/intmath.h"
 #include "proof/hash.h"
+#include "proof/layout.h"
+#include "proof/public.h"
 
 /* ---- from a statement ---- */
 
@@ -30,9 +32,14 @@ int32_t mbi_proof_config(struct mbi_config *c, const struct mbi_statement_models
     const struct mbi_arch *arch = mbi_arch_find(m->name);
     int32_t rc;
 
-    if (!arch || mbi_arch_has_vocab(arch))
+    if (!arch)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "statement: model %zu is a '%s', of which this library proves nothing yet",
+                        i + 1, m->name);
+    if (mbi_arch_has_vocab(arch) && said->n > 1)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "statement: model %zu (%s) takes text, and is in a chain; those are of "
+                        "models that take features",
                         i + 1, m->name);
     mbi_config_init(c, arch);
     if (m->n_values != arch->n_fields)
@@ -44,7 +51,8 @@ int32_t mbi_proof_config(struct mbi_config *c, const struct mbi_statement_models
             return mbi_fail(err, MAMBAINT_E_RANGE,
                             "statement: model %zu: %s is %u, which no '%s' can have", i + 1,
                             arch->field[k].flag, m->value[k], m->name);
-        c->v[k] = arch->field[k].flag ? m->value[k] : 0;
+        if (arch->field[k].flag)
+            c->v[k] = m->value[k];
     }
     if ((rc = arch->resolve(c, true, err)) < 0)
         return rc;
@@ -88,55 +96,6 @@ int32_t mbi_proof_check_statement(const struct mbi_statement *s, const struct mb
     return rc;
 }
 
-/* ---- plans ---- */
-
-/* What falls short of the profile's level is refused. */
-static int32_t find_level(unsigned *level, const struct mbi_plan *plan, const struct mbi_code *code,
-                          const struct mbi_host *host, const char *what, mambaint_error *err)
-{
-    struct mbi_proof_shape shape;
-
-    if (!MBI_EXT(proof_shape)(&shape, plan, host))
-        return mbi_fail_memory(err, "a proof");
-    *level = MBI_EXT(proof_level)(plan, &shape, code);
-    if (*level < MBI_PROOF_LEVEL)
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "a %s of models of this size would not reach %d bits of soundness", what,
-                        MBI_PROOF_LEVEL);
-    return MAMBAINT_OK;
-}
-
-/* Plan and code of a run. */
-static int32_t make_plan(struct mbi_proof_models *m, mambaint_error *err)
-{
-    const struct mbi_plan_request q = {m->graph, m->n, 1, m->public_weights, false};
-    int32_t rc = mbi_plan_create(&m->plan, &m->ctx->host, &q, err);
-
-    if (rc < 0)
-        return rc;
-    if (!MBI_EXT(walk_code)(&m->code, m->plan))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
-    if ((rc = find_level(&m->level, m->plan, &m->code, &m->ctx->host, "proof", err)) < 0)
-        return rc;
-    m->root.log_rows =
-        m->plan->weight_bits > m->code.log_columns ? m->plan->weight_bits - m->code.log_columns : 0;
-    return MAMBAINT_OK;
-}
-
-int32_t mbi_proof_certificate_plan(struct mbi_plan **out, const struct mbi_proof_models *m,
-                                   mambaint_error *err)
-{
-    const struct mbi_plan_request q = {m->graph, m->n, 1, false, true};
-    int32_t rc = mbi_plan_create(out, &m->ctx->host, &q, err);
-    unsigned level;
-
-    if (rc < 0 || (rc = find_level(&level, *out, &m->code, &m->ctx->host, "certificate", err)) >= 0)
-        return rc;
-    mbi_plan_free(*out);
-    *out = NULL;
-    return rc;
-}
-
 /* ---- weights ---- */
 
 static int32_t make_vector(struct mbi_proof_models *m, mambaint_error *err)
@@ -149,6 +108,37 @@ static int32_t make_vector(struct mbi_proof_models *m, mambaint_error *err)
     return mbi_weight_vector(&m->vector, &bits, &m->ctx->host, m->graph, param, m->n, err);
 }
 
+/* How the vector of the weights is committed to, which follows from the graphs. */
+static int32_t find_code(struct mbi_proof_models *m, mambaint_error *err)
+{
+    uint32_t n;
+    struct mbi_piece *piece = mbi_weight_pieces(&n, &m->weight_bits, &m->ctx->host, m->graph, m->n);
+
+    if (!piece)
+        return mbi_fail_memory(err, "the weights of a proof");
+    mbi_free(&m->ctx->host, piece);
+    if (m->weight_bits > MBI_PLAN_MAX_BITS)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: too many weights");
+    if (m->public_weights)
+        return MAMBAINT_OK;
+    if (!MBI_EXT(weight_code)(&m->code, m->weight_bits))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
+    m->root.log_rows =
+        m->weight_bits > m->code.log_columns ? m->weight_bits - m->code.log_columns : 0;
+    return MAMBAINT_OK;
+}
+
+/* Plan and code of what can be planned before a run is known. */
+static int32_t prepare(struct mbi_proof_models *m, mambaint_error *err)
+{
+    const int32_t rc = find_code(m, err);
+
+    m->takes_tokens = !mbi_graph_takes_features(m->graph[0]);
+    if (rc < 0 || m->takes_tokens || m->public_weights)
+        return rc;
+    return mbi_proof_plan_run(&m->features, m, 1, 0, err);
+}
+
 static int32_t commit_weights(struct mbi_proof_models *m, mambaint_error *err)
 {
     struct mbi_ntt ntt;
@@ -157,7 +147,7 @@ static int32_t commit_weights(struct mbi_proof_models *m, mambaint_error *err)
 
     if (rc < 0)
         return rc;
-    rc = MBI_EXT(commit)(&m->commitment, &m->vector, m->plan->weight_bits, &m->code, &ntt, err);
+    rc = MBI_EXT(commit)(&m->commitment, &m->vector, m->weight_bits, &m->code, &ntt, err);
     mbi_ntt_free(&ntt);
     if (rc >= 0)
         m->root = m->commitment.root;
@@ -178,39 +168,6 @@ static void hash_weights(struct mbi_proof_models *m)
         mbi_blake2b_add(&h, bytes, sizeof(bytes));
     }
     mbi_blake2b_end(&h, m->root.digest.byte);
-}
-
-/* The rows of a weight, taken out of the vector piece by piece. */
-static bool fill_table(struct mbi_table *t, const struct mbi_proof_models *m,
-                       const struct mbi_var *v)
-{
-    const int16_t *from = m->vector.data;
-    int16_t *to;
-
-    t->type = MBI_TABLE_I16;
-    t->n = (size_t)v->rows << v->col_bits;
-    if (!(t->data = to = mbi_alloc(&m->ctx->host, t->n, sizeof(*to))))
-        return false;
-    for (uint32_t k = 0; k < v->n_pieces; k++) {
-        const struct mbi_piece *p = &m->plan->piece[v->first_piece + k];
-        const unsigned bits = (unsigned)p->log_rows + p->col_bits;
-
-        memcpy(to + ((size_t)p->row << v->col_bits), from + (p->block << bits),
-               sizeof(*to) << bits);
-    }
-    return true;
-}
-
-static int32_t make_tables(struct mbi_proof_models *m, mambaint_error *err)
-{
-    const struct mbi_plan *p = m->plan;
-
-    if (!(m->table = mbi_alloc(&m->ctx->host, p->n_vars, sizeof(*m->table))))
-        return mbi_fail_memory(err, "the weights of a proof");
-    for (uint32_t i = 0; i < p->n_vars; i++)
-        if (p->var[i].kind == MBI_VAR_WEIGHT && !fill_table(&m->table[i], m, &p->var[i]))
-            return mbi_fail_memory(err, "the weights of a proof");
-    return MAMBAINT_OK;
 }
 
 /* ---- the whole ---- */
@@ -234,7 +191,27 @@ static int32_t read_options(struct mbi_proof_models *m, const mambaint_options *
     return MAMBAINT_OK;
 }
 
-static void say_model(struct mbi_statement_model *said, const struct mbi_model *model)
+/* The digest of the public parameters. */
+static int32_t say_public(struct mbi_statement_model *said, const struct mbi_model *model,
+                          mambaint_error *err)
+{
+    struct mbi_buf bytes;
+    int32_t rc = MAMBAINT_OK;
+
+    if (!(said->has_public = mbi_public_size(model->graph) > 0))
+        return rc;
+    mbi_buf_init(&bytes, model->host);
+    mbi_public_put(&bytes, model->graph, model->param);
+    if (bytes.failed)
+        rc = mbi_fail_memory(err, "the statement of a proof");
+    else
+        mbi_public_digest(said->parameters, bytes.data, bytes.size);
+    mbi_buf_free(&bytes);
+    return rc;
+}
+
+static int32_t say_model(struct mbi_statement_model *said, const struct mbi_model *model,
+                         mambaint_error *err)
 {
     const struct mbi_config *c = &model->config;
 
@@ -242,6 +219,21 @@ static void say_model(struct mbi_statement_model *said, const struct mbi_model *
     said->n_values = (uint32_t)c->arch->n_fields;
     memcpy(said->value, c->v, c->arch->n_fields * sizeof(*c->v));
     memcpy(said->graph, model->graph->digest, MBI_DIGEST_SIZE);
+    return say_public(said, model, err);
+}
+
+/* One model that takes text, or models that take features and fit together. */
+static int32_t check_models(mambaint_model *const *model, size_t n, mambaint_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!model[i])
+            return mbi_fail(err, MAMBAINT_E_INVALID, "model %zu is NULL", i + 1);
+    for (size_t i = 0; i < n && n > 1; i++)
+        if (!mbi_graph_takes_features(model[i]->model->graph))
+            return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                            "model %zu (%s) takes text: it is proved alone, not in a chain", i + 1,
+                            model[i]->model->config.arch->name);
+    return n > 1 ? mbi_chain_check(model, n, err) : MAMBAINT_OK;
 }
 
 int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const *model, size_t n,
@@ -254,31 +246,63 @@ int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const 
     if (n > MBI_PLAN_STAGES)
         return mbi_fail(err, MAMBAINT_E_RANGE, "%zu models; a proof is of at most %d", n,
                         MBI_PLAN_STAGES);
-    if ((rc = mbi_chain_check(model, n, err)) < 0 || (rc = read_options(m, options, err)) < 0 ||
+    if ((rc = check_models(model, n, err)) < 0 || (rc = read_options(m, options, err)) < 0 ||
         (rc = mbi_hash_setup(err)) < 0)
         return rc;
     m->ctx = model[0]->ctx;
     mambaint_context_ref(m->ctx);
     m->said.n = (uint32_t)n;
-    for (m->n = 0; m->n < n; m->n++) {
+    for (; m->n < n; m->n++) {
         mambaint_model_ref(model[m->n]);
         m->model[m->n] = model[m->n];
         m->graph[m->n] = model[m->n]->model->graph;
-        say_model(&m->said.model[m->n], model[m->n]->model);
+        m->param[m->n] = model[m->n]->model->param;
     }
-    if ((rc = make_plan(m, err)) < 0 || (rc = make_vector(m, err)) < 0)
+    for (size_t i = 0; i < n; i++)
+        if ((rc = say_model(&m->said.model[i], model[i]->model, err)) < 0)
+            return rc;
+    if ((rc = prepare(m, err)) < 0 || (rc = make_vector(m, err)) < 0)
         return rc;
     if (!m->public_weights)
         rc = commit_weights(m, err);
-    else if ((rc = make_tables(m, err)) >= 0)
+    else if (m->takes_tokens || (rc = mbi_proof_plan_run(&m->features, m, 1, 0, err)) >= 0)
         hash_weights(m);
     memcpy(m->said.weights, m->root.digest.byte, MBI_DIGEST_SIZE);
     return rc;
 }
 
-int32_t mbi_proof_models_rebuild(struct mbi_proof_models *m, mambaint_context *ctx,
-                                 const struct mbi_statement_models *said, mambaint_error *err)
+/* The public parameters of model i, out of what is left of a key's. */
+static int32_t take_public(struct mbi_proof_models *m, size_t i, struct mbi_reader *left,
+                           mambaint_error *err)
 {
+    const struct mbi_statement_model *said = &m->said.model[i];
+    const uint64_t size = said->has_public ? mbi_public_size(m->graph[i]) : 0;
+    uint8_t digest[MBI_DIGEST_SIZE];
+    const uint8_t *bytes;
+    int32_t rc;
+
+    if (!said->has_public)
+        return MAMBAINT_OK;
+    if (size > mbi_read_left(left))
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "key: the public parameters of model %zu have %llu bytes, but %zu are left",
+                        i + 1, (unsigned long long)size, mbi_read_left(left));
+    bytes = mbi_read_bytes(left, (size_t)size);
+    mbi_public_digest(digest, bytes, (size_t)size);
+    if (memcmp(digest, said->parameters, sizeof(digest)) != 0)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "key: the public parameters of model %zu are not those of its digest",
+                        i + 1);
+    rc = mbi_public_read(&m->own_param[i], m->graph[i], bytes, err);
+    m->param[i] = m->own_param[i];
+    return rc;
+}
+
+int32_t mbi_proof_models_rebuild(struct mbi_proof_models *m, mambaint_context *ctx,
+                                 const struct mbi_key_file *key, mambaint_error *err)
+{
+    const struct mbi_statement_models *said = &key->models;
+    struct mbi_reader left = {.data = key->parameters, .size = key->n_parameters};
     int32_t rc = mbi_hash_setup(err);
 
     m->ctx = ctx;
@@ -288,28 +312,27 @@ int32_t mbi_proof_models_rebuild(struct mbi_proof_models *m, mambaint_context *c
         rc = mbi_proof_graph(&m->own[m->n], &ctx->host, said, m->n, err);
         m->graph[m->n] = m->own[m->n];
     }
-    if (rc < 0 || (rc = make_plan(m, err)) < 0)
+    for (size_t i = 0; i < said->n && rc >= 0; i++)
+        rc = take_public(m, i, &left, err);
+    if (rc >= 0 && mbi_read_left(&left))
+        rc = mbi_fail(err, MAMBAINT_E_FORMAT,
+                      "key: %zu bytes are left behind the public parameters", mbi_read_left(&left));
+    if (rc < 0 || (rc = prepare(m, err)) < 0)
         return rc;
     memcpy(m->root.digest.byte, said->weights, MBI_DIGEST_SIZE);
     return MAMBAINT_OK;
-}
-
-static void free_tables(struct mbi_proof_models *m)
-{
-    for (uint32_t i = 0; m->table && i < m->plan->n_vars; i++)
-        mbi_free(&m->ctx->host, (void *)(uintptr_t)m->table[i].data);
-    mbi_free(&m->ctx->host, m->table);
 }
 
 void mbi_proof_models_close(struct mbi_proof_models *m)
 {
     if (!m->ctx)
         return;
-    free_tables(m);
+    mbi_proof_plan_close(&m->features, &m->ctx->host);
     MBI_EXT(commitment_free)(&m->commitment);
     mbi_free_aligned(&m->ctx->host, (void *)(uintptr_t)m->vector.data);
-    mbi_plan_free(m->plan);
     for (size_t i = 0; i < m->n; i++) {
+        if (m->own_param[i])
+            mbi_public_free(m->own_param[i], m->own[i]);
         mbi_graph_free(m->own[i]);
         mambaint_model_unref(m->model[i]);
     }

@@ -118,6 +118,51 @@ int32_t mambaint_statement_match(const mambaint_statement *statement, const char
     return mbi_proof_unsupported(err);
 }
 
+int32_t mambaint_statement_text_with(char *buf, size_t cap, size_t *need,
+                                     const mambaint_statement *statement,
+                                     const mambaint_tokenizer *tokenizer, const char *key)
+{
+    (void)tokenizer;
+    return mambaint_statement_text(buf, cap, need, statement, key);
+}
+
+int32_t mambaint_statement_ids(int32_t *ids, size_t cap, size_t *need, size_t *n_answer,
+                               const mambaint_statement *statement)
+{
+    (void)ids;
+    (void)cap;
+    (void)need;
+    (void)n_answer;
+    (void)statement;
+    return MAMBAINT_E_INVALID;
+}
+
+int32_t mambaint_statement_match_ids(const mambaint_statement *statement, const int32_t *prompt,
+                                     size_t n_prompt, const int32_t *answer, size_t n_answer,
+                                     mambaint_error *err)
+{
+    (void)statement;
+    (void)prompt;
+    (void)n_prompt;
+    (void)answer;
+    (void)n_answer;
+    return mbi_proof_unsupported(err);
+}
+
+int32_t mambaint_statement_match_text(const mambaint_statement *statement,
+                                      const mambaint_tokenizer *tokenizer, const char *prompt,
+                                      size_t n_prompt, const char *answer, size_t n_answer,
+                                      mambaint_error *err)
+{
+    (void)statement;
+    (void)tokenizer;
+    (void)prompt;
+    (void)n_prompt;
+    (void)answer;
+    (void)n_answer;
+    return mbi_proof_unsupported(err);
+}
+
 void mambaint_statement_free(mambaint_statement *statement) { (void)statement; }
 
 int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *key,

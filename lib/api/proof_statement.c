@@ -5,14 +5,6 @@
 #include "api/features.h"
 #include "base/text.h"
 
-struct mambaint_statement {
-    mambaint_context *ctx;
-    struct mbi_buf saved; /* a proof file with an empty body */
-    struct mbi_proof_file file;
-    struct mbi_config config[MBI_STATEMENT_MODELS];
-    int32_t input_frac, output_frac;
-};
-
 /* ---- making one ---- */
 
 const struct mbi_proof_file *mbi_statement_file(const mambaint_statement *s) { return &s->file; }
@@ -109,218 +101,34 @@ int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need,
     return mbi_give_bytes(buf, cap, need, statement->saved.data, statement->saved.size);
 }
 
-/* ---- what it says ---- */
+/* ---- its tokens ---- */
 
-static bool is_run(const mambaint_statement *s) { return s->file.type == MBI_PROOF_RUN; }
-
-static int8_t feature(const mambaint_statement *s, size_t i)
+bool mbi_statement_fits(const mambaint_statement *s, const struct mbi_tokenizer *t)
 {
-    return (int8_t)s->file.statement.input[i];
+    const struct mbi_config *c = &s->config[0];
+
+    return mbi_arch_has_vocab(c->arch) && c->v[c->arch->vocab_field] == mbi_tokenizer_vocab(t);
 }
 
-/* The first of the largest outputs. */
-static size_t largest(const mambaint_statement *s)
+int32_t mambaint_statement_ids(int32_t *ids, size_t cap, size_t *need, size_t *n_answer,
+                               const mambaint_statement *statement)
 {
-    const struct mbi_statement *said = &s->file.statement;
-    size_t best = 0;
+    const struct mbi_statement *said;
+    size_t n;
 
-    for (size_t i = 1; i < said->n_outputs; i++)
-        if (mbi_statement_output(said, i) > mbi_statement_output(said, best))
-            best = i;
-    return best;
-}
-
-/* ---- in words ---- */
-
-/* v / 2^frac with all its digits, 0 <= frac <= 32. */
-static void add_decimal(struct mbi_buf *out, int64_t v, int32_t frac)
-{
-    const uint64_t size = v < 0 ? -(uint64_t)v : (uint64_t)v, one = (uint64_t)1 << frac;
-    uint64_t rest = size & (one - 1);
-
-    mbi_buf_addf(out, "%s%llu", v < 0 ? "-" : "", (unsigned long long)(size >> frac));
-    if (rest)
-        mbi_buf_add8(out, '.');
-    for (; rest; rest &= one - 1) {
-        rest *= 10; /* below 10 * 2^32 */
-        mbi_buf_add8(out, (uint8_t)('0' + (rest >> frac)));
-    }
-}
-
-static void add_hex(struct mbi_buf *out, const uint8_t digest[MBI_DIGEST_SIZE])
-{
-    char text[2 * MBI_DIGEST_SIZE + 1];
-
-    mbi_hex(text, digest, MBI_DIGEST_SIZE);
-    mbi_buf_add_text(out, text);
-}
-
-static void add_model_id(struct mbi_buf *out, const mambaint_statement *s)
-{
-    uint8_t id[MBI_DIGEST_SIZE];
-
-    mbi_statement_model_id(id, &s->file.statement.models, s->file.public_weights);
-    add_hex(out, id);
-}
-
-static void add_config_value(struct mbi_buf *out, const struct mbi_config_field *f, uint32_t v,
-                             const char *quote)
-{
-    if (f->kind == MBI_CONFIG_NUMBER)
-        mbi_buf_addf(out, "%u", v);
-    else if (f->kind == MBI_CONFIG_BOOL)
-        mbi_buf_add_text(out, *quote ? (v ? "true" : "false") : (v ? "on" : "off"));
-    else
-        mbi_buf_addf(out, "%s%s%s", quote, f->word[v - 1], quote);
-}
-
-static void say_models(struct mbi_buf *out, const mambaint_statement *s)
-{
-    const uint32_t n = s->file.statement.models.n;
-
-    for (uint32_t i = 0; i < n; i++) {
-        const struct mbi_config *c = &s->config[i];
-
-        mbi_buf_addf(out, n > 1 ? "model %u: " : "model: ", i + 1);
-        mbi_buf_add_text(out, c->arch->name);
-        for (size_t k = 0; k < c->arch->n_fields; k++)
-            if (c->arch->field[k].flag) {
-                mbi_buf_addf(out, ", %s ", c->arch->field[k].flag);
-                add_config_value(out, &c->arch->field[k], c->v[k], "");
-            }
-        mbi_buf_add8(out, '\n');
-    }
-    mbi_buf_add_text(out, "model id: ");
-    add_model_id(out, s);
-    mbi_buf_add_text(out, s->file.public_weights
-                              ? "\nweights: public; whoever verifies has them\n"
-                              : "\nweights: committed; the proof is about those that this id "
-                                "stands for\n");
-}
-
-static void say_values(struct mbi_buf *out, const mambaint_statement *s)
-{
-    const struct mbi_statement *said = &s->file.statement;
-    const size_t best = largest(s);
-
-    mbi_buf_add_text(out, "features:");
-    for (size_t i = 0; i < said->n_inputs; i++) {
-        mbi_buf_add_text(out, i ? ", " : " ");
-        add_decimal(out, feature(s, i), s->input_frac);
-    }
-    mbi_buf_add_text(out, "\noutputs:");
-    for (size_t i = 0; i < said->n_outputs; i++) {
-        mbi_buf_add_text(out, i ? ", " : " ");
-        add_decimal(out, mbi_statement_output(said, i), s->output_frac);
-        if (i == best)
-            mbi_buf_add_text(out, " (largest)");
-    }
-    mbi_buf_addf(out, "\nlargest output: %zu (the first is 0)\n", best);
-}
-
-static int32_t add_words(struct mbi_buf *out, const mambaint_statement *s)
-{
-    const uint32_t n = s->file.statement.models.n;
-
-    if (!is_run(s)) {
-        mbi_buf_add_text(out, "All weights lie in the intervals that their models declare.\n");
-        say_models(out, s);
-        mbi_buf_add_text(out, "not shown: anything that was computed with them\n");
-        return MAMBAINT_OK;
-    }
-    if (n > 1)
-        mbi_buf_addf(out,
-                     "A chain of %u models, run once on these features, gives these "
-                     "outputs.\n",
-                     n);
-    else
-        mbi_buf_add_text(out, "A model, run once on these features, gives these outputs.\n");
-    say_models(out, s);
-    say_values(out, s);
-    mbi_buf_add_text(out, "not shown: who ran it and when, where the features come from, and "
-                          "how good the model is\n");
-    if (!s->file.public_weights)
-        mbi_buf_add_text(out,
-                         "not hidden: the weights; the proof is not zero-knowledge, and they can "
-                         "be computed from it\n");
-    return MAMBAINT_OK;
-}
-
-/* ---- as JSON ---- */
-
-/* "key": with '_' for '-', as everywhere in the JSON of the tool. Keys are words of our own. */
-static void add_key(struct mbi_buf *out, const char *key)
-{
-    mbi_buf_add8(out, '"');
-    for (; *key; key++)
-        mbi_buf_add8(out, (uint8_t)(*key == '-' ? '_' : *key));
-    mbi_buf_add_text(out, "\": ");
-}
-
-static void add_json_model(struct mbi_buf *out, const mambaint_statement *s, size_t i)
-{
-    const struct mbi_config *c = &s->config[i];
-
-    mbi_buf_addf(out, "%s{\"architecture\": \"%s\", \"graph_digest\": \"", i ? ", " : "",
-                 c->arch->name);
-    add_hex(out, s->file.statement.models.model[i].graph);
-    mbi_buf_add8(out, '"');
-    for (size_t k = 0; k < c->arch->n_fields; k++)
-        if (c->arch->field[k].flag) {
-            mbi_buf_add_text(out, ", ");
-            add_key(out, c->arch->field[k].flag);
-            add_config_value(out, &c->arch->field[k], c->v[k], "\"");
-        }
-    mbi_buf_add8(out, '}');
-}
-
-static int32_t add_json(struct mbi_buf *out, const mambaint_statement *s)
-{
-    const struct mbi_statement *said = &s->file.statement;
-
-    mbi_buf_addf(out, "{\"type\": \"%s\", \"version\": %d, \"profile\": %d, \"weights\": \"%s\", ",
-                 is_run(s) ? "run" : "certificate", MBI_PROOF_VERSION, MBI_PROOF_PROFILE,
-                 s->file.public_weights ? "public" : "committed");
-    mbi_buf_add_text(out, "\"model_id\": \"");
-    add_model_id(out, s);
-    mbi_buf_add_text(out, "\", \"weights_digest\": \"");
-    add_hex(out, said->models.weights);
-    mbi_buf_add_text(out, "\", \"models\": [");
-    for (size_t i = 0; i < said->models.n; i++)
-        add_json_model(out, s, i);
-    mbi_buf_addf(out, "], \"tokens\": %u, \"features\": [", said->lanes);
-    for (size_t i = 0; i < said->n_inputs; i++)
-        mbi_buf_addf(out, "%s%d", i ? ", " : "", feature(s, i));
-    mbi_buf_add_text(out, "], \"outputs\": [");
-    for (size_t i = 0; i < said->n_outputs; i++)
-        mbi_buf_addf(out, "%s%d", i ? ", " : "", mbi_statement_output(said, i));
-    mbi_buf_addf(out, "], \"feature_frac\": %d, \"frac\": %d, \"argmax\": ", s->input_frac,
-                 s->output_frac);
-    if (is_run(s))
-        mbi_buf_addf(out, "%zu}", largest(s));
-    else
-        mbi_buf_add_text(out, "null}");
-    return MAMBAINT_OK;
-}
-
-int32_t mambaint_statement_text(char *buf, size_t cap, size_t *need,
-                                const mambaint_statement *statement, const char *key)
-{
-    struct mbi_buf text;
-    int32_t rc = MAMBAINT_E_INVALID;
-
-    if (!statement || !key)
+    if (!statement || (!ids && cap))
         return MAMBAINT_E_INVALID;
-    mbi_buf_init(&text, &statement->ctx->host);
-    if (mbi_key_equal(key, "text"))
-        rc = add_words(&text, statement);
-    else if (mbi_key_equal(key, "json"))
-        rc = add_json(&text, statement);
-    if (rc >= 0)
-        rc = text.failed ? MAMBAINT_E_NO_MEMORY
-                         : mbi_give_text(buf, cap, need, (const char *)text.data, text.size);
-    mbi_buf_free(&text);
-    return rc;
+    said = &statement->file.statement;
+    n = mbi_statement_is_of_tokens(said) ? said->n_inputs : 0;
+    if (need)
+        *need = n;
+    if (n_answer)
+        *n_answer = n ? said->n_outputs : 0;
+    if (n > cap)
+        return MAMBAINT_E_SPACE;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)mbi_statement_id(said, i); /* below the vocabulary */
+    return MAMBAINT_OK;
 }
 
 /* ---- against what somebody expects ---- */
@@ -335,17 +143,134 @@ int32_t mambaint_statement_match(const mambaint_statement *statement, const char
     if (!statement || !features)
         return mbi_fail(err, MAMBAINT_E_INVALID, "statement and features must not be NULL");
     said = &statement->file.statement;
-    if (!is_run(statement))
-        return mbi_fail(err, MAMBAINT_E_MISMATCH, "a certificate has no features");
+    if (said->input_kind != MBI_STATEMENT_CLEAR)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s has no features",
+                        said->lanes ? "a proof of tokens" : "a certificate");
     if (!(x = mbi_alloc(&statement->ctx->host, said->n_inputs, sizeof(*x))))
         return mbi_fail_memory(err, "features");
     rc = mbi_features_read(x, said->n_inputs, features, err);
     for (size_t i = 0; i < said->n_inputs && rc >= 0; i++)
-        if (x[i] != feature(statement, i))
+        if (x[i] != mbi_statement_feature(statement, i))
             rc = mbi_fail(err, MAMBAINT_E_MISMATCH,
                           "feature %zu of the proof is %d/32, but %d/32 is expected", i + 1,
-                          feature(statement, i), x[i]);
+                          mbi_statement_feature(statement, i), x[i]);
     mbi_free(&statement->ctx->host, x);
+    return rc;
+}
+
+/* Ids [begin, begin + n) of a statement against those of `want`. */
+static int32_t match_part(const mambaint_statement *s, const char *what, size_t begin, size_t n,
+                          const int32_t *want, size_t n_want, mambaint_error *err)
+{
+    if (n != n_want)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "the %s of the proof has %zu tokens, not %zu",
+                        what, n, n_want);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t id = mbi_statement_id(&s->file.statement, begin + i);
+
+        if (id != want[i])
+            return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                            "token %zu of the %s of the proof is %lld, but %d is expected", i + 1,
+                            what, (long long)id, want[i]);
+    }
+    return MAMBAINT_OK;
+}
+
+static int32_t needs_tokens(const mambaint_statement *s, mambaint_error *err)
+{
+    if (!s)
+        return mbi_fail(err, MAMBAINT_E_INVALID, "statement must not be NULL");
+    if (!mbi_statement_is_of_tokens(&s->file.statement))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "the proof is not of tokens");
+    return MAMBAINT_OK;
+}
+
+int32_t mambaint_statement_match_ids(const mambaint_statement *statement, const int32_t *prompt,
+                                     size_t n_prompt, const int32_t *answer, size_t n_answer,
+                                     mambaint_error *err)
+{
+    int32_t rc = needs_tokens(statement, err);
+    size_t split;
+
+    if (rc < 0)
+        return rc;
+    split = mbi_statement_prompt(statement);
+    if (prompt)
+        rc = match_part(statement, "prompt", 0, split, prompt, n_prompt, err);
+    if (rc >= 0 && answer)
+        rc = match_part(statement, "answer", split, statement->file.statement.n_outputs, answer,
+                        n_answer, err);
+    return rc;
+}
+
+/* A prompt as mambaint_proof_create() makes ids of it. */
+static int32_t match_prompt(const mambaint_statement *s, const struct mbi_tokenizer *t,
+                            const char *prompt, size_t len, mambaint_error *err)
+{
+    const int32_t eot = mbi_tokenizer_eot(t);
+    struct mbi_buf ids;
+    int32_t rc;
+
+    mbi_buf_init(&ids, &s->ctx->host);
+    mbi_buf_add(&ids, &eot, sizeof(eot));
+    rc = mbi_tokenizer_encode(&ids, t, prompt, len, 0, err);
+    if (rc >= 0 && ids.failed)
+        rc = mbi_fail_memory(err, "the tokens of a prompt");
+    if (rc >= 0)
+        rc = match_part(s, "prompt", 0, mbi_statement_prompt(s),
+                        (const int32_t *)(const void *)ids.data, ids.size / sizeof(int32_t), err);
+    mbi_buf_free(&ids);
+    return rc;
+}
+
+/* The bytes that the answer stands for. */
+static int32_t match_answer(const mambaint_statement *s, const struct mbi_tokenizer *t,
+                            const char *text, size_t len, mambaint_error *err)
+{
+    const struct mbi_statement *said = &s->file.statement;
+    int32_t rc = MAMBAINT_OK;
+    struct mbi_buf got;
+    size_t same = 0;
+
+    mbi_buf_init(&got, &s->ctx->host);
+    for (size_t i = mbi_statement_prompt(s); i < said->n_inputs && rc >= 0; i++) {
+        const int32_t id = (int32_t)mbi_statement_id(said, i);
+
+        rc = mbi_tokenizer_decode(&got, t, &id, 1, err);
+    }
+    if (rc >= 0 && got.failed)
+        rc = mbi_fail_memory(err, "the text of an answer");
+    while (rc >= 0 && same < got.size && same < len && got.data[same] == (uint8_t)text[same])
+        same++;
+    if (rc >= 0 && (same < got.size || same < len))
+        rc = mbi_fail(err, MAMBAINT_E_MISMATCH,
+                      "the answer of the proof is another text than the expected one: it has %zu "
+                      "bytes, not %zu, and they are equal up to byte %zu",
+                      got.size, len, same);
+    mbi_buf_free(&got);
+    return rc;
+}
+
+int32_t mambaint_statement_match_text(const mambaint_statement *statement,
+                                      const mambaint_tokenizer *tokenizer, const char *prompt,
+                                      size_t n_prompt, const char *answer, size_t n_answer,
+                                      mambaint_error *err)
+{
+    int32_t rc = needs_tokens(statement, err);
+
+    if (rc < 0)
+        return rc;
+    if (!tokenizer)
+        return mbi_fail(err, MAMBAINT_E_INVALID, "tokenizer must not be NULL");
+    if (!mbi_statement_fits(statement, tokenizer->tokenizer))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "the tokenizer has %u tokens, but the model of the proof has %u",
+                        mbi_tokenizer_vocab(tokenizer->tokenizer),
+                        statement->config[0].v[statement->config[0].arch->vocab_field]);
+    if (prompt)
+        rc = match_prompt(statement, tokenizer->tokenizer, prompt, n_prompt, err);
+    if (rc >= 0 && answer)
+        rc = match_answer(statement, tokenizer->tokenizer, answer, n_answer, err);
     return rc;
 }
 #endif

@@ -99,6 +99,12 @@ char *mbi_strndup(const struct mbi_host *host, const char *text, size_t len)
     return copy;
 }
 
+void mbi_progress(const struct mbi_host *host, const char *stage, uint64_t done, uint64_t total)
+{
+    if (host->progress)
+        host->progress(host->progress_user, stage, done, total);
+}
+
 void mbi_log(const struct mbi_host *host, int32_t level, const char *fmt, ...)
 {
     char text[512];

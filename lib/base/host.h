@@ -19,6 +19,9 @@ struct mbi_host {
     void (*log)(void *user, int32_t level, const char *text); /* NULL: silent */
     void *log_user;
     struct mbi_pool *pool; /* NULL: the calling thread works alone */
+    /* How far a long call is; NULL: nobody asks. */
+    void (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
+    void *progress_user;
 };
 
 #define MBI_LOG_ERROR 1
@@ -48,6 +51,12 @@ void mbi_free_aligned(const struct mbi_host *host, void *block); /* NULL is fine
 
 /* A NUL-terminated copy of len bytes. */
 char *mbi_strndup(const struct mbi_host *host, const char *text, size_t len);
+
+/*
+ * Tell how far a long call is, from the thread that made it: `stage` is static text, `done` of
+ * `total` (> 0) of it is done. Cheap, so that it may be told often.
+ */
+void mbi_progress(const struct mbi_host *host, const char *stage, uint64_t done, uint64_t total);
 
 void mbi_log(const struct mbi_host *host, int32_t level, const char *fmt, ...) MBI_PRINTF(3, 4);
 

@@ -126,20 +126,30 @@ MBI_INLINE uint32_t mbi_input_weight(uint32_t l)
     return (uint32_t)(((int64_t)1 << 18) - mbi_rshift_half_up(mbi_ex2w(l), 12));
 }
 
-/* 2^15 * tan(pi * rho / 256), correctly rounded, rho in [-32, 31]. */
-MBI_INLINE int32_t mbi_shear_t(int32_t rho)
+/* 2^15 * tan(pi * rho / 256), correctly rounded, rho in [-32, 31]; `wide` before its rounding. */
+MBI_INLINE int64_t mbi_shear_t_wide(int64_t rho)
 {
-    const int64_t r = rho, r2 = r * r;
+    const int64_t r2 = rho * rho;
 
-    return (int32_t)mbi_rshift_half_up(r * (3373226304 + r2 * (169203 + 11 * r2)), 23);
+    return rho * (3373226304 + r2 * (169203 + 11 * r2));
 }
 
-/* 2^15 * sin(2 * pi * rho / 256), correctly rounded, rho in [-32, 31]. */
+MBI_INLINE int32_t mbi_shear_t(int32_t rho)
+{
+    return (int32_t)mbi_rshift_half_up(mbi_shear_t_wide(rho), 23);
+}
+
+/* 2^15 * sin(2 * pi * rho / 256), correctly rounded, rho in [-32, 31]; `wide` as above. */
+MBI_INLINE int64_t mbi_shear_s_wide(int64_t rho)
+{
+    const int64_t r2 = rho * rho;
+
+    return rho * (1686634269 - r2 * (169312 - 5 * r2));
+}
+
 MBI_INLINE int32_t mbi_shear_s(int32_t rho)
 {
-    const int64_t r = rho, r2 = r * r;
-
-    return (int32_t)mbi_rshift_half_up(r * (1686634269 - r2 * (169312 - 5 * r2)), 21);
+    return (int32_t)mbi_rshift_half_up(mbi_shear_s_wide(rho), 21);
 }
 
 /* Squareplus (x + sqrt(x^2 + 4)) / 2 in Q`frac`, floored. |x| < 2^30, 0 <= frac <= 14. */

@@ -35,11 +35,9 @@ static void add_eval(const struct mbi_op_args *a)
 /* A parameter has one row, for every lane. */
 static void add_declare(struct mbi_gadget *g)
 {
-    const uint8_t row = g->in_is_param[1] ? MBI_LETTER_NONE : MBI_LETTER_ROW;
-
     g->out = mbi_gadget_define(g, g->node->type.cols);
     mbi_gadget_linear(g, 1, g->in[0]);
-    mbi_gadget_term(g, (struct mbi_term){1, 1, {{g->in[1], row, MBI_LETTER_COL, 0}}});
+    mbi_gadget_view(g, 1, mbi_gadget_input(g, 1));
 }
 
 static const struct mbi_op_gadget add_proof = {add_declare, NULL};
@@ -182,19 +180,33 @@ static void mul_eval(const struct mbi_op_args *a)
                                              (a->in_is_param[1] ? 0 : t * nb) + i / group));
 }
 
-/* Groups of more than one element are not planned for yet. */
+/* Element i of group c is (c << log) + i. */
+static void declare_groups(struct mbi_gadget *g, uint32_t group)
+{
+    enum { ROW, COL, IN, LETTERS };
+    const uint8_t log = (uint8_t)mbi_bitlen(group - 1);
+    const uint32_t n[LETTERS] = {g->lanes, g->in_type[1]->cols, group};
+    const struct mbi_axis element = mbi_pair(COL, log, IN);
+
+    if (group & (group - 1))
+        mbi_gadget_fault(g, "it multiplies in groups that are no power of two");
+    g->out = mbi_gadget_define(g, g->node->type.cols);
+    mbi_gadget_letters(g, LETTERS, n);
+    mbi_gadget_result(g, mbi_along(ROW, 0), mbi_fixed(0), element);
+    mbi_gadget_views(g, 1, mbi_view(g->in[0], mbi_along(ROW, 0), mbi_fixed(0), element),
+                     mbi_gadget_input(g, 1));
+}
+
 static void mul_declare(struct mbi_gadget *g)
 {
-    const uint8_t row = g->in_is_param[1] ? MBI_LETTER_NONE : MBI_LETTER_ROW;
-    const struct mbi_view a = {g->in[0], MBI_LETTER_ROW, MBI_LETTER_COL, 0};
-    const struct mbi_view b = {g->in[1], row, MBI_LETTER_COL, 0};
+    const uint32_t group = (uint32_t)g->node->attr[0]; /* struct mbi_mul_attr */
 
-    if (g->node->attr[0] != 1) { /* struct mbi_mul_attr */
-        mbi_gadget_fault(g, "it multiplies in groups, which is not there yet");
+    if (group > 1) {
+        declare_groups(g, group);
         return;
     }
     g->out = mbi_gadget_define(g, g->node->type.cols);
-    mbi_gadget_term(g, (struct mbi_term){1, 2, {a, b}});
+    mbi_gadget_views(g, 1, mbi_element(g->in[0]), mbi_gadget_input(g, 1));
 }
 
 static const struct mbi_op_gadget mul_proof = {mul_declare, NULL};
@@ -257,7 +269,9 @@ static void slice_declare(struct mbi_gadget *g)
     const int32_t from = g->node->attr[0]; /* struct mbi_slice_attr */
 
     g->out = mbi_gadget_define(g, g->node->type.cols);
-    mbi_gadget_term(g, (struct mbi_term){1, 1, {{g->in[0], MBI_LETTER_ROW, MBI_LETTER_COL, from}}});
+    mbi_gadget_view(g, 1,
+                    mbi_view(g->in[0], mbi_along(MBI_LETTER_ROW, 0), mbi_fixed(0),
+                             mbi_along(MBI_LETTER_COL, from)));
 }
 
 static const struct mbi_op_gadget slice_proof = {slice_declare, NULL};
@@ -310,8 +324,9 @@ static void concat_declare(struct mbi_gadget *g)
 
     g->out = mbi_gadget_define(g, g->node->type.cols);
     mbi_gadget_linear(g, 1, g->in[0]); /* zero from its end on */
-    mbi_gadget_term(g,
-                    (struct mbi_term){1, 1, {{g->in[1], MBI_LETTER_ROW, MBI_LETTER_COL, begin}}});
+    mbi_gadget_view(g, 1,
+                    mbi_view(g->in[1], mbi_along(MBI_LETTER_ROW, 0), mbi_fixed(0),
+                             mbi_along(MBI_LETTER_COL, begin)));
 }
 
 static const struct mbi_op_gadget concat_proof = {concat_declare, NULL};

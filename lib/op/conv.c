@@ -52,6 +52,98 @@ static void conv_eval(const struct mbi_op_args *a)
         }
 }
 
+/* ---- proof ---- */
+
+/* An interval of what one tap of one channel adds; what is before the first token is zero. */
+static void tap_interval(int64_t *lo, int64_t *hi, const int64_t p[2], const int64_t w[2])
+{
+    *lo = *hi = 0;
+    for (int i = 0; i < 4; i++) {
+        *lo = mbi_min_i64(*lo, p[i & 1] * w[i >> 1]);
+        *hi = mbi_max_i64(*hi, p[i & 1] * w[i >> 1]);
+    }
+}
+
+/*
+ * y = sat16(rsh(x, K)) of x = 2^K bias + sum 2^(K-e): the same integer for every K >= e, if K >= 1.
+ * lo and hi: of p, w, e and bias. False where x might leave 62 bits.
+ */
+static bool conv_gadget(struct mbi_shift_clamp *q, const int64_t lo[], const int64_t hi[])
+{
+    const int32_t top = (int32_t)mbi_max_i64(hi[2], 1);
+    const int64_t one = (int64_t)1 << (top - lo[2]), half = (int64_t)1 << 31;
+    const int64_t reach = ((int64_t)1 << 61) / one;
+
+    *q = (struct mbi_shift_clamp){.shift = top, .lo = -32768, .hi = 32767};
+    if (lo[0] < -half || hi[0] > half)
+        return false;
+    tap_interval(&q->x_lo, &q->x_hi, (int64_t[]){lo[0], hi[0]}, (int64_t[]){lo[1], hi[1]});
+    q->x_lo *= TAPS;
+    q->x_hi *= TAPS;
+    if (-q->x_lo >= reach || q->x_hi >= reach)
+        return false;
+    q->x_lo = q->x_lo * one + mbi_lshift(lo[3], top);
+    q->x_hi = q->x_hi * one + mbi_lshift(hi[3], top);
+    return true;
+}
+
+static void conv_declare(struct mbi_gadget *g)
+{
+    enum { ROW, MID, COL };
+    const struct mbi_shape shape = {{g->lanes, 1, g->node->type.cols}};
+    const struct mbi_axis channel = mbi_along(COL, 0), one = mbi_fixed(0);
+    struct mbi_shifted y;
+    struct mbi_shift_clamp q;
+    int64_t lo[MBI_MAX_IN], hi[MBI_MAX_IN];
+    uint32_t power;
+
+    for (int k = 0; k < MBI_MAX_IN; k++) {
+        lo[k] = mbi_gadget_lo(g, g->in[k]);
+        hi[k] = mbi_gadget_hi(g, g->in[k]);
+    }
+    if (!conv_gadget(&q, lo, hi)) {
+        mbi_gadget_fault(g, "its sums may leave 62 bits");
+        return;
+    }
+    power = mbi_gadget_powers(g, 2, q.shift);
+    y = mbi_gadget_shifted(g, shape, &q);
+    g->out = y.y;
+    mbi_gadget_relate(g, shape.n[2]);
+    mbi_gadget_letters(g, MBI_AXES, shape.n);
+    for (int32_t j = 0; j < TAPS; j++)
+        mbi_gadget_term(
+            g, (struct mbi_term){1,
+                                 3,
+                                 {mbi_view(g->in[1], channel, one, mbi_fixed(j)),
+                                  mbi_view(g->in[0], mbi_along(ROW, j - TAPS + 1), one, channel),
+                                  mbi_view(power, one, one, channel)}});
+    mbi_gadget_view(g, (int64_t)1 << q.shift, mbi_view(g->in[3], one, one, channel));
+    mbi_gadget_shifted_terms(g, &q, &y);
+    mbi_gadget_shifted_ends(g, shape, &q, &y);
+}
+
+static void conv_fill(const struct mbi_gadget_fill *f)
+{
+    const size_t n = f->node->type.cols;
+    const int16_t *p = f->in[0], *bias = f->in[3];
+    const int8_t *w = f->in[1], *e = f->in[2];
+    struct mbi_shift_clamp q;
+
+    (void)conv_gadget(&q, f->in_lo, f->in_hi);
+    q.first = f->first + 1;
+    for (size_t t = 0; t < f->lanes; t++)
+        for (size_t c = 0; c < n; c++) {
+            int64_t sum = 0;
+
+            for (size_t j = t < TAPS - 1 ? TAPS - 1 - t : 0; j < TAPS; j++)
+                sum += w[c * TAPS + j] * p[(t + j + 1 - TAPS) * n + c];
+            mbi_gadget_fill_requant(f, &q, t, c,
+                                    mbi_lshift(bias[c], q.shift) + mbi_lshift(sum, q.shift - e[c]));
+        }
+}
+
+static const struct mbi_op_gadget conv_proof = {conv_declare, conv_fill};
+
 /* clang-format off */
 static const struct mbi_op_case conv_cases[] = {
     {.cols = {1, 4, 1, 1}, .rows = {0, 1, 1, 1}, .dtype = {MBI_I16, MBI_I8, MBI_I8, MBI_I16}, .frac = {8},
@@ -68,6 +160,7 @@ const struct mbi_op_def mbi_op_conv = {
     .units = conv_units,
     .eval = conv_eval,
     .grad = &mbi_grad_conv,
+    .gadget = &conv_proof,
     .cases = conv_cases,
     .n_cases = MBI_COUNT(conv_cases),
 };

@@ -28,6 +28,19 @@ static void embed_eval(const struct mbi_op_args *a)
         memcpy(y + t * size, table + (size_t)id[t] * size, size);
 }
 
+/* Linear: a view of the table whose row is the token of the lane, which is public. */
+static void embed_declare(struct mbi_gadget *g)
+{
+    if (g->node->in[0] || !g->n_outputs)
+        mbi_gadget_fault(g, "its number is not the token that the graph takes in");
+    g->out = mbi_gadget_define(g, g->node->type.cols);
+    mbi_gadget_view(g, 1,
+                    mbi_view(g->in[1], mbi_pick(MBI_LETTER_ROW, 0), mbi_fixed(0),
+                             mbi_along(MBI_LETTER_COL, 0)));
+}
+
+static const struct mbi_op_gadget embed_proof = {embed_declare, NULL};
+
 static const struct mbi_op_case embed_cases[] = {
     {.cols = {1, 5},
      .rows = {0, 7},
@@ -49,6 +62,7 @@ const struct mbi_op_def mbi_op_embed = {
     .units = mbi_units_lanes,
     .eval = embed_eval,
     .grad = &mbi_grad_embed,
+    .gadget = &embed_proof,
     .cases = embed_cases,
     .n_cases = MBI_COUNT(embed_cases),
 };
@@ -79,6 +93,58 @@ static void argmax_eval(const struct mbi_op_args *a)
     }
 }
 
+/*
+ * The claim that of the last n lanes, token t + 1 is the lowest index y of a largest logit of t:
+ * with best = logits(y), logits(v) <= best for v >= y, and < best for v < y. So
+ * logits(v) - best + [v < y] + d(v) = 0 with d >= 0 and d(y) = 0. No token is beyond the logits.
+ */
+enum { LESS, BEST, BEHIND };
+
+static void argmax_declare(struct mbi_gadget *g)
+{
+    const uint32_t cols = g->in_type[0]->cols, n = g->n_outputs, logits = g->in[0];
+    const int64_t lo = mbi_gadget_lo(g, logits), hi = mbi_gadget_hi(g, logits);
+    const int32_t from = (int32_t)(g->lanes - n);
+    const uint32_t letters[] = {n, cols};
+    const struct mbi_axis row = mbi_along(MBI_LETTER_ROW, 0), one = mbi_fixed(0);
+    const uint32_t less = mbi_gadget_less(g, cols, from + 1);
+    const uint32_t best = mbi_gadget_table(g, (struct mbi_shape){{n, 1, 1}}, lo, hi, true);
+
+    g->out = mbi_gadget_table(g, (struct mbi_shape){{n, 1, cols}}, 0, hi - lo, true);
+    mbi_gadget_relate(g, cols);
+    mbi_gadget_letters(g, 2, letters);
+    mbi_gadget_view(
+        g, 1, mbi_view(logits, mbi_along(MBI_LETTER_ROW, from), one, mbi_along(MBI_LETTER_COL, 0)));
+    mbi_gadget_view(g, -1, mbi_view(best, row, one, one));
+    mbi_gadget_linear(g, 1, less);
+    mbi_gadget_linear(g, 1, g->out);
+    mbi_gadget_relate(g, 1);
+    mbi_gadget_letters(g, 1, letters);
+    mbi_gadget_view(g, 1, mbi_view(g->out, row, one, mbi_pick(MBI_LETTER_ROW, from + 1)));
+    mbi_gadget_relate(g, 1);
+    mbi_gadget_letters(g, 1, letters);
+    mbi_gadget_view(g, 1, mbi_view(less, row, one, mbi_fixed((int32_t)cols - 1)));
+}
+
+static void argmax_fill(const struct mbi_gadget_fill *f)
+{
+    const size_t cols = f->in_type[0]->cols, n = f->n_outputs;
+    const int32_t *y = f->out;
+
+    for (size_t r = 0; r < n; r++) {
+        const size_t t = f->lanes - n + r;
+        const int64_t best = mbi_gadget_get(f, f->in_var[0], t, (size_t)y[t]);
+
+        mbi_gadget_set(f, f->first + BEST, r, 0, best);
+        for (size_t v = 0; v < cols; v++)
+            mbi_gadget_set(f, f->first + BEHIND, r, v,
+                           best - mbi_gadget_get(f, f->in_var[0], t, v) -
+                               mbi_gadget_get(f, f->first + LESS, r, v));
+    }
+}
+
+static const struct mbi_op_gadget argmax_proof = {argmax_declare, argmax_fill};
+
 static const struct mbi_op_case argmax_cases[] = {
     {.cols = {1}, .dtype = {MBI_I32}},
     {.cols = {33}, .dtype = {MBI_I32}, .lo = {-3}, .hi = {3}},
@@ -90,6 +156,7 @@ const struct mbi_op_def mbi_op_argmax = {
     .units = mbi_units_lanes,
     .eval = argmax_eval,
     .grad = &mbi_grad_argmax,
+    .gadget = &argmax_proof,
     .cases = argmax_cases,
     .n_cases = MBI_COUNT(argmax_cases),
 };

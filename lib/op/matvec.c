@@ -81,12 +81,13 @@ static size_t matvec_units(const struct mbi_op_args *a) { return a->in_type[1]->
 /* Not committed: the sum itself is claimed wherever it is read. */
 static void matvec_declare(struct mbi_gadget *g)
 {
-    const struct mbi_view x = {g->in[0], MBI_LETTER_ROW, MBI_LETTER_SUM, 0};
-    const struct mbi_view w = {g->in[1], MBI_LETTER_COL, MBI_LETTER_SUM, 0};
+    enum { ROW, COL, SUM, LETTERS };
+    const uint32_t n[LETTERS] = {g->lanes, g->in_type[1]->rows, g->in_type[1]->cols};
 
     g->out = mbi_gadget_define(g, g->in_type[1]->rows);
-    mbi_gadget_sum_to(g, g->in_type[1]->cols);
-    mbi_gadget_term(g, (struct mbi_term){1, 2, {w, x}});
+    mbi_gadget_letters(g, LETTERS, n);
+    mbi_gadget_views(g, 1, mbi_view(g->in[1], mbi_along(COL, 0), mbi_fixed(0), mbi_along(SUM, 0)),
+                     mbi_view(g->in[0], mbi_along(ROW, 0), mbi_fixed(0), mbi_along(SUM, 0)));
 }
 
 static const struct mbi_op_gadget matvec_proof = {matvec_declare, NULL};

@@ -136,6 +136,80 @@ static void requant_rows_eval(const struct mbi_op_args *a)
     }
 }
 
+/*
+ * Its proof. For every shift s <= K, rsh(x 2^(K-s), K) is rsh(x, s), also for s <= 0: so all
+ * elements are shifted by the same K, behind a product with a power that is public.
+ */
+struct rows_gadget {
+    struct mbi_shift_clamp q; /* of the product */
+    int32_t top;              /* an exponent e has the power 2^(top-e) */
+    bool fits;
+};
+
+enum { ROWS_POWER, ROWS_OUT }; /* variables */
+
+static struct rows_gadget rows_gadget(const struct mbi_node *node, const struct mbi_type *e,
+                                      int64_t lo, int64_t hi)
+{
+    const int32_t *at = node->attr; /* struct mbi_requant_attr */
+    const int64_t least = at[0] + e->lo, most = at[0] + e->hi, all = mbi_max_i64(most, 0);
+    struct rows_gadget w = {.top = (int32_t)(all - at[0])};
+
+    w.fits = all - least <= 61 && mbi_max_i64(-lo, hi) >> (61 - (all - least)) == 0;
+    if (!w.fits)
+        return w;
+    w.q = (struct mbi_shift_clamp){.x_lo = mbi_lshift(lo, (int)(lo < 0 ? all - least : all - most)),
+                                   .x_hi = mbi_lshift(hi, (int)(hi > 0 ? all - least : all - most)),
+                                   .shift = (int32_t)all,
+                                   .lo = at[1],
+                                   .hi = at[2],
+                                   .joined = true};
+    return w;
+}
+
+static void requant_rows_declare(struct mbi_gadget *g)
+{
+    const struct mbi_type *e = g->in_type[1];
+    const struct rows_gadget w =
+        rows_gadget(g->node, e, mbi_gadget_lo(g, g->in[0]), mbi_gadget_hi(g, g->in[0]));
+    const struct mbi_shape shape = {{g->lanes, 1, g->node->type.cols}};
+    const struct mbi_axis each = mbi_along(2, 0), one = mbi_fixed(0);
+    struct mbi_shifted y;
+    uint32_t power;
+
+    if (!w.fits || (e->rows > 1 && e->cols > 1)) {
+        mbi_gadget_fault(g, w.fits ? "its exponents are a matrix"
+                                   : "its exponents are so far apart that a sum may leave 62 bits");
+        return;
+    }
+    power = mbi_gadget_powers(g, 1, w.top);
+    y = mbi_gadget_shifted(g, shape, &w.q);
+    mbi_gadget_relate(g, shape.n[2]);
+    mbi_gadget_letters(g, MBI_AXES, shape.n);
+    mbi_gadget_views(g, 1, mbi_gadget_entry(g->in[0]),
+                     e->rows > 1 ? mbi_view(power, each, one, one)
+                                 : mbi_view(power, one, one, each));
+    mbi_gadget_shifted_terms(g, &w.q, &y);
+    mbi_gadget_shifted_ends(g, shape, &w.q, &y);
+    g->out = y.y;
+}
+
+static void requant_rows_fill(const struct mbi_gadget_fill *f)
+{
+    struct rows_gadget w = rows_gadget(f->node, f->in_type[1], f->in_lo[0], f->in_hi[0]);
+    const size_t cols = f->node->type.cols;
+    const int8_t *e = f->in[1];
+
+    w.q.first = f->first + ROWS_OUT;
+    for (size_t t = 0; t < f->lanes; t++)
+        for (size_t i = 0; i < cols; i++)
+            mbi_gadget_fill_requant(
+                f, &w.q, t, i,
+                mbi_lshift(mbi_get(f->in[0], f->in_type[0]->dtype, t * cols + i), w.top - e[i]));
+}
+
+static const struct mbi_op_gadget requant_rows_proof = {requant_rows_declare, requant_rows_fill};
+
 /* clang-format off */
 static const struct mbi_op_case requant_rows_cases[] = {
     {.cols = {1, 1}, .rows = {0, 1}, .dtype = {MBI_I32, MBI_I8}, .lo = {0, -8}, .hi = {0, 15}, .attr = {-3, -32768, 32767, 8}},
@@ -152,6 +226,7 @@ const struct mbi_op_def mbi_op_requant_rows = {
     .units = mbi_units_elements,
     .eval = requant_rows_eval,
     .grad = &mbi_grad_requant_rows,
+    .gadget = &requant_rows_proof,
     .cases = requant_rows_cases,
     .n_cases = MBI_COUNT(requant_rows_cases),
 };
@@ -182,6 +257,201 @@ static void requant_mul_eval(const struct mbi_op_args *a)
     }
 }
 
+/*
+ * Its proof. The shift is one of [least, most] by a parameter; a choice says which. Were it one
+ * relation for all, it might leave 62 bits. So the shifts are cut into `parts`: with floors
+ * t_k = x m >> k step and t_0 = x m, a shift s in (k step, (k+1) step], or s <= step for k = 0, has
+ *     rsh(x m, s) = rsh(t_k, s - k step) = rsh(t_k 2^((k+1) step - s), step)
+ * so t_k meets a factor that is 0 for the shifts of other parts. Shifts beyond `last` leave nothing
+ * of x m, and are in no part.
+ */
+#define MUL_PARTS 4
+#define MUL_SHIFTS 96 /* -32 to 62: what infer admits */
+
+struct mul_gadget {
+    struct mbi_shift_clamp q; /* of the sum of t_k times its factor */
+    int64_t lo, hi;           /* of x m */
+    int32_t least, most, last;
+    int32_t parts, step;
+    bool fits;
+};
+
+/* Variables: the choice, a factor for each part, t_k and what its floor drops for k > 0, y. */
+enum { MUL_CHOICE, MUL_FACTOR };
+static uint32_t mul_floor(const struct mul_gadget *w, int32_t k)
+{
+    return (uint32_t)(MUL_FACTOR + w->parts + 2 * (k - 1));
+}
+
+/*
+ * The parts are the fewest whose sums stay below 2^62. The first has the largest: below 2^58 for
+ * x m times a power, 2^59 for the factor, which is a sum of such, and 2^59 and 2^60 for the two
+ * terms of what the clamp cuts off.
+ */
+static struct mul_gadget mul_gadget(const struct mbi_node *node, const struct mbi_type *const *in,
+                                    int64_t lo, int64_t hi)
+{
+    const int32_t *at = node->attr; /* struct mbi_requant_attr */
+    const int64_t top = (int64_t)1 << 46;
+    struct mul_gadget w = {.least = (int32_t)(at[0] + in[2]->lo),
+                           .most = (int32_t)(at[0] + in[2]->hi)};
+    int64_t magnitude;
+
+    if (lo < -top || hi > top)
+        return w;
+    w.lo = mbi_min_i64(lo, 0) * in[1]->hi;
+    w.hi = mbi_max_i64(hi, 0) * in[1]->hi;
+    magnitude = mbi_max_i64(-w.lo, w.hi);
+    w.last = (int32_t)mbi_min_i64(w.most, mbi_bitlen((uint64_t)magnitude));
+    for (w.parts = 1; !w.fits && w.parts <= MUL_PARTS; w.parts++) {
+        const int64_t all = mbi_max_i64(w.last, 0);
+
+        w.step = (int32_t)((all + w.parts - 1) / w.parts);
+        w.fits = w.step - w.least < 58 && magnitude >> (58 - mbi_max_i64(w.step - w.least, 0)) == 0;
+    }
+    w.parts--;
+    w.q = (struct mbi_shift_clamp){.shift = w.step, .lo = at[1], .hi = at[2], .joined = true};
+    if (w.fits && w.least <= w.last) {
+        w.q.x_lo = mbi_lshift(w.lo, (int)mbi_max_i64(w.step - w.least, 0));
+        w.q.x_hi = mbi_lshift(w.hi, (int)mbi_max_i64(w.step - w.least, 0));
+    }
+    return w;
+}
+
+/* The part of a shift, and its factor's power of two. Where nothing is ever left, there is one part
+ * of no shift. */
+static int32_t mul_part(const struct mul_gadget *w, int32_t shift)
+{
+    return shift <= w->step || !w->step ? 0 : (shift - 1) / w->step;
+}
+
+static int64_t mul_factor(const struct mul_gadget *w, int32_t shift, int32_t part)
+{
+    if (shift > w->last || mul_part(w, shift) != part)
+        return 0;
+    return (int64_t)1 << ((part + 1) * w->step - shift);
+}
+
+/* The choice of s among its values, and the factors: the first of them. */
+static uint32_t declare_factors(struct mbi_gadget *g, const struct mul_gadget *w)
+{
+    const uint32_t n = (uint32_t)(w->most - w->least + 1);
+    const struct mbi_shape cases = {{1, 1, n}}, one = {{1, 1, 1}};
+    const uint32_t choice = mbi_gadget_choice(g, cases);
+    int64_t c[MUL_SHIFTS];
+
+    mbi_gadget_relate(g, 1);
+    mbi_gadget_letters(g, MBI_AXES, one.n);
+    for (uint32_t i = 0; i < n; i++)
+        c[i] = (int64_t)i + g->in_type[2]->lo;
+    mbi_gadget_chosen(g, choice, c, n);
+    mbi_gadget_view(g, -1, mbi_view(g->in[2], mbi_fixed(0), mbi_fixed(0), mbi_fixed(0)));
+    for (int32_t k = 0; k < w->parts; k++) {
+        (void)mbi_gadget_define_table(g, one);
+        for (uint32_t i = 0; i < n; i++)
+            c[i] = mul_factor(w, w->least + (int32_t)i, k);
+        mbi_gadget_chosen(g, choice, c, n);
+    }
+    return choice + MUL_FACTOR;
+}
+
+static struct mbi_view single(uint32_t var)
+{
+    return mbi_view(var, mbi_fixed(0), mbi_fixed(0), mbi_fixed(0));
+}
+
+/* c t_0 = c x m, or c t_k, times another factor if there is one. */
+static void floor_term(struct mbi_gadget *g, int64_t c, uint32_t t, uint32_t factor)
+{
+    struct mbi_term term = {.c = c};
+
+    if (t == MBI_NONE) {
+        term.view[term.n++] = mbi_gadget_entry(g->in[0]);
+        term.view[term.n++] = single(g->in[1]);
+    } else {
+        term.view[term.n++] = mbi_gadget_entry(t);
+    }
+    if (factor != MBI_NONE)
+        term.view[term.n++] = single(factor);
+    mbi_gadget_term(g, term);
+}
+
+/* t_(k-1) = 2^step t_k + what is dropped */
+static uint32_t declare_floor(struct mbi_gadget *g, const struct mul_gadget *w, int32_t k,
+                              uint32_t before)
+{
+    const struct mbi_shape shape = {{g->lanes, 1, g->node->type.cols}};
+    const int64_t unit = (int64_t)1 << w->step;
+    const uint32_t t = mbi_gadget_table(g, shape, mbi_rshift_floor(w->lo, k * w->step),
+                                        mbi_rshift_floor(w->hi, k * w->step), true);
+    const uint32_t dropped = mbi_gadget_table(g, shape, 0, unit - 1, false);
+
+    mbi_gadget_relate(g, shape.n[2]);
+    mbi_gadget_letters(g, MBI_AXES, shape.n);
+    floor_term(g, 1, before, MBI_NONE);
+    mbi_gadget_view(g, -unit, mbi_gadget_entry(t));
+    mbi_gadget_view(g, -1, mbi_gadget_entry(dropped));
+    return t;
+}
+
+static void requant_mul_declare(struct mbi_gadget *g)
+{
+    const struct mul_gadget w =
+        mul_gadget(g->node, g->in_type, mbi_gadget_lo(g, g->in[0]), mbi_gadget_hi(g, g->in[0]));
+    const struct mbi_shape shape = {{g->lanes, 1, g->node->type.cols}};
+    uint32_t t[MUL_PARTS] = {MBI_NONE}, factor;
+    struct mbi_shifted y;
+
+    if (!w.fits) {
+        mbi_gadget_fault(g, "its exponents are so far apart that a product may leave 62 bits");
+        return;
+    }
+    factor = declare_factors(g, &w);
+    for (int32_t k = 1; k < w.parts; k++)
+        t[k] = declare_floor(g, &w, k, t[k - 1]);
+    y = mbi_gadget_shifted(g, shape, &w.q);
+    mbi_gadget_relate(g, shape.n[2]);
+    mbi_gadget_letters(g, MBI_AXES, shape.n);
+    for (int32_t k = 0; k < w.parts; k++)
+        floor_term(g, 1, t[k], factor + (uint32_t)k);
+    mbi_gadget_shifted_terms(g, &w.q, &y);
+    mbi_gadget_shifted_ends(g, shape, &w.q, &y);
+    g->out = y.y;
+}
+
+/* x m, its floors, and the one that the shift's part reads. */
+static void fill_scaled(const struct mbi_gadget_fill *f, const struct mul_gadget *w, size_t lane,
+                        size_t col, int32_t shift)
+{
+    const int64_t x = mbi_get(f->in[0], f->in_type[0]->dtype, lane * f->node->type.cols + col);
+    const int32_t part = mul_part(w, shift);
+    int64_t t = x * *(const int16_t *)f->in[1], read = part ? 0 : t;
+
+    for (int32_t k = 1; k < w->parts; k++) {
+        const int64_t next = mbi_rshift_floor(t, w->step);
+
+        mbi_gadget_set(f, f->first + mul_floor(w, k), lane, col, next);
+        mbi_gadget_set(f, f->first + mul_floor(w, k) + 1, lane, col, t - mbi_lshift(next, w->step));
+        t = next;
+        read = k == part ? t : read;
+    }
+    mbi_gadget_fill_requant(f, &w->q, lane, col, read * mul_factor(w, shift, part));
+}
+
+static void requant_mul_fill(const struct mbi_gadget_fill *f)
+{
+    struct mul_gadget w = mul_gadget(f->node, f->in_type, f->in_lo[0], f->in_hi[0]);
+    const int32_t s = *(const int8_t *)f->in[2];
+
+    w.q.first = f->first + mul_floor(&w, w.parts);
+    mbi_gadget_set(f, f->first + MUL_CHOICE, 0, (size_t)(s - f->in_type[2]->lo), 1);
+    for (size_t t = 0; t < f->lanes; t++)
+        for (size_t i = 0; i < f->node->type.cols; i++)
+            fill_scaled(f, &w, t, i, f->node->attr[0] + s);
+}
+
+static const struct mbi_op_gadget requant_mul_proof = {requant_mul_declare, requant_mul_fill};
+
 /* clang-format off */
 static const struct mbi_op_case requant_mul_cases[] = {
     {.cols = {1, 1, 1}, .rows = {0, 1, 1}, .dtype = {MBI_I32, MBI_I16, MBI_I8}, .lo = {0, 16384, 4}, .hi = {0, 32767, 40}, .attr = {-3, -32768, 32767, 8}},
@@ -197,6 +467,7 @@ const struct mbi_op_def mbi_op_requant_mul = {
     .units = mbi_units_elements,
     .eval = requant_mul_eval,
     .grad = &mbi_grad_requant_mul,
+    .gadget = &requant_mul_proof,
     .cases = requant_mul_cases,
     .n_cases = MBI_COUNT(requant_mul_cases),
 };

@@ -18,6 +18,7 @@
  * 2^10 < 2^31 for N <= 512; the int64 terms stay below 2^50.
  */
 #include "op/element.h"
+#include "op/scan_gadget.h"
 #include <string.h>
 
 #define MAX_CHUNK 256
@@ -300,6 +301,7 @@ const struct mbi_op_def mbi_op_scan = {
     .eval = scan_eval,
     .finish = scan_finish,
     .grad = &mbi_grad_scan,
+    .gadget = &mbi_scan_proof,
     .cases = scan_cases,
     .n_cases = MBI_COUNT(scan_cases),
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plan of commitments: how many columns are looked at, and how long openings are. */
+/* The plan of commitments: how many columns are looked at, in how many layers, and how long
+ * openings are. */
 #include "proof/commit.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
@@ -20,28 +21,63 @@ unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level)
 
 unsigned MBI_EXT(code_level)(const struct mbi_code *code)
 {
-    const uint64_t each = query_bits[code->log_length - code->log_columns];
+    unsigned least = UINT32_MAX;
 
-    return (unsigned)(code->queries * each >> FRACTION) + code->work;
+    for (unsigned i = 0; i <= code->depth; i++) {
+        const struct mbi_layer a = mbi_code_layer(code, i);
+        const uint64_t each = query_bits[a.log_length - a.log_columns];
+        const unsigned level = (unsigned)(a.queries * each >> FRACTION) + a.work;
+
+        least = level < least ? level : least;
+    }
+    return least;
+}
+
+static const char *layer_fault(const struct mbi_layer *a, unsigned level)
+{
+    if (a->log_length > MBI_NTT_LOG_MAX)
+        return "the rows of a code are too long";
+    if (a->log_columns >= a->log_length || a->log_length - a->log_columns > MBI_CODE_RATE_MAX)
+        return "the rate of a code is none that is planned for";
+    if (!a->queries || a->queries > MBI_CODE_QUERIES || a->work > MBI_WORK_MAX)
+        return "a code has too many queries, none, or too much work";
+    if (level > MBI_CODE_LEVEL ||
+        a->queries < MBI_EXT(code_queries)(a->log_length - a->log_columns, a->work, level))
+        return "a code has too few queries for its level";
+    if (64 * MBI_EXT_D - 1 < level + a->log_length) /* |E| > 2^(64 D - 1) */
+        return "the field is too small for the level of a code";
+    return NULL;
+}
+
+/* Where there is a further layer, the queries of the one before it are joined. */
+static const char *depth_fault(const struct mbi_code *code)
+{
+    if (code->depth > MBI_CODE_DEPTH)
+        return "a code has too many layers";
+    for (unsigned i = 0; i < code->depth; i++) {
+        const struct mbi_layer a = mbi_code_layer(code, i);
+
+        if (a.log_columns <= code->further[i].log_columns)
+            return "a layer of a code has rows that are not shorter than those before it";
+        if (64 * MBI_EXT_D - 1 < code->level + (unsigned)mbi_bitlen(a.queries))
+            return "the field is too small for the level of a code";
+    }
+    return NULL;
 }
 
 const char *MBI_EXT(code_fault)(const struct mbi_code *code)
 {
-    if (code->log_length > MBI_NTT_LOG_MAX)
-        return "the rows of a code are too long";
-    if (code->log_columns >= code->log_length ||
-        code->log_length - code->log_columns > MBI_CODE_RATE_MAX)
-        return "the rate of a code is none that is planned for";
-    if (!code->queries || code->queries > MBI_CODE_QUERIES || code->work > MBI_WORK_MAX)
-        return "a code has too many queries, none, or too much work";
-    if (code->level > MBI_CODE_LEVEL ||
-        code->queries <
-            MBI_EXT(code_queries)(code->log_length - code->log_columns, code->work, code->level))
-        return "a code has too few queries for its level";
-    if (64 * MBI_EXT_D - 1 < code->level + code->log_length) /* |E| > 2^(64 D - 1) */
-        return "the field is too small for the level of a code";
-    return NULL;
+    const char *fault = depth_fault(code);
+
+    for (unsigned i = 0; i <= code->depth && !fault; i++) {
+        const struct mbi_layer a = mbi_code_layer(code, i);
+
+        fault = layer_fault(&a, code->level);
+    }
+    return fault;
 }
+
+/* ---- sizes ---- */
 
 /* The positions of 2^log that t draws are expected to find, with FRACTION bits behind the point. */
 static uint64_t expected(unsigned log, unsigned t)
@@ -54,91 +90,260 @@ static uint64_t expected(unsigned log, unsigned t)
     return all - missed;
 }
 
+/* Of t positions of 2^log, on average: how many, and how many digests their paths have. */
+struct seen {
+    uint64_t known, path; /* with FRACTION bits behind the point */
+};
+
+/* For all lengths to 2^log. Missing nodes of a level: both children of the known ones above, but
+ * those that are known. */
+static void see(struct seen *out, unsigned log, unsigned t)
+{
+    out[0] = (struct seen){expected(0, t), 0};
+    for (unsigned k = 1; k <= log; k++) {
+        out[k].known = expected(k, t);
+        out[k].path = out[k - 1].path + 2 * out[k - 1].known - out[k].known;
+    }
+}
+
+/* Columns of so many bytes, and paths in so many trees. */
+static uint64_t seen_bytes(const struct seen *s, uint64_t column, size_t trees)
+{
+    return (column * (s->known >> 4) >> (FRACTION - 4)) +
+           (sizeof(struct mbi_digest) * trees * s->path >> FRACTION);
+}
+
 /* All but the columns and paths. */
 static uint64_t fixed_bytes(const struct mbi_code *code, const unsigned *log_rows, size_t n)
 {
+    const unsigned last = mbi_code_layer(code, code->depth).log_columns;
     uint64_t first[MBI_OPEN_VECTORS];
-    const uint64_t rounds = MBI_EXT(open_stack)(first, log_rows, n);
+    uint64_t rounds = MBI_EXT(open_stack)(first, log_rows, n);
+    uint64_t bytes = sizeof(struct mbi_digest) * code->depth;
 
-    return MBI_EXT_BYTES * (2 * rounds + ((uint64_t)1 << code->log_columns)) + (code->work ? 8 : 0);
+    if (code->depth)
+        rounds += code->log_columns; /* down to one entry */
+    for (unsigned i = 0; i <= code->depth; i++)
+        bytes += mbi_code_layer(code, i).work ? 8 : 0;
+    return bytes + MBI_EXT_BYTES * (2 * rounds + ((uint64_t)1 << last));
 }
 
-static uint64_t all_rows(const unsigned *log_rows, size_t n)
+/* Of a column of layer i, all vectors together. */
+static uint64_t column_bytes(const struct mbi_code *code, unsigned layer, const unsigned *log_rows,
+                             size_t n)
 {
     uint64_t rows = 0;
 
+    if (layer)
+        return (uint64_t)MBI_EXT_BYTES << (mbi_code_layer(code, layer - 1).log_columns -
+                                           code->further[layer - 1].log_columns);
     for (size_t i = 0; i < n; i++)
         rows += (uint64_t)1 << log_rows[i];
-    return rows;
+    return MBI_FE_BYTES * rows;
 }
 
 uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const unsigned *log_rows, size_t n,
-                            const uint32_t *position, size_t n_positions)
+                            const struct mbi_positions *layer)
 {
-    size_t path = 0;
+    uint64_t bytes = fixed_bytes(code, log_rows, n);
 
-    (void)mbi_merkle_count(&path, (size_t)1 << code->log_length, position, n_positions);
-    return fixed_bytes(code, log_rows, n) + MBI_FE_BYTES * all_rows(log_rows, n) * n_positions +
-           sizeof(struct mbi_digest) * n * path;
+    for (unsigned i = 0; i <= code->depth; i++) {
+        const unsigned log_length = mbi_code_layer(code, i).log_length;
+        size_t path = 0;
+
+        (void)mbi_merkle_count(&path, (size_t)1 << log_length, layer[i].at, layer[i].n);
+        bytes += column_bytes(code, i, log_rows, n) * layer[i].n +
+                 sizeof(struct mbi_digest) * (i ? 1 : n) * path;
+    }
+    return bytes;
 }
 
 /* On each level of 2^k nodes, a pair has one missing node at most, and a position one pair. */
 uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const unsigned *log_rows, size_t n)
 {
-    const size_t known = mbi_min_size(code->queries, (size_t)1 << code->log_length);
-    uint64_t path = 0;
+    uint64_t bytes = fixed_bytes(code, log_rows, n);
 
-    for (unsigned k = 1; k <= code->log_length; k++)
-        path += mbi_min_size(known, (size_t)1 << (k - 1));
-    return fixed_bytes(code, log_rows, n) + MBI_FE_BYTES * all_rows(log_rows, n) * known +
-           sizeof(struct mbi_digest) * n * path;
+    for (unsigned i = 0; i <= code->depth; i++) {
+        const struct mbi_layer a = mbi_code_layer(code, i);
+        const size_t known = mbi_min_size(a.queries, (size_t)1 << a.log_length);
+        uint64_t path = 0;
+
+        for (unsigned k = 1; k <= a.log_length; k++)
+            path += mbi_min_size(known, (size_t)1 << (k - 1));
+        bytes += column_bytes(code, i, log_rows, n) * known +
+                 sizeof(struct mbi_digest) * (i ? 1 : n) * path;
+    }
+    return bytes;
 }
 
-/* Missing nodes of a level: both children of the known ones above, but those that are known. */
 uint64_t MBI_EXT(open_size_mean)(const struct mbi_code *code, const unsigned *log_rows, size_t n)
 {
-    const uint64_t known = expected(code->log_length, code->queries);
-    uint64_t path = 0;
+    uint64_t bytes = fixed_bytes(code, log_rows, n);
 
-    for (unsigned k = 1; k <= code->log_length; k++)
-        path += 2 * expected(k - 1, code->queries) - expected(k, code->queries);
-    return fixed_bytes(code, log_rows, n) +
-           ((MBI_FE_BYTES * all_rows(log_rows, n) * (known >> 4) >> (FRACTION - 4)) +
-            (sizeof(struct mbi_digest) * n * path >> FRACTION));
+    for (unsigned i = 0; i <= code->depth; i++) {
+        const struct mbi_layer a = mbi_code_layer(code, i);
+        struct seen seen[MBI_NTT_LOG_MAX + 1];
+
+        see(seen, a.log_length, a.queries);
+        bytes += seen_bytes(&seen[a.log_length], column_bytes(code, i, log_rows, n), i ? 1 : n);
+    }
+    return bytes;
 }
 
-/* The mean size with rows of 2^log_columns; UINT64_MAX if such a code cannot be. */
-static uint64_t try_columns(struct mbi_code *code, const unsigned *bits, size_t n,
-                            unsigned log_columns, unsigned log_rate)
+/* ---- the choice ---- */
+
+#define LAYER_RATE 4u     /* log2 of the lowest rate of a further layer */
+#define LAYER_ROWS 8u     /* log2 of the most rows of one */
+#define LAYER_SYMBOLS 24u /* log2 of the most elements of E of one, for vectors of any size */
+
+/* The shortest way to go on from a folded row of 2^l entries with a number of further layers, but
+ * for the rounds, of which there are as many in any way. */
+struct ending {
+    uint64_t size;
+    struct mbi_layer layer; /* the next one; nothing in the last */
+};
+
+struct endings {
+    struct ending best[MBI_CODE_DEPTH + 1][MBI_NTT_LOG_MAX];
+    struct seen seen[LAYER_RATE + 1][MBI_NTT_LOG_MAX + 1]; /* by rate and length */
+    unsigned queries[LAYER_RATE + 1];
+    unsigned work;
+};
+
+static void try_layer(struct ending *best, const struct ending *after, const struct endings *e,
+                      unsigned l, unsigned rate)
+{
+    for (unsigned rows = 1; rows <= LAYER_ROWS && rows <= l; rows++) {
+        const struct mbi_layer a = {l - rows, l - rows + rate, e->queries[rate], e->work};
+        const uint64_t size =
+            sizeof(struct mbi_digest) + (a.work ? 8 : 0) + after[a.log_columns].size +
+            seen_bytes(&e->seen[rate][a.log_length], (uint64_t)MBI_EXT_BYTES << rows, 1);
+
+        if (size < best->size)
+            *best = (struct ending){size, a};
+    }
+}
+
+/* `symbols`: log2 of the most elements of E of a layer. */
+static void find_endings(struct endings *e, unsigned work, unsigned level, unsigned symbols)
+{
+    e->work = work;
+    for (unsigned rate = 1; rate <= LAYER_RATE; rate++) {
+        e->queries[rate] = MBI_EXT(code_queries)(rate, work, level);
+        see(e->seen[rate], MBI_NTT_LOG_MAX, e->queries[rate]);
+    }
+    for (unsigned l = 0; l < MBI_NTT_LOG_MAX; l++)
+        e->best[0][l] = (struct ending){.size = (uint64_t)MBI_EXT_BYTES << l};
+    for (unsigned d = 1; d <= MBI_CODE_DEPTH; d++)
+        for (unsigned l = 0; l < MBI_NTT_LOG_MAX; l++) {
+            e->best[d][l].size = UINT64_MAX / 2; /* none */
+            for (unsigned rate = 1; rate <= LAYER_RATE && l + rate <= symbols; rate++)
+                try_layer(&e->best[d][l], e->best[d - 1], e, l, rate);
+        }
+}
+
+static void put_ending(struct mbi_code *code, const struct endings *e, unsigned depth)
+{
+    unsigned l = code->log_columns;
+
+    code->depth = depth;
+    memset(code->further, 0, sizeof(code->further));
+    for (unsigned i = 0; i < depth; i++) {
+        code->further[i] = e->best[depth - i][l].layer;
+        l = code->further[i].log_columns;
+    }
+}
+
+/* The mean size; UINT64_MAX if such a code cannot be. */
+static uint64_t size_of(const struct mbi_code *code, const unsigned *bits, size_t n)
 {
     unsigned log_rows[MBI_OPEN_VECTORS];
     uint64_t first[MBI_OPEN_VECTORS];
 
-    code->log_columns = log_columns;
-    code->log_length = log_columns + log_rate;
     for (size_t i = 0; i < n; i++) {
-        if (bits[i] < log_columns || bits[i] > MBI_MAX_BITS)
+        if (bits[i] < code->log_columns || bits[i] > MBI_MAX_BITS)
             return UINT64_MAX;
-        log_rows[i] = bits[i] - log_columns;
+        log_rows[i] = bits[i] - code->log_columns;
     }
     if (MBI_EXT(code_fault)(code) ||
-        MBI_EXT(open_stack)(first, log_rows, n) + log_columns > MBI_MAX_BITS)
+        MBI_EXT(open_stack)(first, log_rows, n) + code->log_columns > MBI_MAX_BITS)
         return UINT64_MAX;
     return MBI_EXT(open_size_mean)(code, log_rows, n);
+}
+
+/* The number of further layers, at most `most`, with which a row of 2^l entries takes the fewest
+ * bytes; they come with rounds for every bit of it. */
+static unsigned best_depth(const struct endings *e, unsigned l, unsigned most)
+{
+    uint64_t least = e->best[0][l].size;
+    unsigned depth = 0;
+
+    for (unsigned d = 1; d <= most; d++) {
+        const uint64_t size = e->best[d][l].size + 2 * MBI_EXT_BYTES * (uint64_t)l;
+
+        if (size < least) {
+            least = size;
+            depth = d;
+        }
+    }
+    return depth;
 }
 
 bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n, unsigned log_rate,
                           unsigned work, unsigned level)
 {
     struct mbi_code c = {.work = work, .level = level};
+    struct endings e = {0};
     uint64_t least = UINT64_MAX;
+    unsigned depth = 0, symbols = LAYER_SYMBOLS;
 
     if (!n || n > MBI_OPEN_VECTORS || !log_rate || log_rate > MBI_CODE_RATE_MAX)
         return false;
+    for (size_t i = 0; i < n; i++) {
+        symbols = bits[i] < symbols ? bits[i] : symbols;
+        depth = bits[i] > MBI_CODE_FLAT ? MBI_CODE_DEPTH : depth;
+    }
+    find_endings(&e, work, level, symbols);
     c.queries = MBI_EXT(code_queries)(log_rate, work, level);
-    for (unsigned k = 0; k + log_rate <= MBI_NTT_LOG_MAX; k++) {
-        const uint64_t size = try_columns(&c, bits, n, k, log_rate);
+    for (unsigned l = 0; l + log_rate <= MBI_NTT_LOG_MAX; l++) {
+        uint64_t size;
 
+        c.log_columns = l;
+        c.log_length = l + log_rate;
+        put_ending(&c, &e, best_depth(&e, l, depth));
+        size = size_of(&c, bits, n);
+        if (size < least) {
+            least = size;
+            *code = c;
+        }
+    }
+    return least != UINT64_MAX;
+}
+
+#define SHORT_WORK 16u /* bits */
+#define LONG_WORK 18u  /* ... for each layer, where there may be several */
+#define SHORT 18u      /* bits of a vector that may be encoded at a low rate, */
+#define SHORT_RATE 4u  /* ... log2 of the lowest */
+#define LONG_RATE 2u   /* ... and of that of longer ones, which take their time */
+#define LONGER 2u      /* bits that another vector is taken to have more, */
+#define LONGEST 24u    /* ... up to so many */
+
+bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, unsigned level)
+{
+    const bool flat = bits <= MBI_CODE_FLAT;
+    const unsigned lowest = bits > SHORT ? LONG_RATE : SHORT_RATE;
+    unsigned both[] = {bits, bits};
+    uint64_t least = UINT64_MAX;
+
+    if (!flat && bits < LONGEST)
+        both[1] = bits + LONGER < LONGEST ? bits + LONGER : LONGEST;
+    for (unsigned rate = 1; rate <= lowest; rate++) {
+        struct mbi_code c;
+        uint64_t size;
+
+        if (!MBI_EXT(code_choose)(&c, both, 2, rate, flat ? SHORT_WORK : LONG_WORK, level))
+            continue;
+        size = size_of(&c, both, 2);
         if (size < least) {
             least = size;
             *code = c;

@@ -3,8 +3,9 @@
  * Commitment to vectors over F, and the proof of linear claims about them. A vector is a matrix of
  * 2^log_rows rows; each row is the coefficients of a polynomial and is encoded by its values at L
  * points, the columns of which are the leaves of a Merkle tree. An opening folds all rows of all
- * vectors into one, which it shows, and compares it with some columns. What is claimed of the
- * distance is proved: unique decoding only. Needs MBI_HAVE_SODIUM.      proof.md, commitment
+ * vectors into one, which it shows, or commits to in a further layer, and compares it with some
+ * columns. What is claimed of the distance is proved: unique decoding only. Needs MBI_HAVE_SODIUM.
+ *                                                                          proof.md, commitment
  */
 #ifndef MBI_PROOF_COMMIT_H
 #define MBI_PROOF_COMMIT_H
@@ -18,15 +19,32 @@
 #define MBI_CODE_QUERIES 4096u /* at most */
 #define MBI_CODE_LEVEL 128u    /* at most */
 #define MBI_OPEN_VECTORS 16    /* of one opening, at most */
+#define MBI_CODE_FLAT 16u      /* bits of a vector that needs no further layer */
 
-/* How vectors are encoded and opened. All vectors of an opening have the same. */
-struct mbi_code {
+#define MBI_CODE_DEPTH 4 /* further layers, at most */
+
+/* How one matrix of an opening is encoded, and how many of its columns are looked at. */
+struct mbi_layer {
     unsigned log_columns; /* ell, the entries of a row */
     unsigned log_length;  /* L, the values of an encoded row */
     unsigned queries;     /* columns that are drawn, some maybe twice */
     unsigned work;        /* bits, before they are drawn */
-    unsigned level;       /* bits that the errors of an opening stay below; 0: any */
 };
+
+/* How vectors are encoded and opened. All vectors of an opening have the same. */
+struct mbi_code {
+    unsigned log_columns, log_length, queries, work; /* layer 0: the vectors */
+    unsigned level; /* bits that the errors of an opening stay below; 0: any */
+    unsigned depth; /* further layers: each encodes the row that the one before it folds to */
+    struct mbi_layer further[MBI_CODE_DEPTH];
+};
+
+/* Layer i of a code, 0 to depth. */
+static inline struct mbi_layer mbi_code_layer(const struct mbi_code *code, unsigned i)
+{
+    return i ? code->further[i - 1]
+             : (struct mbi_layer){code->log_columns, code->log_length, code->queries, code->work};
+}
 
 /* ---- the plan ---- */
 
@@ -34,7 +52,7 @@ struct mbi_code {
  * counted. log_rate = log2(L / ell), 1 to MBI_CODE_RATE_MAX. */
 unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level);
 
-/* Bits of the error of a code's positions, work counted. */
+/* Bits of the error of a code's positions, work counted, in the worst layer. */
 unsigned MBI_EXT(code_level)(const struct mbi_code *code);
 
 /* NULL, or what is wrong with a code, as a part of a sentence; that it misses its level, too. */
@@ -42,15 +60,28 @@ const char *MBI_EXT(code_fault)(const struct mbi_code *code);
 
 /*
  * The code of the shortest openings, on average, of vectors of 2^bits[i] entries at this rate: it
- * chooses log_columns. False if there is none.
+ * chooses log_columns and, for a vector of more than 2^MBI_CODE_FLAT entries, further layers. False
+ * if there is none.
  */
 bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n, unsigned log_rate,
                           unsigned work, unsigned level);
 
+/*
+ * The code of a vector of 2^bits entries and of all that are opened together with it: of the rates,
+ * the one with the shortest openings of this one and a longer one. False if there is none.
+ */
+bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, unsigned level);
+
+/* What is opened of a layer: positions, ascending and each once. */
+struct mbi_positions {
+    const uint32_t *at;
+    size_t n;
+};
+
 /* Bytes of an opening of vectors of 2^log_rows[i] rows (a code and vectors without a fault): for
- * these positions, ascending and each once; at most; and on average, rounded down. */
+ * the positions of each layer; at most; and on average, rounded down. */
 uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const unsigned *log_rows, size_t n,
-                            const uint32_t *position, size_t n_positions);
+                            const struct mbi_positions *layer);
 uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const unsigned *log_rows, size_t n);
 uint64_t MBI_EXT(open_size_mean)(const struct mbi_code *code, const unsigned *log_rows, size_t n);
 
@@ -118,7 +149,8 @@ const char *MBI_EXT(open_fault)(const struct mbi_opening *o);
 
 /*
  * Proves it; vector[i] is the commitment of root[i]. A false claim makes a proof that is refused.
- * The memory is 32 bytes (of degree 2) for every entry of the vectors together.
+ * The memory is 24 bytes (of degree 2) for every entry of the vectors together, and for a further
+ * layer what its commitment has.
  */
 int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commitment *vector,
                             struct mbi_proof_writer *out, const struct mbi_host *host,

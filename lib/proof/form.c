@@ -430,6 +430,46 @@ static struct mbi_ext accepted(const struct machine *m, const struct states *s)
 
 /* ---- evaluation ---- */
 
+/* One index, free or summed, below one number, and no power: most factors are that. */
+static bool is_masked_eq(const struct mbi_form_factor *f)
+{
+    return f->n_indices == 1 && f->n_rules == 1 && f->rule[0].order == MBI_FORM_BELOW &&
+           f->rule[0].low == 0 && f->rule[0].high >= f->index[0].bits &&
+           f->index[0].weight != MBI_FORM_POWER && f->index[0].at != MBI_FORM_SUMMED;
+}
+
+/*
+ * The sum over x < m of e_0(x_0) ... e_(n-1)(x_(n-1)) with the factors e of the bits: m = 2^n is
+ * the product of all e(0) + e(1); else the sum over the i with m_i = 1 of [product over k < i of
+ * e_k(m_k)] e_i(0) [product over k > i of e_k(0) + e_k(1)]. From the lowest bit on, `below` is
+ * that sum of the bits read so far, `all` the product of theirs.
+ */
+static struct mbi_ext masked_eq_at(const struct mbi_form_factor *f, const struct mbi_ext *point)
+{
+    const struct mbi_form_index *x = &f->index[0];
+    const struct mbi_ext one = mbi_ext_from(1);
+    const uint64_t m = f->rule[0].n;
+    struct mbi_ext below = mbi_ext_from(0), all = one;
+
+    for (unsigned k = x->bits; k-- > 0;) {
+        const struct mbi_ext b = point[x->at + k];
+        struct mbi_ext high = b, low = mbi_ext_sub(one, b), both = one;
+
+        if (x->weight == MBI_FORM_EQ) {
+            high = mbi_ext_mul(x->z[k], b);
+            low = mbi_ext_add(mbi_ext_sub(mbi_ext_sub(one, x->z[k]), b), high);
+            both = mbi_ext_add(low, high);
+        }
+        if (m >> x->bits == 0) {
+            below = m >> (x->bits - 1 - k) & 1
+                        ? mbi_ext_add(mbi_ext_mul(high, below), mbi_ext_mul(low, all))
+                        : mbi_ext_mul(low, below);
+        }
+        all = mbi_ext_mul(all, both);
+    }
+    return m >> x->bits ? all : below;
+}
+
 static struct mbi_ext ruled_at(const struct mbi_form_factor *f, const struct mbi_ext *point)
 {
     struct machine m;
@@ -496,7 +536,7 @@ struct mbi_ext MBI_EXT(form_at)(const struct mbi_form *form, const struct mbi_ex
 
         switch (f->kind) {
         case MBI_FORM_RULED:
-            r = mbi_ext_mul(r, ruled_at(f, point));
+            r = mbi_ext_mul(r, is_masked_eq(f) ? masked_eq_at(f, point) : ruled_at(f, point));
             break;
         case MBI_FORM_ROWS:
             r = mbi_ext_mul(r, rows_at(f, point));

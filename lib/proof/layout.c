@@ -80,19 +80,25 @@ struct mbi_piece *mbi_weight_pieces(uint32_t *n, unsigned *bits, const struct mb
 
 /* ---- digits ---- */
 
-/* Calls of one kind of digit (the ones below 4 or the last one of an odd number of bits), larger
- * variables first; returns the end. */
-static uint64_t lay_out_digits(struct mbi_plan *p, bool odd, uint64_t at)
+/* How many digits of a width a variable has. */
+static uint64_t planes_of(const struct mbi_plan *p, const struct mbi_var *v, uint32_t width)
+{
+    if (v->kind != MBI_VAR_COMMITTED)
+        return 0;
+    return width == p->digit_bits ? v->bits / p->digit_bits : v->bits % p->digit_bits == width;
+}
+
+/* The digits of a width, larger variables first; returns the end. */
+static uint64_t lay_out_width(struct mbi_plan *p, uint32_t width, uint64_t at)
 {
     for (unsigned bits = MBI_PLAN_MAX_BITS; bits-- > 0;)
         for (uint32_t i = 0; i < p->n_vars; i++) {
             struct mbi_var *v = &p->var[i];
-            const uint64_t planes = odd ? v->bits & 1 : v->bits / 2;
+            const uint64_t planes = planes_of(p, v, width);
 
-            if (v->kind != MBI_VAR_COMMITTED || (unsigned)v->row_bits + v->col_bits != bits ||
-                !planes)
+            if (mbi_var_bits(v) != bits || !planes)
                 continue;
-            if (odd)
+            if (width < p->digit_bits)
                 v->odd = at >> bits;
             else
                 v->digits = at >> bits;
@@ -101,17 +107,14 @@ static uint64_t lay_out_digits(struct mbi_plan *p, bool odd, uint64_t at)
     return at;
 }
 
-static unsigned largest_odd(const struct mbi_plan *p)
+/* log2 of the largest variable that has a digit of this width. */
+static unsigned largest(const struct mbi_plan *p, uint32_t width)
 {
     unsigned bits = 0;
 
-    for (uint32_t i = 0; i < p->n_vars; i++) {
-        const struct mbi_var *v = &p->var[i];
-
-        if (v->kind == MBI_VAR_COMMITTED && (v->bits & 1) &&
-            (unsigned)v->row_bits + v->col_bits > bits)
-            bits = (unsigned)v->row_bits + v->col_bits;
-    }
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        if (planes_of(p, &p->var[i], width) && mbi_var_bits(&p->var[i]) > bits)
+            bits = mbi_var_bits(&p->var[i]);
     return bits;
 }
 
@@ -122,27 +125,67 @@ static bool sizes_fit(const struct mbi_plan *p)
     for (uint32_t i = 0; i < p->n_vars; i++) {
         const struct mbi_var *v = &p->var[i];
 
-        if ((unsigned)v->row_bits + v->col_bits >= MBI_PLAN_MAX_BITS)
+        if (mbi_var_bits(v) >= MBI_PLAN_MAX_BITS)
             return false;
         if (v->kind == MBI_VAR_COMMITTED)
-            all += (uint64_t)(v->bits / 2 + 1) << (v->row_bits + v->col_bits);
+            all += (uint64_t)(v->bits / p->digit_bits + 1) << mbi_var_bits(v);
     }
     return all < (uint64_t)1 << (MBI_PLAN_MAX_BITS - 1);
 }
 
+static uint64_t lay_out_aligned(struct mbi_plan *p, uint32_t width, uint64_t at)
+{
+    const uint64_t unit = (uint64_t)1 << largest(p, width);
+
+    p->from[width] = (at + unit - 1) & ~(unit - 1);
+    p->to[width] = lay_out_width(p, width, p->from[width]);
+    return p->to[width] > p->from[width] ? p->to[width] : at;
+}
+
+static void lay_out_small(struct mbi_plan *p)
+{
+    uint64_t at = 0;
+
+    p->digit_bits = MBI_DIGIT_MIN;
+    for (uint32_t width = p->digit_bits; width > 0; width--)
+        at = lay_out_aligned(p, width, at);
+    p->end = at;
+}
+
+/* What lies before the first digit of a width counts as one of that width: it is zero. */
+static void lay_out_large(struct mbi_plan *p)
+{
+    struct mbi_lookup *l = &p->lookup;
+    uint64_t at = 0;
+
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        p->var[i].digits = p->var[i].odd = 0; /* those of the other layout */
+    p->digit_bits = MBI_DIGIT_MAX;
+    for (uint32_t width = 1; width <= p->digit_bits; width++) {
+        l->begin[width] = at;
+        at = lay_out_aligned(p, width, at);
+    }
+    l->begin[MBI_DIGIT_MAX + 1] = at;
+    l->counts[1] = at;
+    for (uint32_t width = 1; width <= p->digit_bits; width++) {
+        at += l->begin[width + 1] > l->begin[width] ? (uint64_t)1 << width : 0;
+        l->counts[width + 1] = at;
+    }
+    p->end = at;
+    l->bits = vector_bits(at);
+}
+
 void mbi_plan_lay_out(struct mbi_plan *p)
 {
-    uint64_t unit;
-
     if (p->fault)
         return;
+    p->digit_bits = MBI_DIGIT_MAX;
     if (!sizes_fit(p)) {
         mbi_plan_fault(p, "a variable, or all together, are too large for one proof");
         return;
     }
-    unit = (uint64_t)1 << largest_odd(p);
-    p->fours = lay_out_digits(p, false, 0);
-    p->twos = (p->fours + unit - 1) & ~(unit - 1);
-    p->end = lay_out_digits(p, true, p->twos);
+    lay_out_small(p);
+    if (p->end > (uint64_t)1 << p->small_bits)
+        lay_out_large(p);
     p->bits = vector_bits(p->end);
 }

@@ -3,7 +3,7 @@
  * The shape of a proof (how many sums, values and claims it has), found by a walk in which nothing
  * is proved, and with it the soundness: the worst of its steps.            proof.md, soundness
  */
-#include "proof/walk.h"
+#include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
 
@@ -24,8 +24,11 @@ static void count_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
                       const struct mbi_sum_batch *batch, const struct mbi_walk_table *table)
 {
     struct mbi_proof_shape *shape = w->user;
+    const char *fault = MBI_EXT(sum_fault)(batch);
 
     (void)table;
+    if (fault)
+        mbi_walk_cannot(w, fault);
     memset(point, 0, batch->bits * sizeof(*point));
     memset(value, 0, batch->n_tables * sizeof(*value));
     shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_size)(batch);
@@ -33,6 +36,14 @@ static void count_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
     shape->batches++;
     if (batch->n_sums > shape->sums)
         shape->sums = batch->n_sums;
+}
+
+static void count_lookup(struct mbi_walk *w, struct mbi_lookup_end *end, const struct mbi_lookup *l)
+{
+    struct mbi_proof_shape *shape = w->user;
+
+    memset(end, 0, sizeof(*end));
+    shape->bytes += MBI_FE_BYTES * MBI_EXT(lookup_size)(l);
 }
 
 static void count_opening(struct mbi_walk *w, const struct mbi_opening *o)
@@ -49,7 +60,8 @@ static void nothing(struct mbi_walk *w) { (void)w; }
 bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
                           const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {count_value, count_sum, count_opening, nothing};
+    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup, count_opening,
+                                              nothing};
     struct mbi_table *none = mbi_alloc(host, plan->n_vars, sizeof(*none)); /* all entries zero */
     struct mbi_transcript transcript;
     struct mbi_proof_job job = {.plan = plan, .table = none};
@@ -64,6 +76,7 @@ bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *pl
     *out = (struct mbi_proof_shape){.bytes = sizeof(struct mbi_digest)};
     mbi_transcript_init(&transcript, "shape");
     done = done && MBI_EXT(walk)(&w);
+    out->fault = w.fault;
     MBI_EXT(walk_free)(&w);
     mbi_free(host, none);
     return done;
@@ -77,6 +90,21 @@ static unsigned of_field(uint64_t n)
     return 64 * MBI_EXT_D - 1 - (unsigned)mbi_bitlen(n ? n - 1 : 0);
 }
 
+/* Of the longest rows of a code, and of the most queries that are joined. */
+static unsigned of_layers(const struct mbi_code *code)
+{
+    unsigned bits = of_field((uint64_t)1 << code->log_length);
+
+    for (unsigned i = 0; i < code->depth; i++) {
+        const unsigned fold = of_field((uint64_t)1 << code->further[i].log_length);
+        const unsigned join = of_field(mbi_code_layer(code, i).queries);
+
+        bits = fold < bits ? fold : bits;
+        bits = join < bits ? join : bits;
+    }
+    return bits;
+}
+
 unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
                               const struct mbi_code *code)
 {
@@ -84,10 +112,13 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
         HASH,
         of_field(MBI_SUM_DEGREE),                             /* a round of a sum-check */
         of_field(mbi_max_size(plan->bits, 2 * MBI_MAX_BITS)), /* a random point */
-        of_field(shape->sums),                                /* sums are joined */
-        of_field(shape->claims),                              /* claims are joined */
-        of_field((uint64_t)1 << code->log_length),            /* a fold of the rows */
-        MBI_EXT(code_level)(code),                            /* the positions */
+        plan->digit_bits == MBI_DIGIT_MAX                     /* fractions of digits and counts */
+            ? of_field(((uint64_t)1 << plan->bits) + 2 * ((uint64_t)1 << MBI_DIGIT_MAX))
+            : HASH,
+        of_field(shape->sums),     /* sums are joined */
+        of_field(shape->claims),   /* claims are joined */
+        of_layers(code),           /* a fold; positions are joined */
+        MBI_EXT(code_level)(code), /* the positions, in every layer */
     };
     unsigned level = bits[0];
 

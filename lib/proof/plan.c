@@ -4,15 +4,20 @@
 #include "base/blake2b.h"
 #include "base/intmath.h"
 #include "proof/layout.h"
+#include "proof/known.h"
 #include "proof/relation.h"
 
 /* ---- stages ---- */
+
+static bool takes_tokens(const struct mbi_graph *g) { return g->node[0].leaf == MBI_LEAF_TOKEN; }
 
 /* The value of a stage that the next one, or the statement, reads. */
 static mbi_ref stage_output(const struct mbi_plan *p, size_t s)
 {
     const struct mbi_graph *g = p->stage[s].graph;
 
+    if (takes_tokens(g))
+        return g->argmax;
     return s + 1 < p->n_stages ? g->link : g->logits;
 }
 
@@ -32,12 +37,53 @@ static void mark_needed(struct mbi_stage_plan *s, mbi_ref output)
     }
 }
 
+/* The interval of what a public parameter holds; without it the declared one stays. */
+static void narrow(struct mbi_plan *p, struct mbi_var *v, const struct mbi_type *t)
+{
+    const void *data = p->param && p->param[v->stage] ? p->param[v->stage][v->param] : NULL;
+
+    if (!data)
+        return;
+    v->lo = t->hi;
+    v->hi = t->lo;
+    for (size_t i = 0; i < (size_t)t->rows * t->cols; i++) {
+        const int64_t x = mbi_typed_at(t, data, i / t->cols, i % t->cols);
+
+        v->lo = mbi_min_i64(v->lo, x);
+        v->hi = mbi_max_i64(v->hi, x);
+    }
+    if (v->lo < t->lo || v->hi > t->hi)
+        mbi_plan_fault(p, "a public parameter leaves its interval");
+}
+
+const struct mbi_type *mbi_plan_narrow(struct mbi_type *known, const struct mbi_plan *p,
+                                       uint32_t var, const struct mbi_type *t)
+{
+    if (var >= p->n_vars || p->var[var].kind != MBI_VAR_PUBLIC ||
+        p->var[var].input != MBI_PUBLIC_PARAM)
+        return t;
+    *known = *t;
+    known->lo = p->var[var].lo;
+    known->hi = p->var[var].hi;
+    return known;
+}
+
 static uint32_t weight_var(struct mbi_plan *p, uint32_t stage, uint32_t param)
 {
     const struct mbi_type *t = &p->stage[stage].graph->param[param].type;
-    struct mbi_var v = {
-        .kind = MBI_VAR_WEIGHT, .rows = t->rows, .cols = t->cols, .lo = t->lo, .hi = t->hi};
+    struct mbi_var v = {.kind = MBI_VAR_WEIGHT,
+                        .n = {t->rows, 1, t->cols},
+                        .lo = t->lo,
+                        .hi = t->hi,
+                        .stage = stage,
+                        .param = param};
 
+    if (!mbi_weight_is_committed(&p->stage[stage].graph->param[param])) {
+        v.kind = MBI_VAR_PUBLIC;
+        v.input = MBI_PUBLIC_PARAM;
+        narrow(p, &v, t);
+        return mbi_plan_add_var(p, &v);
+    }
     for (uint32_t i = 0; i < p->n_pieces; i++)
         if (p->piece[i].stage == stage && p->piece[i].param == param) {
             v.first_piece = v.n_pieces ? v.first_piece : i;
@@ -45,16 +91,13 @@ static uint32_t weight_var(struct mbi_plan *p, uint32_t stage, uint32_t param)
         }
     if (t->lo < INT16_MIN || t->hi > INT16_MAX)
         mbi_plan_fault(p, "a weight has more than 16 bits");
-    if (!v.n_pieces)
-        mbi_plan_fault(p, "a weight that is not committed is needed");
     return mbi_plan_add_var(p, &v);
 }
 
 static uint32_t public_var(struct mbi_plan *p, enum mbi_public which, const struct mbi_type *t)
 {
     const struct mbi_var v = {.kind = MBI_VAR_PUBLIC,
-                              .rows = p->lanes,
-                              .cols = t->cols,
+                              .n = {p->lanes, 1, t->cols},
                               .lo = t->lo,
                               .hi = t->hi,
                               .input = which};
@@ -72,19 +115,29 @@ static uint32_t input_var(struct mbi_plan *p, size_t s, const struct mbi_node *l
         return p->input = public_var(p, MBI_PUBLIC_INPUT, &leaf->type);
     from = p->stage[s - 1].node[stage_output(p, s - 1)].var;
     link = &p->var[from];
-    if (link->cols != leaf->type.cols || link->lo < leaf->type.lo || link->hi > leaf->type.hi) {
+    if (link->n[2] != leaf->type.cols || link->lo < leaf->type.lo || link->hi > leaf->type.hi) {
         mbi_plan_fault(p, "a stage takes another input than the one before it gives");
         return MBI_NONE;
     }
     return from;
 }
 
+/* What claims a token is not the variable of its number. */
+static bool is_value(const struct mbi_plan *p, uint32_t var, const struct mbi_type *t)
+{
+    const struct mbi_var *v = &p->var[var];
+
+    return v->n[0] == p->lanes && v->n[1] == 1 && v->n[2] == t->cols;
+}
+
 static void declare_op(struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref ref)
 {
     const struct mbi_node *node = &s->graph->node[ref];
     const struct mbi_op_row *row = &mbi_op_table[node->op];
-    struct mbi_gadget g = {.plan = p, .node = node, .lanes = p->lanes, .out = MBI_NONE};
+    struct mbi_gadget g = {.plan = p, .node = node, .out = MBI_NONE};
 
+    g.lanes = p->lanes;
+    g.n_outputs = p->n_outputs;
     if (!row->def->gadget) {
         mbi_gadget_fault(&g, "it cannot be proved yet");
         return;
@@ -93,10 +146,14 @@ static void declare_op(struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref ref
         g.in_type[k] = &s->graph->node[node->in[k]].type;
         g.in[k] = s->node[node->in[k]].var;
         g.in_is_param[k] = mbi_node_is_param(&s->graph->node[node->in[k]]);
+        g.in_type[k] = mbi_plan_narrow(&g.known[k], p, g.in[k], g.in_type[k]);
+        if (!g.in_is_param[k] && !is_value(p, g.in[k], g.in_type[k]))
+            mbi_gadget_fault(&g, "it reads an answer, which stands in the statement alone");
     }
     s->node[ref].first = p->n_vars;
     row->def->gadget->declare(&g);
     s->node[ref].var = g.out;
+    s->node[ref].end = p->n_vars;
 }
 
 static void declare_stage(struct mbi_plan *p, size_t index)
@@ -119,6 +176,14 @@ static void declare_stage(struct mbi_plan *p, size_t index)
     }
 }
 
+static bool claims_tokens(const struct mbi_plan *p, const struct mbi_node_plan *node)
+{
+    for (uint32_t i = node->first; i < node->end; i++)
+        if (p->var[i].kind == MBI_VAR_PUBLIC && p->var[i].input == MBI_PUBLIC_LESS)
+            return true;
+    return false;
+}
+
 /* The last stage's output is the statement's. */
 static void declare_output(struct mbi_plan *p)
 {
@@ -126,6 +191,11 @@ static void declare_output(struct mbi_plan *p)
     const struct mbi_stage_plan *s = &p->stage[p->n_stages - 1];
     struct mbi_gadget g = {.plan = p, .lanes = p->lanes};
 
+    if (takes_tokens(s->graph)) { /* argmax has said it */
+        if (!claims_tokens(p, &s->node[output]))
+            mbi_plan_fault(p, "the answers of a model are not those of its largest logits");
+        return;
+    }
     p->output = public_var(p, MBI_PUBLIC_OUTPUT, &s->graph->node[output].type);
     mbi_gadget_relate(&g, s->graph->node[output].type.cols);
     mbi_gadget_linear(&g, 1, s->node[output].var);
@@ -159,12 +229,13 @@ static int32_t check_request(const struct mbi_plan_request *q, mambaint_error *e
         return mbi_fail(err, MAMBAINT_E_RANGE, "a proof is of 1 to %d models", MBI_PLAN_STAGES);
     if (!q->lanes || q->lanes > MBI_PLAN_MAX_LANES)
         return mbi_fail(err, MAMBAINT_E_RANGE, "a proof is of 1 to %d tokens", MBI_PLAN_MAX_LANES);
+    if (!q->certificate && takes_tokens(q->graph[0]) && (!q->n_outputs || q->n_outputs > q->lanes))
+        return mbi_fail(err, MAMBAINT_E_RANGE, "a proof of %u tokens is of 1 to as many answers",
+                        q->lanes);
     for (size_t s = 0; s < q->n_stages && !q->certificate; s++) {
-        if (q->graph[s]->node[0].leaf != MBI_LEAF_FEATURES)
+        if (takes_tokens(q->graph[s]) && q->n_stages > 1)
             return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                            "model %zu takes tokens: only models that take features can be proved "
-                            "yet",
-                            s + 1);
+                            "model %zu takes tokens: only models of features form a chain", s + 1);
         if (s + 1 < q->n_stages && q->graph[s]->link == MBI_NONE)
             return mbi_fail(err, MAMBAINT_E_MISMATCH, "model %zu of the chain feeds no other one",
                             s + 1);
@@ -215,6 +286,7 @@ static int32_t fill_plan(struct mbi_plan *p, const struct mbi_plan_request *q, m
     if (!q->certificate && !p->fault)
         declare_output(p);
     mbi_plan_add_complements(p);
+    mbi_plan_compare_relations(p);
     mbi_plan_lay_out(p);
     return p->fault ? plan_failed(p, err) : MAMBAINT_OK;
 }
@@ -232,12 +304,17 @@ int32_t mbi_plan_create(struct mbi_plan **out, const struct mbi_host *host,
         return mbi_fail_memory(err, "the plan of a proof");
     p->host = host;
     p->lanes = request->lanes;
+    p->n_outputs = takes_tokens(request->graph[0]) ? request->n_outputs : 0;
     p->public_weights = request->public_weights;
+    p->certificate = request->certificate;
+    p->param = request->param;
+    p->small_bits = MBI_DIGITS_BITS;
     p->input = p->output = MBI_NONE;
     if ((rc = fill_plan(p, request, err)) < 0) {
         mbi_plan_free(p);
         return rc;
     }
+    p->param = NULL;
     *out = p;
     return MAMBAINT_OK;
 }
@@ -276,12 +353,16 @@ static void add64(struct mbi_blake2b *s, uint64_t v)
 static void add_var(struct mbi_blake2b *s, const struct mbi_var *v)
 {
     add32(s, v->kind);
-    add32(s, v->rows);
-    add32(s, v->cols);
+    for (int k = 0; k < MBI_AXES; k++)
+        add32(s, v->n[k]);
     add64(s, (uint64_t)v->lo);
     add64(s, (uint64_t)v->hi);
-    if (v->kind == MBI_VAR_PUBLIC)
+    if (v->kind == MBI_VAR_PUBLIC) {
         add32(s, v->input);
+        add32(s, v->stage);
+        add32(s, v->param);
+        add32(s, (uint32_t)v->from);
+    }
     if (v->kind == MBI_VAR_WEIGHT) {
         add32(s, v->first_piece);
         add32(s, v->n_pieces);
@@ -295,25 +376,42 @@ static void add_var(struct mbi_blake2b *s, const struct mbi_var *v)
     }
 }
 
+static void add_view(struct mbi_blake2b *s, const struct mbi_view *w)
+{
+    add32(s, w->var);
+    for (int k = 0; k < MBI_AXES; k++) {
+        const struct mbi_axis *a = &w->axis[k];
+
+        add32(s, a->kind);
+        add32(s, a->log);
+        add32(s, (uint32_t)a->from);
+        add32(s, a->n_fields);
+        for (uint32_t f = 0; f < a->n_fields; f++) {
+            add32(s, a->field[f].letter);
+            add32(s, a->field[f].shift);
+        }
+    }
+}
+
 static void add_relation(struct mbi_blake2b *s, const struct mbi_plan *p,
                          const struct mbi_relation *r)
 {
+    add32(s, r->n_letters);
+    for (uint32_t k = 0; k < r->n_letters; k++)
+        add32(s, r->n[k]);
+    add32(s, r->small);
+    add32(s, r->large);
     add32(s, r->defines);
-    add32(s, r->rows);
-    add32(s, r->cols);
-    add32(s, r->sum);
+    if (r->defines != MBI_NONE)
+        add_view(s, &r->result);
     add32(s, r->n_terms);
     for (uint32_t i = 0; i < r->n_terms; i++) {
         const struct mbi_term *t = &p->term[r->first_term + i];
 
         add64(s, (uint64_t)t->c);
         add32(s, t->n);
-        for (uint32_t k = 0; k < t->n; k++) {
-            add32(s, t->view[k].var);
-            add32(s, t->view[k].row);
-            add32(s, t->view[k].col);
-            add32(s, (uint32_t)t->view[k].col_from);
-        }
+        for (uint32_t k = 0; k < t->n; k++)
+            add_view(s, &t->view[k]);
     }
 }
 
@@ -325,6 +423,7 @@ void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
     mbi_blake2b_add(&s, "mambaint-plan", 13);
     add32(&s, (uint32_t)plan->n_stages);
     add32(&s, plan->lanes);
+    add32(&s, plan->n_outputs);
     add32(&s, plan->public_weights);
     add32(&s, plan->n_vars);
     for (uint32_t i = 0; i < plan->n_vars; i++)
@@ -340,9 +439,11 @@ void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
     add32(&s, plan->n_relations);
     for (uint32_t i = 0; i < plan->n_relations; i++)
         add_relation(&s, plan, &plan->relation[i]);
-    add64(&s, plan->fours);
-    add64(&s, plan->twos);
-    add64(&s, plan->end);
+    add32(&s, plan->digit_bits);
+    for (uint32_t k = plan->digit_bits; k > 0; k--) {
+        add64(&s, plan->from[k]);
+        add64(&s, plan->to[k]);
+    }
     add32(&s, plan->bits);
     mbi_blake2b_end(&s, out);
 }

@@ -8,10 +8,15 @@
 #define MBI_PROOF_PLAN_H
 
 #include "proof/gadget.h"
+#include "proof/lookup.h"
 
 #define MBI_PLAN_STAGES 16      /* models of a chain */
 #define MBI_PLAN_MAX_BITS 27    /* of a vector: what the transforms reach at the lowest rate */
 #define MBI_PLAN_MAX_LANES 4096 /* tokens of one proof */
+
+#define MBI_DIGIT_MIN 2  /* bits of a digit of a small vector, ... */
+#define MBI_DIGIT_MAX 16 /* ... and of one that would have more than 2^MBI_DIGITS_BITS of them */
+#define MBI_DIGITS_BITS 16
 
 /* Both sides of a relation stay below this, so that it holds in F only if it holds in Z. */
 #define MBI_PLAN_BOUND ((int64_t)1 << 62)
@@ -23,41 +28,78 @@ enum mbi_var_kind {
     MBI_VAR_DERIVED    /* the sum of the terms of a relation */
 };
 
-enum mbi_public { MBI_PUBLIC_INPUT, MBI_PUBLIC_OUTPUT, MBI_PUBLIC_END };
+enum mbi_public {
+    MBI_PUBLIC_INPUT,  /* features, or tokens */
+    MBI_PUBLIC_OUTPUT, /* logits */
+    MBI_PUBLIC_PARAM,  /* a parameter of exponents or scales */
+    MBI_PUBLIC_POWER,  /* 2^(top - e) for every e of such a parameter */
+    MBI_PUBLIC_LESS,   /* [col < token number from + row] */
+    MBI_PUBLIC_END
+};
 
-/* A table of rows x cols integers. Where it is committed or a weight, its place is an index of
- * row_bits + col_bits bits, the column last. */
+/* A table of n[0] x n[1] x n[2] integers. Where it is committed or a weight, its place is an index
+ * of the sum of `bits`, that of the first one first. */
 struct mbi_var {
     enum mbi_var_kind kind;
-    uint32_t rows, cols;
-    uint8_t row_bits, col_bits; /* smallest that hold them */
-    int64_t lo, hi;             /* whatever the checks admit lies in it */
+    uint32_t n[MBI_AXES];
+    uint8_t log[MBI_AXES]; /* smallest that hold them */
+    int64_t lo, hi;        /* whatever the checks admit lies in it */
 
     enum mbi_public input;          /* PUBLIC: which */
+    uint32_t stage, param;          /* PARAM, POWER: of which parameter */
+    int32_t from;                   /* POWER: top; LESS: number of the first token */
     uint32_t relation;              /* DERIVED: its definition */
     uint32_t first_piece, n_pieces; /* WEIGHT: of the plan's */
 
-    /* COMMITTED: value = lo + sum of 4^k d_k, of which the last is 0 or 1 if `bits` is odd. */
+    /* COMMITTED: value = lo + sum of 2^(digit_bits k) d_k, of which the last has the bits that are
+     * left. */
     uint32_t bits;
     bool loose;          /* [lo, lo + 2^bits) may exceed what was asked for */
     uint32_t complement; /* the variable hi - value, if 2^bits exceeds a range that has to be tight;
                             MBI_NONE */
-    uint64_t digits;     /* blocks of the first bits / 2 digits in the witness vector ... */
+    uint64_t digits;     /* blocks of the whole digits in the witness vector ... */
     uint64_t odd;        /* ... and of the last one, in units of the variable's size */
 };
 
-/* The sum of terms is a variable, or zero, for all rows and columns. */
+/* For all values of its letters, the sum of terms is zero; or, summed over the letters that
+ * `result` does not have, it is a variable. */
 struct mbi_relation {
     uint32_t defines; /* a variable, or MBI_NONE: zero */
-    uint32_t rows, cols, sum;
+    struct mbi_view result;
+    uint32_t n_letters, n[MBI_LETTERS]; /* ranges */
+    uint8_t small, large;               /* letters with small <= large; equal: no mask */
     uint32_t first_term, n_terms;
-    bool is_product; /* a term has two views */
+    bool is_product; /* a term has two views or more, or there is a mask */
+    uint32_t like;   /* of a zero one with products: the first whose letters have as many bits */
 };
+
+static inline bool mbi_is_masked(const struct mbi_relation *r) { return r->small != r->large; }
+
+/* log2 of the size of a variable's block, and of the last two axes. */
+static inline unsigned mbi_var_bits(const struct mbi_var *v)
+{
+    return (unsigned)v->log[0] + v->log[1] + v->log[2];
+}
+
+static inline unsigned mbi_row_log(const struct mbi_var *v)
+{
+    return (unsigned)v->log[1] + v->log[2];
+}
+
+/* Columns: middle and last index together; and where an element lies in the variable's block. */
+static inline size_t mbi_var_cols(const struct mbi_var *v) { return (size_t)v->n[1] * v->n[2]; }
+
+static inline size_t mbi_var_place(const struct mbi_var *v, size_t row, size_t col)
+{
+    if (v->n[1] > 1)
+        col = (col / v->n[2] << v->log[2]) + col % v->n[2];
+    return (row << mbi_row_log(v)) + col;
+}
 
 /* What a node of a stage became. */
 struct mbi_node_plan {
-    uint32_t var;   /* of its value; MBI_NONE: not needed */
-    uint32_t first; /* the first variable that its gadget declared */
+    uint32_t var;        /* of its value; MBI_NONE: not needed */
+    uint32_t first, end; /* the variables that its gadget declared */
 };
 
 struct mbi_stage_plan {
@@ -81,7 +123,8 @@ struct mbi_plan {
     struct mbi_stage_plan stage[MBI_PLAN_STAGES];
     size_t n_stages;
     uint32_t lanes;
-    bool public_weights;
+    uint32_t n_outputs; /* of the last lanes: tokens that are claimed; 0: features */
+    bool public_weights, certificate;
     struct mbi_var *var;
     struct mbi_relation *relation;
     struct mbi_term *term;
@@ -92,12 +135,18 @@ struct mbi_plan {
     uint32_t var_cap, relation_cap, term_cap;
     uint32_t input, output; /* public variables; MBI_NONE in a certificate */
 
-    /* The witness vector: digits below 4 at [0, fours), below 2 at [twos, end). */
-    uint64_t fours, twos, end;
-    unsigned bits;  /* 2^bits entries */
-    bool no_memory; /* a fault of its own */
+    /* The witness vector: digits below 2^width at [from[width], to[width]). Small vectors have
+     * digits of two bits and less, the widest first, which are checked one by one; large ones have
+     * wide ones, the narrowest first, and count them. */
+    unsigned small_bits; /* log2 of the largest small one */
+    uint32_t digit_bits;
+    uint64_t from[MBI_DIGIT_MAX + 1], to[MBI_DIGIT_MAX + 1], end;
+    struct mbi_lookup lookup; /* of large ones */
+    unsigned bits;            /* 2^bits entries */
+    bool no_memory;           /* a fault of its own */
     const char *fault;
     uint32_t fault_op;
+    const void *const *const *param; /* the request's, while the plan is made */
 };
 
 /* What the statement of a proof asks for. */
@@ -106,7 +155,11 @@ struct mbi_plan_request {
     size_t n_stages;
     uint32_t lanes;
     bool public_weights;
-    bool certificate; /* of all stages: their weights lie in their intervals */
+    bool certificate;   /* of all stages: their weights lie in their intervals */
+    uint32_t n_outputs; /* a model of tokens: how many of the last lanes' answers are claimed */
+    /* By stage and parameter, those that are public: the plan rests on how large they are, and no
+     * more on them. NULL, also of one of them: as large as their types admit. */
+    const void *const *const *param;
 };
 
 /* E_UNSUPPORTED if a stage has an operation that cannot be proved yet. */

@@ -2,6 +2,7 @@
 /* Tables over {0,1}^n and their multilinear extensions. */
 #include "proof/poly.h"
 #include "base/intmath.h"
+#include <string.h>
 
 /* ---- eq ---- */
 
@@ -103,6 +104,28 @@ static void load_narrow(int32_t *out, const struct mbi_table *t, size_t begin, s
         for (size_t i = 0; i < n; i++)
             out[i] = ((const int16_t *)t->data)[begin + i];
     }
+}
+
+void MBI_EXT(table_load)(mbi_fe *out, const struct mbi_table *t, size_t begin, size_t n)
+{
+    const size_t there = mbi_min_size(n, begin < t->n ? t->n - begin : 0);
+    int32_t x[BLOCK];
+
+    if (t->type == MBI_TABLE_FIELD && there)
+        memcpy(out, (const mbi_fe *)t->data + begin, there * sizeof(*out));
+    else if (!is_narrow(t))
+        for (size_t i = 0; i < there; i++)
+            out[i] = mbi_table_field(t, begin + i);
+    else
+        for (size_t i = 0; i < there; i += BLOCK) {
+            const size_t part = mbi_min_size(BLOCK, there - i);
+
+            load_narrow(x, t, begin + i, part);
+            for (size_t k = 0; k < part; k++)
+                out[i + k] = mbi_fe_from_i64(x[k]);
+        }
+    for (size_t i = there; i < n; i++)
+        out[i] = 0;
 }
 
 /* low + 2^32 high: sums of products with the two halves of a weight. */

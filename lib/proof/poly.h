@@ -60,6 +60,9 @@ static inline struct mbi_ext mbi_table_ext(const struct mbi_table *t, size_t i)
     return i < t->n ? ((const struct mbi_ext *)t->data)[i] : mbi_ext_from(0);
 }
 
+/* out[i] = entry begin + i, i < n, of a table of any type but MBI_TABLE_EXT. */
+void MBI_EXT(table_load)(mbi_fe *out, const struct mbi_table *t, size_t begin, size_t n);
+
 /* out[x] = scale eq(z, x) for the 2^n indices x; n may be 0. */
 void MBI_EXT(eq_table)(struct mbi_ext *out, const struct mbi_ext *z, unsigned n,
                        struct mbi_ext scale);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The prover's side of the walk: every value goes to the proof. */
 #include "base/intmath.h"
-#include "proof/walk.h"
+#include "proof/walk_parts.h"
 #include "proof/witness.h"
 #if MBI_HAVE_SODIUM
 
@@ -25,67 +25,175 @@ static struct mbi_ext write_value(struct mbi_walk *w, const struct mbi_part *par
 
 /* ---- tables of sums ---- */
 
-/* The table of a view over the letters of its sum: a sum over the letter that it does not have. */
-static void fill_table(struct mbi_ext *out, const struct mbi_walk_table *t, const struct mbi_var *v,
-                       const struct mbi_table *from, const struct mbi_ext *weight)
+static bool in_table(const struct mbi_walk_table *t, uint32_t letter)
 {
-    const uint32_t rows = t->range[t->view.row], cols = t->range[t->view.col];
+    return t->shift[letter] < MBI_MAX_BITS;
+}
 
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols; c++) {
-            const int64_t col = (int64_t)c + t->view.col_from;
-            struct mbi_ext x;
-            size_t at = 0;
+/* Is every field of an index where the table has the letter, and is it the whole index? */
+static bool axis_is_whole(const struct mbi_walk_table *t, const struct mbi_var *v, int axis,
+                          unsigned shift)
+{
+    const struct mbi_axis *a = &t->view.axis[axis];
+    uint64_t last = 0;
 
-            if (col < 0 || col >= v->cols)
-                continue;
-            x = mbi_table_ext(from, (r << v->col_bits) + (size_t)col);
-            if (t->shift[t->view.row] < MBI_MAX_BITS)
-                at |= r << t->shift[t->view.row];
-            if (t->shift[t->view.col] < MBI_MAX_BITS)
-                at |= c << t->shift[t->view.col];
-            if (t->summed == MBI_LETTER_NONE)
-                out[at] = x;
-            else
-                out[at] = mbi_ext_add(
-                    out[at], mbi_ext_scale(weight[t->summed == t->view.row ? r : c], x.c[0]));
-        }
+    if (a->kind != MBI_AXIS_PLAIN || a->from)
+        return false;
+    for (uint32_t f = 0; f < a->n_fields; f++) {
+        const uint32_t letter = a->field[f].letter;
+
+        if (!in_table(t, letter) || t->shift[letter] != shift + a->field[f].shift)
+            return false;
+        last += (uint64_t)(t->relation->n[letter] - 1) << a->field[f].shift;
+    }
+    return last + 1 == v->n[axis];
 }
 
 /* The variable's own table is the one that is asked for. */
-static bool is_whole(const struct mbi_walk_table *t, const struct mbi_var *v)
+static bool is_whole(const struct mbi_walk_table *t, const struct mbi_var *v, unsigned bits)
 {
-    return t->summed == MBI_LETTER_NONE && t->view.row == MBI_LETTER_ROW &&
-           t->view.col == MBI_LETTER_COL && !t->view.col_from && t->range[t->view.row] == v->rows &&
-           t->range[t->view.col] == v->cols && t->shift[t->view.col] == 0 &&
-           t->shift[t->view.row] == v->col_bits;
+    bool whole = !t->summed && mbi_var_bits(v) == bits;
+
+    for (uint32_t k = 0; k < t->relation->n_letters; k++)
+        whole &= !in_table(t, k) || t->relation->n[k] == 1 || MBI_EXT(view_has)(&t->view, k);
+    return whole && axis_is_whole(t, v, 0, mbi_row_log(v)) && axis_is_whole(t, v, 1, v->log[2]) &&
+           axis_is_whole(t, v, 2, 0);
+}
+
+/* A table under construction: letters that are in it or summed over, one of the first of which is
+ * the unit of work. */
+struct filling {
+    const struct mbi_walk_table *t;
+    const struct mbi_witness *witness;
+    const struct mbi_ext *weight[MBI_LETTERS];
+    mbi_fe *base; /* of a table that is not summed */
+    struct mbi_ext *sum;
+    uint32_t live;
+    uint32_t split; /* the letter whose values are divided among threads */
+};
+
+static bool next_letters(struct mbi_letters *at, const struct filling *f, uint32_t fixed)
+{
+    for (uint32_t k = f->t->relation->n_letters; k-- > 0;) {
+        if (!(f->live >> k & 1) || k == fixed)
+            continue;
+        if (++at->at[k] < f->t->relation->n[k])
+            return true;
+        at->at[k] = 0;
+    }
+    return false;
+}
+
+static void fill_entry(const struct filling *f, const struct mbi_letters *at)
+{
+    const struct mbi_walk_table *t = f->t;
+    const mbi_fe x = mbi_fe_from_i64(mbi_view_value(f->witness, &t->view, at));
+    struct mbi_ext product;
+    size_t place = 0;
+    bool first = true;
+
+    for (uint32_t k = 0; k < t->relation->n_letters; k++)
+        if (in_table(t, k))
+            place |= (size_t)at->at[k] << t->shift[k];
+    if (f->base) {
+        f->base[place] = x;
+        return;
+    }
+    product = mbi_ext_from(x);
+    for (uint32_t k = 0; k < t->relation->n_letters; k++)
+        if (t->summed >> k & 1) {
+            product = first ? mbi_ext_scale(f->weight[k][at->at[k]], x)
+                            : mbi_ext_mul(product, f->weight[k][at->at[k]]);
+            first = false;
+        }
+    f->sum[place] = mbi_ext_add(f->sum[place], product);
+}
+
+static void fill_slice(void *arg, size_t begin, size_t end)
+{
+    const struct filling *f = arg;
+
+    for (size_t i = begin; i < end; i++) {
+        struct mbi_letters at = {{0}};
+
+        if (f->split < MBI_LETTERS) /* or else there is one entry */
+            at.at[f->split] = (uint32_t)i;
+        do
+            fill_entry(f, &at);
+        while (next_letters(&at, f, f->split));
+    }
+}
+
+/* The letter in the table with the largest range: its values can be filled in any order. */
+static uint32_t letter_to_split(const struct filling *f)
+{
+    uint32_t best = MBI_LETTERS;
+
+    for (uint32_t k = 0; k < f->t->relation->n_letters; k++)
+        if (in_table(f->t, k) &&
+            (best == MBI_LETTERS || f->t->relation->n[k] > f->t->relation->n[best]))
+            best = k;
+    return best;
+}
+
+static bool expand_weights(struct filling *f, void *own[MBI_LETTERS], const struct mbi_host *host)
+{
+    for (uint32_t k = 0; k < f->t->relation->n_letters; k++) {
+        const unsigned log = (unsigned)mbi_bitlen(f->t->relation->n[k] - 1);
+        struct mbi_ext *e;
+
+        if (!(f->t->summed >> k & 1))
+            continue;
+        if (!(own[k] = e = mbi_alloc(host, (size_t)1 << log, sizeof(*e))))
+            return false;
+        MBI_EXT(walk_expand)(e, &f->t->weight[k], log);
+        f->weight[k] = e;
+    }
+    return true;
+}
+
+static bool fill_table(struct mbi_table *out, void **own, const struct mbi_walk *w,
+                       const struct mbi_walk_table *t, unsigned bits)
+{
+    const struct prover *p = w->user;
+    struct filling f = {.t = t, .witness = p->witness};
+    const size_t n = (size_t)1 << bits;
+    void *weight[MBI_LETTERS] = {NULL};
+    bool done;
+
+    *own =
+        t->summed ? mbi_alloc(w->host, n, sizeof(*f.sum)) : mbi_alloc(w->host, n, sizeof(*f.base));
+    if (t->summed)
+        f.sum = *own;
+    else
+        f.base = *own;
+    for (uint32_t k = 0; k < t->relation->n_letters; k++)
+        if (in_table(t, k) || (t->summed >> k & 1))
+            f.live |= 1u << k;
+    f.split = letter_to_split(&f);
+    done = *own && expand_weights(&f, weight, w->host);
+    if (done && f.split < MBI_LETTERS)
+        mbi_parallel_for(w->host, t->relation->n[f.split], 1, fill_slice, &f);
+    else if (done)
+        fill_slice(&f, 0, 1);
+    for (uint32_t k = 0; k < MBI_LETTERS; k++)
+        mbi_free(w->host, weight[k]);
+    *out = (struct mbi_table){t->summed ? MBI_TABLE_EXT : MBI_TABLE_FIELD, *own, n};
+    return done;
 }
 
 static bool make_table(struct mbi_table *out, void **own, const struct mbi_walk *w,
                        const struct mbi_walk_table *t, unsigned bits)
 {
     const struct prover *p = w->user;
-    struct mbi_ext *entry, *weight = NULL;
 
     if (t->view.var == MBI_NONE) {
         *out = p->witness->vector;
         return true;
     }
+    if (!is_whole(t, &w->plan->var[t->view.var], bits))
+        return fill_table(out, own, w, t, bits);
     *out = p->witness->table[t->view.var];
-    if (is_whole(t, &w->plan->var[t->view.var]))
-        return true;
-    if (!(*own = entry = mbi_alloc(w->host, (size_t)1 << bits, sizeof(*entry))))
-        return false;
-    if (t->summed != MBI_LETTER_NONE) {
-        const unsigned log = (unsigned)mbi_bitlen(t->n - 1);
-
-        if (!(weight = mbi_alloc(w->host, (size_t)1 << log, sizeof(*weight))))
-            return false;
-        MBI_EXT(walk_expand)(weight, &t->weight, log);
-    }
-    fill_table(entry, t, &w->plan->var[t->view.var], out, weight);
-    mbi_free(w->host, weight);
-    *out = (struct mbi_table){MBI_TABLE_EXT, entry, (size_t)1 << bits};
     return true;
 }
 
@@ -111,6 +219,15 @@ static void prove_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
 
 /* ---- the whole ---- */
 
+static void prove_lookup(struct mbi_walk *w, struct mbi_lookup_end *end, const struct mbi_lookup *l)
+{
+    struct prover *p = w->user;
+
+    if (p->rc >= 0)
+        p->rc =
+            MBI_EXT(lookup_prove)(end, l, &p->witness->vector, p->out, w->host, p->kernels, p->err);
+}
+
 static void prove_opening(struct mbi_walk *w, const struct mbi_opening *o)
 {
     struct prover *p = w->user;
@@ -124,7 +241,8 @@ static void nothing(struct mbi_walk *w) { (void)w; }
 
 static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {write_value, prove_sum, prove_opening, nothing};
+    static const struct mbi_walk_side side = {write_value, prove_sum, prove_lookup, prove_opening,
+                                              nothing};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
                          .host = host,
@@ -136,7 +254,9 @@ static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const str
     MBI_EXT(walk_start)(&w);
     mbi_put_bytes(p->out, "root", &w.witness.digest, sizeof(w.witness.digest));
     if (!MBI_EXT(walk)(&w) && p->rc >= 0)
-        p->rc = mbi_fail_memory(p->err, "a proof");
+        p->rc = w.fault
+                    ? mbi_fail(p->err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: %s", w.fault)
+                    : mbi_fail_memory(p->err, "a proof");
     MBI_EXT(walk_free)(&w);
     return p->rc;
 }

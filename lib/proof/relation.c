@@ -40,9 +40,24 @@ uint32_t mbi_plan_add_var(struct mbi_plan *p, const struct mbi_var *v)
         return MBI_NONE;
     p->var = array;
     array[p->n_vars] = *v;
-    array[p->n_vars].row_bits = index_bits(v->rows);
-    array[p->n_vars].col_bits = index_bits(v->cols);
+    for (int k = 0; k < MBI_AXES; k++) {
+        array[p->n_vars].log[k] = index_bits(v->n[k]);
+        if (!v->n[k])
+            mbi_plan_fault(p, "a variable is empty");
+    }
     return p->n_vars++;
+}
+
+static struct mbi_shape usual(const struct mbi_gadget *g, uint32_t cols)
+{
+    return (struct mbi_shape){{g->lanes, 1, cols}};
+}
+
+static struct mbi_var shaped(struct mbi_var v, struct mbi_shape shape)
+{
+    for (int k = 0; k < MBI_AXES; k++)
+        v.n[k] = shape.n[k];
+    return v;
 }
 
 /* ---- committed variables ---- */
@@ -52,17 +67,17 @@ static uint32_t range_bits(int64_t lo, int64_t hi)
     return (uint32_t)mbi_bitlen((uint64_t)hi - (uint64_t)lo);
 }
 
-uint32_t mbi_gadget_var(struct mbi_gadget *g, uint32_t cols, int64_t lo, int64_t hi, bool loose)
+uint32_t mbi_gadget_table(struct mbi_gadget *g, struct mbi_shape shape, int64_t lo, int64_t hi,
+                          bool loose)
 {
     struct mbi_var v = {.kind = MBI_VAR_COMMITTED,
-                        .rows = g->lanes,
-                        .cols = cols,
                         .lo = lo,
                         .hi = hi,
                         .bits = range_bits(lo, hi),
                         .loose = loose,
                         .complement = MBI_NONE};
 
+    v = shaped(v, shape);
     if (lo > hi || lo <= -MBI_PLAN_BOUND || hi >= MBI_PLAN_BOUND || v.bits > 61)
         mbi_plan_fault(g->plan, "a range is empty or too wide");
     else if (loose)
@@ -70,9 +85,20 @@ uint32_t mbi_gadget_var(struct mbi_gadget *g, uint32_t cols, int64_t lo, int64_t
     return mbi_plan_add_var(g->plan, &v);
 }
 
+uint32_t mbi_gadget_var(struct mbi_gadget *g, uint32_t cols, int64_t lo, int64_t hi, bool loose)
+{
+    return mbi_gadget_table(g, usual(g, cols), lo, hi, loose);
+}
+
 static bool is_tight(const struct mbi_var *v)
 {
     return v->loose || (uint64_t)v->hi - (uint64_t)v->lo == ((uint64_t)1 << v->bits) - 1;
+}
+
+/* Element by element, of three letters. */
+static struct mbi_view whole(uint32_t var)
+{
+    return mbi_view(var, mbi_along(0, 0), mbi_along(1, 0), mbi_along(2, 0));
 }
 
 void mbi_plan_add_complements(struct mbi_plan *p)
@@ -81,17 +107,19 @@ void mbi_plan_add_complements(struct mbi_plan *p)
 
     for (uint32_t i = 0; i < n && !p->fault; i++) {
         const struct mbi_var v = p->var[i];
-        struct mbi_gadget g = {.plan = p, .lanes = v.rows};
+        struct mbi_gadget g = {.plan = p, .lanes = v.n[0]};
+        const struct mbi_shape shape = {{v.n[0], v.n[1], v.n[2]}};
         uint32_t other;
 
         if (v.kind != MBI_VAR_COMMITTED || is_tight(&v))
             continue;
-        other = mbi_gadget_var(&g, v.cols, 0, v.hi - v.lo, true);
+        other = mbi_gadget_table(&g, shape, 0, v.hi - v.lo, true);
         p->var[i].complement = other;
-        mbi_gadget_relate(&g, v.cols);
+        mbi_gadget_relate(&g, v.n[2]);
+        mbi_gadget_letters(&g, MBI_AXES, v.n);
         mbi_gadget_constant(&g, v.hi);
-        mbi_gadget_linear(&g, -1, i);
-        mbi_gadget_linear(&g, -1, other);
+        mbi_gadget_view(&g, -1, whole(i));
+        mbi_gadget_view(&g, -1, whole(other));
     }
 }
 
@@ -111,71 +139,263 @@ int64_t mbi_gadget_hi(const struct mbi_gadget *g, uint32_t var)
     return var < g->plan->n_vars ? g->plan->var[var].hi : 0;
 }
 
+/* ---- what is public ---- */
+
+uint32_t mbi_gadget_powers(struct mbi_gadget *g, size_t k, int32_t top)
+{
+    const struct mbi_var *e = g->in[k] < g->plan->n_vars ? &g->plan->var[g->in[k]] : NULL;
+    struct mbi_var v;
+
+    if (!e || e->kind != MBI_VAR_PUBLIC || e->input != MBI_PUBLIC_PARAM || top < e->hi ||
+        top - e->lo > 61) {
+        mbi_gadget_fault(g, "its exponents are not public, or too far apart");
+        return MBI_NONE;
+    }
+    v = *e;
+    v.input = MBI_PUBLIC_POWER;
+    v.from = top;
+    v.lo = (int64_t)1 << (top - e->hi);
+    v.hi = (int64_t)1 << (top - e->lo);
+    return mbi_plan_add_var(g->plan, &v);
+}
+
+uint32_t mbi_gadget_less(struct mbi_gadget *g, uint32_t cols, int32_t from)
+{
+    const struct mbi_var v = {.kind = MBI_VAR_PUBLIC,
+                              .n = {g->plan->n_outputs, 1, cols},
+                              .hi = 1,
+                              .input = MBI_PUBLIC_LESS,
+                              .from = from};
+
+    if (!g->plan->n_outputs)
+        mbi_gadget_fault(g, "no token is claimed");
+    return mbi_plan_add_var(g->plan, &v);
+}
+
 /* ---- relations ---- */
 
-static void begin(struct mbi_gadget *g, uint32_t defines, uint32_t cols)
+static void begin(struct mbi_gadget *g, uint32_t defines, struct mbi_shape shape)
 {
     struct mbi_plan *p = g->plan;
     struct mbi_relation *array =
         grow(p, p->relation, p->n_relations, &p->relation_cap, sizeof(*array));
+    struct mbi_relation r = {
+        .defines = defines, .n_letters = 3, .n = {1, 1, 1}, .first_term = p->n_terms};
 
     if (!array)
         return;
+    r.n[MBI_LETTER_ROW] = shape.n[0];
+    r.n[MBI_LETTER_COL] = shape.n[2];
+    r.result = mbi_element(defines);
     p->relation = array;
-    array[p->n_relations++] = (struct mbi_relation){
-        .defines = defines, .rows = g->lanes, .cols = cols, .sum = 1, .first_term = p->n_terms};
+    array[p->n_relations++] = r;
+}
+
+uint32_t mbi_gadget_define_table(struct mbi_gadget *g, struct mbi_shape shape)
+{
+    const struct mbi_var v =
+        shaped((struct mbi_var){.kind = MBI_VAR_DERIVED, .relation = g->plan->n_relations}, shape);
+    const uint32_t var = mbi_plan_add_var(g->plan, &v);
+
+    begin(g, var, shape);
+    return var;
 }
 
 uint32_t mbi_gadget_define(struct mbi_gadget *g, uint32_t cols)
 {
-    const struct mbi_var v = {
-        .kind = MBI_VAR_DERIVED, .rows = g->lanes, .cols = cols, .relation = g->plan->n_relations};
-    const uint32_t var = mbi_plan_add_var(g->plan, &v);
-
-    begin(g, var, cols);
-    return var;
+    return mbi_gadget_define_table(g, usual(g, cols));
 }
 
-void mbi_gadget_relate(struct mbi_gadget *g, uint32_t cols) { begin(g, MBI_NONE, cols); }
+void mbi_gadget_relate(struct mbi_gadget *g, uint32_t cols) { begin(g, MBI_NONE, usual(g, cols)); }
 
 static struct mbi_relation *current(struct mbi_plan *p)
 {
     return p->n_relations && !p->fault ? &p->relation[p->n_relations - 1] : NULL;
 }
 
-void mbi_gadget_sum_to(struct mbi_gadget *g, uint32_t n)
+void mbi_gadget_letters(struct mbi_gadget *g, uint32_t n, const uint32_t *range)
+{
+    struct mbi_relation *r = current(g->plan);
+
+    if (!r)
+        return;
+    if (n > MBI_LETTERS || r->n_terms) {
+        mbi_plan_fault(g->plan, "a relation has too many letters, or gets them too late");
+        return;
+    }
+    r->n_letters = n;
+    for (uint32_t k = 0; k < n; k++) {
+        r->n[k] = range[k];
+        if (!range[k])
+            mbi_plan_fault(g->plan, "a letter has no range");
+    }
+}
+
+void mbi_gadget_result(struct mbi_gadget *g, struct mbi_axis row, struct mbi_axis mid,
+                       struct mbi_axis col)
 {
     struct mbi_relation *r = current(g->plan);
 
     if (r)
-        r->sum = n;
+        r->result = mbi_view(r->defines, row, mid, col);
 }
 
-static uint32_t letter_range(const struct mbi_relation *r, uint8_t letter)
+void mbi_gadget_upto(struct mbi_gadget *g, uint8_t small, uint8_t large)
 {
-    return letter == MBI_LETTER_ROW   ? r->rows
-           : letter == MBI_LETTER_COL ? r->cols
-           : letter == MBI_LETTER_SUM ? r->sum
-                                      : 1;
+    struct mbi_relation *r = current(g->plan);
+
+    if (!r)
+        return;
+    if (small < r->n_letters && r->n[small] == 1)
+        return; /* says nothing */
+    r->small = small;
+    r->large = large;
+    if (small >= r->n_letters || large >= r->n_letters || small == large || r->n_terms ||
+        r->n[small] != r->n[large] || (r->n[small] & (r->n[small] - 1)))
+        mbi_plan_fault(g->plan, "a mask is not of two letters of one power of two");
+}
+
+/* ---- views ---- */
+
+/* The index is a number, a letter plus a number, or fields of bits. */
+static bool axis_is_shape(const struct mbi_axis *a)
+{
+    return a->n_fields > 1 || (a->n_fields && a->field[0].shift);
+}
+
+static uint64_t field_mask(const struct mbi_relation *r, const struct mbi_field *f)
+{
+    return (((uint64_t)1 << index_bits(r->n[f->letter])) - 1) << f->shift;
+}
+
+static bool fields_are_disjoint(const struct mbi_relation *r, const struct mbi_axis *a)
+{
+    uint64_t taken = a->from < 0 ? UINT64_MAX : (uint64_t)a->from;
+
+    for (uint32_t k = 0; k < a->n_fields; k++) {
+        const uint64_t mask = field_mask(r, &a->field[k]);
+
+        if (taken & mask)
+            return false;
+        taken |= mask;
+    }
+    return taken < (uint64_t)1 << 31;
+}
+
+static int64_t axis_last(const struct mbi_relation *r, const struct mbi_axis *a)
+{
+    int64_t last = a->from;
+
+    for (uint32_t k = 0; k < a->n_fields; k++)
+        last += (int64_t)(r->n[a->field[k].letter] - 1) << a->field[k].shift;
+    return last;
+}
+
+static const char *axis_fault(const struct mbi_relation *r, const struct mbi_axis *a)
+{
+    if (a->n_fields > MBI_FIELDS || a->kind > MBI_AXIS_PICK)
+        return "a view has an index that is none";
+    for (uint32_t k = 0; k < a->n_fields; k++)
+        if (a->field[k].letter >= r->n_letters || a->field[k].shift > 30)
+            return "a view names a letter that is not there";
+    if (axis_is_shape(a) && !fields_are_disjoint(r, a))
+        return "the fields of an index overlap";
+    if (a->kind != MBI_AXIS_PLAIN && (a->n_fields != 1 || a->field[0].shift))
+        return "a prefix or a pick has more than a letter";
+    if (a->kind == MBI_AXIS_PREFIX && (a->from || a->log > 32))
+        return "a prefix does not begin at its letter";
+    if (a->kind == MBI_AXIS_PICK && a->from < 0)
+        return "a view picks a token that is not there";
+    return NULL;
+}
+
+static bool uses(const struct mbi_view *w, uint8_t letter, uint32_t axis)
+{
+    for (uint32_t k = 0; k < w->axis[axis].n_fields; k++)
+        if (w->axis[axis].field[k].letter == letter)
+            return true;
+    return false;
+}
+
+/* A letter leads to one index; but the index that a lane picks may stand beside the lane. */
+static const char *diagonal_fault(const struct mbi_relation *r, const struct mbi_view *w)
+{
+    for (uint8_t k = 0; k < r->n_letters; k++) {
+        const uint32_t times = (uint32_t)uses(w, k, 0) + uses(w, k, 1) + uses(w, k, 2);
+        const bool pick = w->axis[2].kind == MBI_AXIS_PICK && uses(w, k, 2) && uses(w, k, 0) &&
+                          !axis_is_shape(&w->axis[0]) && w->axis[0].kind == MBI_AXIS_PLAIN;
+        uint32_t in_one = 0;
+
+        for (uint32_t a = 0; a < MBI_AXES; a++)
+            for (uint32_t f = 0; f < w->axis[a].n_fields; f++)
+                in_one += w->axis[a].field[f].letter == k;
+        if ((times > 1 && !(pick && times == 2)) || in_one > times)
+            return "a relation reads a diagonal";
+    }
+    return NULL;
+}
+
+/* Row and picked column by one letter are a list of places, of a variable without a middle. */
+static bool is_list(const struct mbi_plan *p, const struct mbi_view *w)
+{
+    const struct mbi_axis *row = &w->axis[0], *mid = &w->axis[1], *col = &w->axis[2];
+
+    if (col->kind != MBI_AXIS_PICK || !row->n_fields ||
+        row->field[0].letter != col->field[0].letter)
+        return true;
+    return p->var[w->var].n[1] == 1 && !mid->n_fields && !mid->from;
 }
 
 static const char *view_fault(const struct mbi_plan *p, const struct mbi_relation *r,
                               const struct mbi_view *w)
 {
-    const struct mbi_var *v;
+    const char *fault = NULL;
 
     if (w->var >= p->n_vars || (r->defines != MBI_NONE && w->var >= r->defines))
         return "a relation reads a variable before it is declared";
-    v = &p->var[w->var];
-    if (letter_range(r, w->row) > v->rows)
-        return "a relation reads beyond a variable";
-    if ((w->row == MBI_LETTER_NONE && v->rows != 1) ||
-        (w->col == MBI_LETTER_NONE && (v->cols != 1 || w->col_from)))
-        return "a relation leaves out an index";
-    if (w->row == w->col && w->row != MBI_LETTER_NONE)
-        return "a relation reads a diagonal";
-    return NULL;
+    for (int k = 0; k < MBI_AXES && !fault; k++)
+        fault = axis_fault(r, &w->axis[k]);
+    if (!fault && w->axis[0].kind == MBI_AXIS_PICK && axis_last(r, &w->axis[0]) > (int64_t)p->lanes)
+        fault = "a view picks a token that is not there";
+    if (!fault && w->axis[2].kind == MBI_AXIS_PICK && axis_last(r, &w->axis[2]) > (int64_t)p->lanes)
+        fault = "a view picks a token that is not there";
+    if (!fault && (w->axis[1].kind != MBI_AXIS_PLAIN || w->axis[2].kind == MBI_AXIS_PREFIX))
+        fault = "a prefix is of rows, a pick of rows or columns";
+    if (!fault && !is_list(p, w))
+        fault = "a pick of one lane has a middle index";
+    return fault ? fault : diagonal_fault(r, w);
 }
+
+/* The result of a definition: fields that reach every entry of the variable, each once. */
+static const char *result_fault(const struct mbi_plan *p, const struct mbi_relation *r)
+{
+    const struct mbi_var *v = &p->var[r->defines];
+
+    for (int k = 0; k < MBI_AXES; k++) {
+        const struct mbi_axis *a = &r->result.axis[k];
+        const char *fault = axis_fault(r, a);
+        uint64_t taken = 0;
+
+        if (fault)
+            return fault;
+        for (uint32_t f = 0; f < a->n_fields; f++) {
+            const uint32_t n = r->n[a->field[f].letter];
+
+            taken |= field_mask(r, &a->field[f]);
+            if (f && (n & (n - 1)))
+                return "a lower field of a result is not of a power of two";
+        }
+        if (a->kind != MBI_AXIS_PLAIN || a->from || axis_last(r, a) + 1 != v->n[k] ||
+            taken != ((uint64_t)1 << v->log[k]) - 1)
+            return "a definition does not reach all of its variable";
+        for (uint32_t f = 1; f < a->n_fields; f++)
+            if (a->field[f].shift >= a->field[f - 1].shift)
+                return "the fields of a result are not in their order";
+    }
+    return diagonal_fault(r, &r->result);
+}
+
+/* ---- intervals ---- */
 
 /* a b, or a value beyond every bound. */
 static int64_t times(int64_t a, int64_t b)
@@ -206,23 +426,23 @@ static struct interval interval_times(struct interval a, struct interval b)
     return r;
 }
 
+static bool in_result(const struct mbi_relation *r, uint8_t letter)
+{
+    return uses(&r->result, letter, 0) || uses(&r->result, letter, 1) ||
+           uses(&r->result, letter, 2);
+}
+
 /* What the protocol has a step for: a definition by one product or by no product; a sum that is
- * zero for every row and column, in which no letter is summed and no factor lacks a letter. */
+ * zero for every value of its letters. */
 static const char *term_fault(const struct mbi_relation *r, const struct mbi_term *t)
 {
-    if (r->defines != MBI_NONE)
-        return r->n_terms && (r->is_product || t->n > 1)
-                   ? "a definition has a product beside other terms"
-                   : NULL;
-    for (uint32_t k = 0; k < t->n; k++) {
-        const struct mbi_view *w = &t->view[k];
-
-        if (w->row == MBI_LETTER_SUM || w->col == MBI_LETTER_SUM)
-            return "a relation that is zero has a sum";
-        if (t->n > 1 && (w->row != MBI_LETTER_ROW || w->col != MBI_LETTER_COL))
-            return "a product lacks a letter";
-    }
-    return NULL;
+    if (t->n > MBI_TERM_VIEWS)
+        return "a term has too many factors";
+    if (r->defines == MBI_NONE)
+        return NULL;
+    if (t->n > 2 || (r->n_terms && (r->is_product || t->n > 1)))
+        return "a definition has a product beside other terms";
+    return t->n < 2 && mbi_is_masked(r) ? "a definition without a product has a mask" : NULL;
 }
 
 /* What a view may be: zero outside of the variable. */
@@ -230,26 +450,33 @@ static struct interval view_interval(const struct mbi_plan *p, const struct mbi_
                                      const struct mbi_view *w)
 {
     const struct mbi_var *v = &p->var[w->var];
-    const int64_t end = (int64_t)letter_range(r, w->col) + w->col_from;
+    struct interval x = {v->lo, v->hi};
 
-    if (w->col_from < 0 || end > v->cols)
-        return (struct interval){mbi_min_i64(v->lo, 0), mbi_max_i64(v->hi, 0)};
-    return (struct interval){v->lo, v->hi};
+    for (int k = 0; k < MBI_AXES; k++) {
+        const struct mbi_axis *a = &w->axis[k];
+
+        if (a->kind == MBI_AXIS_PREFIX) {
+            const int64_t n = mbi_min_i64((int64_t)1 << (a->log < 32 ? a->log : 32), v->n[k]);
+
+            x = interval_times(x, (struct interval){0, n});
+        }
+        if (a->kind == MBI_AXIS_PLAIN && (a->from < 0 || axis_last(r, a) >= v->n[k]))
+            x = (struct interval){mbi_min_i64(x.lo, 0), mbi_max_i64(x.hi, 0)};
+    }
+    return x;
 }
 
-/* What a term may be, summed over its letter. */
+/* What a term may be, summed over the letters that a definition does not have. */
 static struct interval term_interval(const struct mbi_plan *p, const struct mbi_relation *r,
                                      const struct mbi_term *t)
 {
     struct interval x = {t->c, t->c};
-    bool summed = false;
 
-    for (uint32_t k = 0; k < t->n; k++) {
+    for (uint32_t k = 0; k < t->n; k++)
         x = interval_times(x, view_interval(p, r, &t->view[k]));
-        summed |= t->view[k].row == MBI_LETTER_SUM || t->view[k].col == MBI_LETTER_SUM;
-    }
-    if (summed)
-        x = interval_times(x, (struct interval){r->sum, r->sum});
+    for (uint8_t k = 0; k < r->n_letters && r->defines != MBI_NONE; k++)
+        if (!in_result(r, k))
+            x = interval_times(x, (struct interval){mbi_is_masked(r) ? 0 : r->n[k], r->n[k]});
     return x;
 }
 
@@ -276,6 +503,8 @@ static void add_interval(struct mbi_plan *p, const struct mbi_relation *r, struc
     }
 }
 
+/* ---- terms ---- */
+
 void mbi_gadget_term(struct mbi_gadget *g, struct mbi_term term)
 {
     struct mbi_plan *p = g->plan;
@@ -287,6 +516,8 @@ void mbi_gadget_term(struct mbi_gadget *g, struct mbi_term term)
         return;
     p->term = array;
     fault = term_fault(r, &term);
+    if (!fault && r->defines != MBI_NONE && !r->n_terms)
+        fault = result_fault(p, r);
     for (uint32_t k = 0; k < term.n && !fault; k++)
         fault = view_fault(p, r, &term.view[k]);
     if (fault) {
@@ -295,7 +526,7 @@ void mbi_gadget_term(struct mbi_gadget *g, struct mbi_term term)
     }
     array[p->n_terms++] = term;
     r->n_terms++;
-    r->is_product |= term.n > 1;
+    r->is_product |= term.n > 1 || mbi_is_masked(r);
     add_interval(p, r, term_interval(p, r, &term));
 }
 
@@ -304,17 +535,50 @@ void mbi_gadget_constant(struct mbi_gadget *g, int64_t c)
     mbi_gadget_term(g, (struct mbi_term){.c = c});
 }
 
-static struct mbi_view element_of(uint32_t var)
+void mbi_gadget_view(struct mbi_gadget *g, int64_t c, struct mbi_view a)
 {
-    return (struct mbi_view){var, MBI_LETTER_ROW, MBI_LETTER_COL, 0};
+    mbi_gadget_term(g, (struct mbi_term){c, 1, {a}});
+}
+
+void mbi_gadget_views(struct mbi_gadget *g, int64_t c, struct mbi_view a, struct mbi_view b)
+{
+    mbi_gadget_term(g, (struct mbi_term){c, 2, {a, b}});
 }
 
 void mbi_gadget_linear(struct mbi_gadget *g, int64_t c, uint32_t var)
 {
-    mbi_gadget_term(g, (struct mbi_term){c, 1, {element_of(var)}});
+    mbi_gadget_view(g, c, mbi_element(var));
 }
 
 void mbi_gadget_product(struct mbi_gadget *g, int64_t c, uint32_t var, uint32_t other)
 {
-    mbi_gadget_term(g, (struct mbi_term){c, 2, {element_of(var), element_of(other)}});
+    mbi_gadget_views(g, c, mbi_element(var), mbi_element(other));
+}
+
+/* ---- sizes ---- */
+
+/* Letters that are not there have no bits. */
+static bool same_size(const struct mbi_relation *a, const struct mbi_relation *b)
+{
+    bool same = true;
+
+    for (uint32_t k = 0; k < MBI_LETTERS; k++)
+        same &= (k < a->n_letters ? index_bits(a->n[k]) : 0) ==
+                (k < b->n_letters ? index_bits(b->n[k]) : 0);
+    return same;
+}
+
+void mbi_plan_compare_relations(struct mbi_plan *p)
+{
+    for (uint32_t i = 0; i < p->n_relations; i++) {
+        struct mbi_relation *r = &p->relation[i];
+
+        r->like = i;
+        if (r->defines != MBI_NONE || !r->is_product)
+            continue;
+        for (uint32_t k = 0; k < i && r->like == i; k++)
+            if (p->relation[k].like == k && p->relation[k].defines == MBI_NONE &&
+                p->relation[k].is_product && same_size(r, &p->relation[k]))
+                r->like = k;
+    }
 }

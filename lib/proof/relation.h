@@ -14,4 +14,11 @@ uint32_t mbi_plan_add_var(struct mbi_plan *p, const struct mbi_var *v);
 /* The variables hi - value of ranges that have to be tight, and the relations that say so. */
 void mbi_plan_add_complements(struct mbi_plan *p);
 
+/* The type of a variable's node: of a public parameter it is as narrow as what it holds. */
+const struct mbi_type *mbi_plan_narrow(struct mbi_type *known, const struct mbi_plan *p,
+                                       uint32_t var, const struct mbi_type *t);
+
+/* Which relations are like each other. */
+void mbi_plan_compare_relations(struct mbi_plan *p);
+
 #endif

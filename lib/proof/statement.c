@@ -3,8 +3,10 @@
 #include "proof/statement.h"
 #include "base/intmath.h"
 #include "graph/element.h"
+#include "proof/public.h"
 
 #define CUT "it ends too early"
+#define HAS_PUBLIC 1u /* a mark of a model */
 
 /* ---- the statement as bytes ---- */
 
@@ -12,6 +14,26 @@ static void add_bytes(struct mbi_buf *out, const void *data, size_t n)
 {
     if (n)
         mbi_buf_add(out, data, n);
+}
+
+/* Two numbers of 16 bits: configuration values, and marks. */
+static uint32_t count_and_marks(const struct mbi_statement_model *m)
+{
+    return m->n_values | (m->has_public ? HAS_PUBLIC << 16 : 0);
+}
+
+/* Bytes of a value of each kind. */
+static size_t input_width(uint32_t kind) { return kind == MBI_STATEMENT_TOKENS ? 4 : 1; }
+static size_t output_width(uint32_t kind) { return kind == MBI_STATEMENT_TOKENS ? 0 : 4; }
+
+static size_t input_size(const struct mbi_statement *s)
+{
+    return s->n_inputs * input_width(s->input_kind);
+}
+
+static size_t output_size(const struct mbi_statement *s)
+{
+    return s->n_outputs * output_width(s->output_kind);
 }
 
 void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m)
@@ -22,10 +44,12 @@ void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_mo
 
         mbi_buf_add32(out, (uint32_t)strlen(model->name));
         mbi_buf_add_text(out, model->name);
-        mbi_buf_add32(out, model->n_values);
+        mbi_buf_add32(out, count_and_marks(model));
         for (uint32_t k = 0; k < model->n_values; k++)
             mbi_buf_add32(out, model->value[k]);
         mbi_buf_add(out, model->graph, MBI_DIGEST_SIZE);
+        if (model->has_public)
+            mbi_buf_add(out, model->parameters, MBI_DIGEST_SIZE);
     }
     mbi_buf_add(out, m->weights, MBI_DIGEST_SIZE);
 }
@@ -37,10 +61,10 @@ void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s)
     mbi_buf_add32(out, s->lanes);
     mbi_buf_add32(out, s->input_kind);
     mbi_buf_add32(out, s->n_inputs);
-    add_bytes(out, s->input, s->n_inputs);
+    add_bytes(out, s->input, input_size(s));
     mbi_buf_add32(out, s->output_kind);
     mbi_buf_add32(out, s->n_outputs);
-    add_bytes(out, s->output, 4 * (size_t)s->n_outputs);
+    add_bytes(out, s->output, output_size(s));
 }
 
 /* ---- bytes as a statement ---- */
@@ -66,6 +90,7 @@ static const char *get_model(struct mbi_statement_model *m, struct mbi_reader *r
 {
     const uint32_t length = mbi_read32(r);
     const uint8_t *name;
+    uint32_t marks;
 
     if (r->failed)
         return CUT;
@@ -76,12 +101,17 @@ static const char *get_model(struct mbi_statement_model *m, struct mbi_reader *r
     if (!is_name(name, length))
         return "the name of an architecture has other bytes than a-z, 0-9 and -";
     memcpy(m->name, name, length);
-    m->n_values = mbi_read32(r);
+    marks = mbi_read32(r);
+    m->n_values = marks & 0xffff;
     if (m->n_values > MBI_STATEMENT_VALUES)
         return "a model has more than 24 configuration values";
+    if ((marks >>= 16) & ~HAS_PUBLIC)
+        return "a model has marks that are not known";
     for (uint32_t i = 0; i < m->n_values; i++)
         m->value[i] = mbi_read32(r);
     get_digest(m->graph, r);
+    if ((m->has_public = marks & HAS_PUBLIC))
+        get_digest(m->parameters, r);
     return r->failed ? CUT : NULL;
 }
 
@@ -105,30 +135,48 @@ const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_
     return r->failed ? CUT : NULL;
 }
 
-/* A kind, a count and as many values of `width` bytes. The count is at most what is there. */
-static const char *get_values(uint32_t *kind, uint32_t *n, const uint8_t **value, size_t width,
-                              uint32_t want, struct mbi_reader *r)
+/* As many values of `width` bytes as were announced, which are at most what is there. */
+static const char *get_values(const uint8_t **value, uint32_t n, size_t width, struct mbi_reader *r)
+{
+    if (!width)
+        return NULL;
+    if (n > mbi_read_left(r) / width)
+        return "it announces more values than there are bytes";
+    *value = mbi_read_bytes(r, n * width);
+    return r->failed ? CUT : NULL;
+}
+
+/* A kind and a count: one of a run, or those of a certificate. */
+static const char *get_kind(uint32_t *kind, uint32_t *n, enum mbi_proof_type type,
+                            struct mbi_reader *r)
 {
     *kind = mbi_read32(r);
     *n = mbi_read32(r);
     if (r->failed)
         return CUT;
-    if (*kind != want)
+    if (type == MBI_PROOF_RUN ? *kind < MBI_STATEMENT_CLEAR || *kind > MBI_STATEMENT_TOKENS
+                              : *kind != MBI_STATEMENT_NONE)
         return "the kind of what goes in or comes out is not that of such a proof";
-    if (want == MBI_STATEMENT_NONE && *n)
+    if (*kind == MBI_STATEMENT_NONE && *n)
         return "a certificate has values";
-    if (want != MBI_STATEMENT_NONE && !*n)
+    if (*kind != MBI_STATEMENT_NONE && !*n)
         return "a run has no values";
-    if (*n > mbi_read_left(r) / width)
-        return "it announces more values than there are bytes";
-    *value = mbi_read_bytes(r, *n * width);
-    return r->failed ? CUT : NULL;
+    return NULL;
+}
+
+/* What the counts of a run of tokens have to be. */
+static const char *check_tokens(const struct mbi_statement *s)
+{
+    if (s->models.n != 1)
+        return "a run on tokens is of one model, not of a chain";
+    if (s->n_inputs != s->lanes + 1)
+        return "the ids of a run on tokens are not one more than its steps";
+    return s->n_outputs > s->lanes ? "it claims more answered tokens than it has steps" : NULL;
 }
 
 const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
                               struct mbi_reader *r)
 {
-    const uint32_t kind = type == MBI_PROOF_RUN ? MBI_STATEMENT_CLEAR : MBI_STATEMENT_NONE;
     const char *fault;
 
     memset(s, 0, sizeof(*s));
@@ -142,8 +190,14 @@ const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
         return "it does not begin at position 0";
     if (type == MBI_PROOF_RUN ? !s->lanes || s->lanes > MBI_STATEMENT_LANES : s->lanes != 0)
         return "the number of steps is not from 1 to 4096, or 0 in a certificate";
-    if ((fault = get_values(&s->input_kind, &s->n_inputs, &s->input, 1, kind, r)) ||
-        (fault = get_values(&s->output_kind, &s->n_outputs, &s->output, 4, kind, r)))
+    if ((fault = get_kind(&s->input_kind, &s->n_inputs, type, r)) ||
+        (fault = get_values(&s->input, s->n_inputs, input_width(s->input_kind), r)) ||
+        (fault = get_kind(&s->output_kind, &s->n_outputs, type, r)))
+        return fault;
+    if (s->output_kind != s->input_kind)
+        return "the kind of what comes out does not go with that of what goes in";
+    if ((fault = get_values(&s->output, s->n_outputs, output_width(s->output_kind), r)) ||
+        (fault = mbi_statement_is_of_tokens(s) ? check_tokens(s) : NULL))
         return fault;
     return mbi_read_left(r) ? "something is left behind it" : NULL;
 }
@@ -159,6 +213,19 @@ static int32_t check_digests(const struct mbi_statement_models *m,
                             "statement: model %u (%s) computes another graph than this library "
                             "does for that configuration",
                             i + 1, m->model[i].name);
+    return MAMBAINT_OK;
+}
+
+/* Are the public parameters named where the graph has some? */
+static int32_t check_marks(const struct mbi_statement_models *m,
+                           const struct mbi_graph *const *graph, mambaint_error *err)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->model[i].has_public != (mbi_public_size(graph[i]) > 0))
+            return mbi_fail(err, MAMBAINT_E_FORMAT,
+                            "statement: model %u (%s) has %s public parameters, but it says "
+                            "otherwise",
+                            i + 1, m->model[i].name, m->model[i].has_public ? "no" : "some");
     return MAMBAINT_OK;
 }
 
@@ -183,18 +250,29 @@ static int32_t check_value(const char *what, size_t i, int64_t v, const struct m
                     (long long)v, (long long)t->lo, (long long)t->hi);
 }
 
-int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_graph *const *graph,
-                            mambaint_error *err)
+static int32_t check_ids(const struct mbi_statement *s, const struct mbi_graph *g,
+                         mambaint_error *err)
+{
+    const int64_t last = g->node[0].type.hi; /* of the vocabulary */
+
+    for (size_t i = 0; i < s->n_inputs; i++)
+        if (mbi_statement_id(s, i) > last)
+            return mbi_fail(err, MAMBAINT_E_RANGE,
+                            "statement: id %zu is %u, outside the vocabulary of %lld", i,
+                            mbi_statement_id(s, i), (long long)last + 1);
+    return MAMBAINT_OK;
+}
+
+static int32_t check_features(const struct mbi_statement *s, const struct mbi_graph *const *graph,
+                              mambaint_error *err)
 {
     const struct mbi_graph *last = graph[s->models.n - 1];
     const struct mbi_type *in = &graph[0]->node[0].type, *out = &last->node[last->logits].type;
-    int32_t rc = check_digests(&s->models, graph, err);
+    int32_t rc;
 
-    if (rc < 0 || s->input_kind == MBI_STATEMENT_NONE)
-        return rc;
-    if (!mbi_graph_takes_features(graph[0]) || in->dtype != MBI_I8 || out->dtype != MBI_I32)
+    if (in->dtype != MBI_I8 || out->dtype != MBI_I32)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "statement: only models that take features can be proved yet");
+                        "statement: features of 8 bits and outputs of 32 alone can be proved yet");
     if ((rc = check_count("features", s->n_inputs, s->lanes, in, err)) < 0 ||
         (rc = check_count("outputs", s->n_outputs, s->lanes, out, err)) < 0)
         return rc;
@@ -203,6 +281,22 @@ int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_grap
     for (size_t i = 0; i < s->n_outputs && rc >= 0; i++)
         rc = check_value("output", i, mbi_statement_output(s, i), out, err);
     return rc;
+}
+
+int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_graph *const *graph,
+                            mambaint_error *err)
+{
+    const bool tokens = mbi_statement_is_of_tokens(s);
+    int32_t rc;
+
+    if ((rc = check_digests(&s->models, graph, err)) < 0 ||
+        (rc = check_marks(&s->models, graph, err)) < 0 || s->input_kind == MBI_STATEMENT_NONE)
+        return rc;
+    if (tokens == mbi_graph_takes_features(graph[0]))
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        tokens ? "statement: it is of tokens, but the model takes features"
+                               : "statement: it is of features, but the model takes tokens");
+    return tokens ? check_ids(s, graph[0], err) : check_features(s, graph, err);
 }
 
 /* ---- names ---- */
@@ -224,10 +318,12 @@ static void hash_models(struct mbi_blake2b *h, const struct mbi_statement_models
 
         hash32(h, (uint32_t)strlen(model->name));
         mbi_blake2b_add(h, model->name, strlen(model->name));
-        hash32(h, model->n_values);
+        hash32(h, count_and_marks(model));
         for (uint32_t k = 0; k < model->n_values; k++)
             hash32(h, model->value[k]);
         mbi_blake2b_add(h, model->graph, MBI_DIGEST_SIZE);
+        if (model->has_public)
+            mbi_blake2b_add(h, model->parameters, MBI_DIGEST_SIZE);
     }
     mbi_blake2b_add(h, m->weights, MBI_DIGEST_SIZE);
 }
@@ -397,6 +493,9 @@ static int32_t same_model(const struct mbi_statement_model *a, const struct mbi_
         part = "configuration";
     else if (memcmp(a->graph, b->graph, sizeof(a->graph)) != 0)
         part = "graph";
+    else if (a->has_public != b->has_public ||
+             memcmp(a->parameters, b->parameters, sizeof(a->parameters)) != 0)
+        part = "set of public parameters";
     if (part)
         return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s: the %s of model %u is another one", what,
                         part, i + 1);
@@ -425,6 +524,8 @@ int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_p
     return MAMBAINT_OK;
 }
 
+static bool same_bytes(const void *a, const void *b, size_t n) { return !n || !memcmp(a, b, n); }
+
 int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_proof_file *want,
                            mambaint_error *err)
 {
@@ -439,11 +540,18 @@ int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_pr
         return rc;
     if (a->t0 != b->t0 || a->lanes != b->lanes)
         return differs(what, "the steps are other ones", err);
-    if (a->n_inputs != b->n_inputs || (a->n_inputs && memcmp(a->input, b->input, a->n_inputs) != 0))
-        return differs(what, "the features are other ones", err);
-    if (a->n_outputs != b->n_outputs ||
-        (a->n_outputs && memcmp(a->output, b->output, 4 * (size_t)a->n_outputs) != 0))
-        return differs(what, "the outputs are other ones", err);
+    if (a->input_kind != b->input_kind || a->output_kind != b->output_kind)
+        return differs(what, "one of the two is of features, the other of tokens", err);
+    if (a->n_inputs != b->n_inputs || !same_bytes(a->input, b->input, input_size(a)))
+        return differs(what,
+                       mbi_statement_is_of_tokens(a) ? "the tokens are other ones"
+                                                     : "the features are other ones",
+                       err);
+    if (a->n_outputs != b->n_outputs || !same_bytes(a->output, b->output, output_size(a)))
+        return differs(what,
+                       mbi_statement_is_of_tokens(a) ? "the answer has another length"
+                                                     : "the outputs are other ones",
+                       err);
     /* Every byte is one of these fields, so this is for fields to come. */
     if (got->bound_size != want->bound_size ||
         memcmp(got->bound, want->bound, got->bound_size) != 0)
@@ -458,6 +566,16 @@ static const uint8_t *get_part(size_t *n, struct mbi_reader *r)
 {
     *n = mbi_read32(r);
     return *n ? mbi_read_bytes(r, *n) : NULL;
+}
+
+#define LENGTHS "key: its parts have other lengths than it says"
+
+static bool any_public(const struct mbi_statement_models *m)
+{
+    for (uint32_t i = 0; i < m->n; i++)
+        if (m->model[i].has_public)
+            return true;
+    return false;
 }
 
 int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n, mambaint_error *err)
@@ -480,12 +598,18 @@ int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n, 
         return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its reserved bytes are not zero");
     models = get_part(&size[0], &r);
     certificate = get_part(&size[1], &r);
-    if (!models || !certificate || mbi_read_left(&r))
-        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its parts have other lengths than it says");
+    if (!models || !certificate)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, LENGTHS);
     part = (struct mbi_reader){.data = models, .size = size[0]};
     if ((fault = mbi_statement_get_models(&out->models, &part)) ||
         (fault = mbi_read_left(&part) ? "something is left behind it" : NULL))
         return mbi_fail(err, MAMBAINT_E_FORMAT, "key: in its models: %s", fault);
+    out->parameters = NULL;
+    out->n_parameters = 0;
+    if (any_public(&out->models) && !(out->parameters = get_part(&out->n_parameters, &r)))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, LENGTHS);
+    if (mbi_read_left(&r))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, LENGTHS);
     if ((rc = mbi_proof_file_read(&out->certificate, certificate, size[1], err)) < 0)
         return rc;
     if (out->certificate.type != MBI_PROOF_CERTIFICATE)
@@ -494,8 +618,16 @@ int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n, 
                                      "key: its certificate is of something else", err);
 }
 
+/* A length, and as many bytes. */
+static void put_part(struct mbi_buf *out, const struct mbi_buf *part)
+{
+    mbi_buf_add32(out, (uint32_t)part->size); /* of a file or of parameters, far below 2^32 */
+    mbi_buf_add(out, part->data, part->size);
+    out->failed |= part->failed;
+}
+
 void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
-                        const void *certificate, size_t n)
+                        const struct mbi_buf *certificate, const struct mbi_buf *parameters)
 {
     size_t begin;
 
@@ -508,7 +640,8 @@ void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *
     mbi_statement_put_models(out, m);
     if (!out->failed)
         mbi_store32(out->data + begin - 4, (uint32_t)(out->size - begin));
-    mbi_buf_add32(out, (uint32_t)n);
-    mbi_buf_add(out, certificate, n);
+    put_part(out, certificate);
+    if (any_public(m))
+        put_part(out, parameters);
     seal(out);
 }

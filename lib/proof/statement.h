@@ -35,6 +35,8 @@ struct mbi_statement_model {
     uint32_t n_values;
     uint32_t value[MBI_STATEMENT_VALUES]; /* zero behind n_values */
     uint8_t graph[MBI_DIGEST_SIZE];
+    bool has_public;                     /* it has parameters that are public in any proof */
+    uint8_t parameters[MBI_DIGEST_SIZE]; /* their digest (proof/public.h); else zero */
 };
 
 /* The part that names the models: a chain in its order, and the digest of all their weights. */
@@ -44,9 +46,14 @@ struct mbi_statement_models {
     uint8_t weights[MBI_DIGEST_SIZE];
 };
 
-enum mbi_statement_kind { MBI_STATEMENT_NONE, MBI_STATEMENT_CLEAR };
+/* Of a certificate; features in, outputs out; tokens in, the last of which are the answer. */
+enum mbi_statement_kind { MBI_STATEMENT_NONE, MBI_STATEMENT_CLEAR, MBI_STATEMENT_TOKENS };
 
-/* Values stay bytes, as they lie in the file: i8, and i32 with the little end first. */
+/*
+ * Values stay bytes, as they lie in the file: i8, and i32 with the little end first. Of tokens the
+ * input is one list of lanes + 1 ids, and n_outputs of them, the last ones, are each the argmax of
+ * the step before; the output has no bytes of its own.
+ */
 struct mbi_statement {
     struct mbi_statement_models models;
     uint64_t t0;
@@ -65,10 +72,21 @@ const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_
 const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
                               struct mbi_reader *r);
 
+static inline bool mbi_statement_is_of_tokens(const struct mbi_statement *s)
+{
+    return s->input_kind == MBI_STATEMENT_TOKENS;
+}
+
 /* Output i of a statement. */
 static inline int32_t mbi_statement_output(const struct mbi_statement *s, size_t i)
 {
     return (int32_t)mbi_load32(s->output + 4 * i);
+}
+
+/* Id i of a statement of tokens. */
+static inline uint32_t mbi_statement_id(const struct mbi_statement *s, size_t i)
+{
+    return mbi_load32(s->input + 4 * i);
 }
 
 /* Does it speak of these graphs, with as many values as they take and give, each within its
@@ -114,18 +132,22 @@ int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_p
 int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_proof_file *want,
                            mambaint_error *err);
 
-/* A verifier's key: models with committed weights and the certificate of these. */
+/* A verifier's key: models with committed weights, the certificate of these, and the bytes of the
+ * public parameters of those models that have some, one model behind the other. */
 struct mbi_key_file {
     struct mbi_statement_models models;
     struct mbi_proof_file certificate;
+    const uint8_t *parameters;
+    size_t n_parameters;
 };
 
 bool mbi_key_file_is(const void *data, size_t n);
-/* Structure and digests of both, and that the certificate speaks of the same models. */
+/* Structure and the digests at the ends of both, and that the certificate speaks of the same
+ * models. */
 int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n,
                           mambaint_error *err);
 /* `certificate`: the bytes of its file. */
 void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
-                        const void *certificate, size_t n);
+                        const struct mbi_buf *certificate, const struct mbi_buf *parameters);
 
 #endif

@@ -12,7 +12,7 @@
 #include "proof/stream.h"
 
 #define MBI_SUM_DEGREE 5  /* of w P */
-#define MBI_SUM_TABLES 16 /* of one sum */
+#define MBI_SUM_TABLES 48 /* of one sum */
 
 /* c times the product of `degree` of a sum's tables, any of them several times; degree 0 is c. */
 struct mbi_sum_term {

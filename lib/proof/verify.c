@@ -23,6 +23,15 @@ static void verify_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext
         (void)MBI_EXT(sum_verify)(point, value, batch, in);
 }
 
+static void verify_lookup(struct mbi_walk *w, struct mbi_lookup_end *end,
+                          const struct mbi_lookup *l)
+{
+    struct mbi_proof_reader *in = w->user;
+
+    if (!in->fault)
+        (void)MBI_EXT(lookup_verify)(end, l, in);
+}
+
 static void verify_opening(struct mbi_walk *w, const struct mbi_opening *o)
 {
     struct mbi_proof_reader *in = w->user;
@@ -43,9 +52,9 @@ static bool in_intervals(const struct mbi_proof_job *job, uint32_t var)
     const mbi_fe lo = mbi_fe_from_i64(v->lo), span = mbi_fe_sub(mbi_fe_from_i64(v->hi), lo);
     bool inside = true;
 
-    for (size_t r = 0; r < v->rows; r++)
-        for (size_t c = 0; c < v->cols; c++) {
-            const mbi_fe x = mbi_table_field(&job->table[var], (r << v->col_bits) + c);
+    for (size_t r = 0; r < v->n[0]; r++)
+        for (size_t c = 0; c < mbi_var_cols(v); c++) {
+            const mbi_fe x = mbi_table_field(&job->table[var], mbi_var_place(v, r, c));
 
             inside &= mbi_fe_sub(x, lo) <= span;
         }
@@ -55,10 +64,12 @@ static bool in_intervals(const struct mbi_proof_job *job, uint32_t var)
 static void check_public(const struct mbi_proof_job *job, struct mbi_proof_reader *in)
 {
     for (uint32_t i = 0; i < job->plan->n_vars; i++) {
-        const enum mbi_var_kind kind = job->plan->var[i].kind;
+        const struct mbi_var *v = &job->plan->var[i];
+        const bool known = v->kind == MBI_VAR_PUBLIC
+                               ? v->input <= MBI_PUBLIC_PARAM /* others follow from those */
+                               : v->kind == MBI_VAR_WEIGHT && job->plan->public_weights;
 
-        if ((kind == MBI_VAR_PUBLIC || (kind == MBI_VAR_WEIGHT && job->plan->public_weights)) &&
-            !in_intervals(job, i))
+        if (known && !in_intervals(job, i))
             mbi_refuse(in, "a public value lies outside of its interval");
     }
 }
@@ -66,7 +77,8 @@ static void check_public(const struct mbi_proof_job *job, struct mbi_proof_reade
 bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_reader *in,
                            const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {read_value, verify_sum, verify_opening, refuse};
+    static const struct mbi_walk_side side = {read_value, verify_sum, verify_lookup, verify_opening,
+                                              refuse};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
                          .host = host,
@@ -82,7 +94,7 @@ bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_rea
     MBI_EXT(walk_start)(&w);
     mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");
     if (!in->fault && !MBI_EXT(walk)(&w))
-        mbi_refuse(in, "there is not enough memory to check it");
+        mbi_refuse(in, w.fault ? w.fault : "there is not enough memory to check it");
     MBI_EXT(walk_free)(&w);
     mbi_get_end(in);
     return !in->fault;

@@ -19,32 +19,39 @@ struct mbi_proof_job {
     struct mbi_code code;
     struct mbi_root weights; /* of the vector of weights; of public ones the digest is a hash */
     const struct mbi_table *table; /* by variable: those that are public */
+    const uint32_t *token;         /* of a model of tokens: lanes + 1 of them */
 };
 
 /*
- * <variable, scale row (x) col>: a part of a claim. The factors are over the variable's row and
- * column bits, each from bit 0 of its own index on. var = MBI_NONE is the witness vector, with all
- * of its bits in col.
+ * <variable, scale (x) factors>: a part of a claim. Each factor is over the bits of one index of
+ * the variable, from bit 0 of its own on; a joint one is over all of them. var = MBI_NONE is the
+ * witness vector, with one factor.
  */
 struct mbi_part {
     uint32_t claim; /* MBI_NONE: gone */
     uint32_t var;
+    size_t next; /* of the same variable; SIZE_MAX: none */
+    bool joint;
     struct mbi_ext scale;
-    struct mbi_form_factor row, col;
+    struct mbi_form_factor factor[MBI_AXES];
 };
 
-/* A table of a sum-check: a view, summed over the letter that the sum does not have with the
- * weights of its factor. */
+/* A table of a sum-check: a view of the letters of a relation, some of which may be summed over
+ * before, with weights of their own. The others are fields of the table's index. */
 struct mbi_walk_table {
     struct mbi_view view;
-    uint8_t summed; /* enum mbi_letter, NONE: no letter */
-    struct mbi_form_factor weight;
-    uint32_t n;                                        /* its range */
-    uint8_t bits[MBI_LETTERS], shift[MBI_LETTERS + 1]; /* of a letter in the table's index */
-    uint32_t range[MBI_LETTERS + 1];
+    const struct mbi_relation *relation;
+    uint32_t summed; /* a bit for each letter */
+    struct mbi_form_factor weight[MBI_LETTERS];
+    uint8_t shift[MBI_LETTERS]; /* of a letter's field; MBI_MAX_BITS: it has none */
 };
 
 struct mbi_walk;
+
+/* The parts of a variable. */
+struct mbi_part_list {
+    size_t first, last;
+};
 
 /* What the sides do differently. Each keeps its faults. */
 struct mbi_walk_side {
@@ -52,6 +59,7 @@ struct mbi_walk_side {
     struct mbi_ext (*value)(struct mbi_walk *w, const struct mbi_part *part);
     void (*sum)(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
                 const struct mbi_sum_batch *batch, const struct mbi_walk_table *table);
+    void (*lookup)(struct mbi_walk *w, struct mbi_lookup_end *end, const struct mbi_lookup *l);
     void (*open)(struct mbi_walk *w, const struct mbi_opening *o);
     /* A claim that nothing is left of, but a value that is not zero. */
     void (*contradiction)(struct mbi_walk *w);
@@ -66,11 +74,13 @@ struct mbi_walk {
     void *user;
     struct mbi_root witness; /* the witness vector's */
     struct mbi_part *part;
-    struct mbi_ext *value; /* by claim */
+    struct mbi_part_list *first; /* by variable */
+    struct mbi_ext *value;       /* by claim */
     size_t n_parts, part_cap, n_claims, claim_cap;
     void **block; /* memory for points and tables */
     size_t n_blocks, block_cap;
-    bool failed; /* for want of memory, or a form that is not planned for */
+    bool failed;       /* for want of memory, ... */
+    const char *fault; /* ... or if not NULL for this, as a part of a sentence */
 };
 
 /* The statement, before anything else; then comes the root. */
@@ -85,6 +95,8 @@ struct mbi_form MBI_EXT(walk_form)(const struct mbi_walk *w, const struct mbi_pa
 /* <table of the variable, form> of a part. */
 struct mbi_ext MBI_EXT(walk_part_value)(struct mbi_walk *w, const struct mbi_part *part,
                                         const struct mbi_table *table);
+/* The same of a public variable. */
+struct mbi_ext MBI_EXT(walk_public_value)(struct mbi_walk *w, const struct mbi_part *part);
 
 /* The entries of a factor: out[x], x < 2^bits of its free index. */
 void MBI_EXT(walk_expand)(struct mbi_ext *out, const struct mbi_form_factor *f, unsigned bits);
@@ -101,9 +113,10 @@ struct mbi_proof_shape {
     size_t sums;            /* most of one */
     size_t claims, terms;   /* of the opening */
     uint64_t bytes;         /* before the opening */
+    const char *fault;      /* why there is none */
 };
 
-/* False for want of memory. */
+/* False if there is none: for a fault, or for want of memory. */
 bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
                           const struct mbi_host *host);
 

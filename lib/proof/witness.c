@@ -4,6 +4,7 @@
 #include "base/intmath.h"
 #include "graph/element.h"
 #include "proof/layout.h"
+#include "proof/relation.h"
 #include <string.h>
 
 /* ---- tables ---- */
@@ -38,14 +39,9 @@ static size_t entry_size(enum mbi_table_type t)
     }
 }
 
-static size_t place(const struct mbi_var *v, size_t row, size_t col)
-{
-    return (row << v->col_bits) + col;
-}
-
 int64_t mbi_witness_get(const struct mbi_witness *w, uint32_t var, size_t row, size_t col)
 {
-    const mbi_fe x = mbi_table_field(&w->table[var], place(&w->plan->var[var], row, col));
+    const mbi_fe x = mbi_table_field(&w->table[var], mbi_var_place(&w->plan->var[var], row, col));
 
     return x > MBI_FIELD_P / 2 ? -(int64_t)(MBI_FIELD_P - x) : (int64_t)x;
 }
@@ -82,13 +78,18 @@ static void *data_of(const struct mbi_table *t)
 
 void mbi_witness_set(const struct mbi_witness *w, uint32_t var, size_t row, size_t col, int64_t v)
 {
-    put(&w->table[var], data_of(&w->table[var]), place(&w->plan->var[var], row, col), v);
+    put(&w->table[var], data_of(&w->table[var]), mbi_var_place(&w->plan->var[var], row, col), v);
 }
 
-void mbi_gadget_set(const struct mbi_gadget_fill *f, uint32_t var, size_t lane, size_t col,
+void mbi_gadget_set(const struct mbi_gadget_fill *f, uint32_t var, size_t row, size_t col,
                     int64_t v)
 {
-    mbi_witness_set(f->witness, var, lane, col, v);
+    mbi_witness_set(f->witness, var, row, col, v);
+}
+
+int64_t mbi_gadget_get(const struct mbi_gadget_fill *f, uint32_t var, size_t row, size_t col)
+{
+    return mbi_witness_get(f->witness, var, row, col);
 }
 
 static bool create_tables(struct mbi_witness *w)
@@ -100,7 +101,7 @@ static bool create_tables(struct mbi_witness *w)
         struct mbi_table *t = &w->table[i];
 
         t->type = table_type(v);
-        t->n = (size_t)v->rows << v->col_bits;
+        t->n = (size_t)v->n[0] << mbi_row_log(v);
         if (!(t->data = mbi_alloc_aligned(p->host, t->n * entry_size(t->type))))
             return false;
     }
@@ -109,25 +110,45 @@ static bool create_tables(struct mbi_witness *w)
 
 /* ---- values ---- */
 
-/* Element (row, col) of a value or parameter of a graph. */
-static int64_t element(const struct mbi_type *t, const void *data, size_t row, size_t col)
+/* The public variables of a node. */
+static void fill_public(struct mbi_witness *w, uint32_t begin, uint32_t end)
 {
-    if (t->dtype == MBI_TERNARY) {
-        const uint8_t *packed = (const uint8_t *)data + row * mbi_type_row_size(t);
+    for (uint32_t i = begin; i < end; i++) {
+        const struct mbi_var *v = &w->plan->var[i];
 
-        return (packed[col / 4] >> (2 * (col % 4)) & 3) - 1;
+        if (!mbi_is_known(w->plan, v))
+            continue;
+        for (size_t r = 0; r < v->n[0]; r++)
+            for (size_t c = 0; c < v->n[2]; c++)
+                mbi_witness_set(w, i, r, c, mbi_known_at(w->plan, v, &w->known, r, c));
     }
-    return mbi_get(data, t->dtype, row * t->cols + col);
 }
 
 static void copy_value(const struct mbi_witness *w, uint32_t var, const struct mbi_type *t,
                        const void *data)
 {
-    for (size_t r = 0; r < w->plan->var[var].rows; r++)
+    for (size_t r = 0; r < w->plan->var[var].n[0]; r++)
         for (size_t c = 0; c < t->cols; c++)
-            mbi_witness_set(w, var, r, c, element(t, data, r, c));
+            mbi_witness_set(w, var, r, c, mbi_typed_at(t, data, r, c));
+    w->done[var] = true;
 }
 
+/* What a run gives of a node as it stands. */
+static bool is_value(const struct mbi_witness *w, uint32_t var, const struct mbi_node *node)
+{
+    const struct mbi_var *v = &w->plan->var[var];
+
+    return v->n[1] == 1 && v->n[2] == node->type.cols &&
+           v->n[0] == (mbi_node_is_param(node) ? node->type.rows : w->plan->lanes);
+}
+
+static void compute_from(const struct mbi_witness *w, uint32_t begin, uint32_t end)
+{
+    for (uint32_t i = begin; i < end; i++)
+        mbi_witness_compute(w, i);
+}
+
+/* `end`: the first variable that is not the node's. */
 static void fill_node(struct mbi_witness *w, const struct mbi_stage_plan *s, mbi_ref ref,
                       const struct mbi_stage_run *run)
 {
@@ -137,34 +158,61 @@ static void fill_node(struct mbi_witness *w, const struct mbi_stage_plan *s, mbi
                                 .node = node,
                                 .out = run->value[ref],
                                 .lanes = w->plan->lanes,
+                                .n_outputs = w->plan->n_outputs,
                                 .first = s->node[ref].first};
 
-    copy_value(w, s->node[ref].var, &node->type, run->value[ref]);
-    if (!gadget || !gadget->fill)
+    if (is_value(w, s->node[ref].var, node))
+        copy_value(w, s->node[ref].var, &node->type, run->value[ref]);
+    if (!gadget)
         return;
     for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++) {
+        const uint32_t var = s->node[node->in[k]].var;
+
         f.in[k] = run->value[node->in[k]];
-        f.in_type[k] = &s->graph->node[node->in[k]].type;
-        f.in_lo[k] = w->plan->var[s->node[node->in[k]].var].lo;
-        f.in_hi[k] = w->plan->var[s->node[node->in[k]].var].hi;
+        f.in_type[k] =
+            mbi_plan_narrow(&f.known[k], w->plan, var, &s->graph->node[node->in[k]].type);
+        f.in_var[k] = var;
+        f.in_lo[k] = w->plan->var[var].lo;
+        f.in_hi[k] = w->plan->var[var].hi;
     }
-    gadget->fill(&f);
+    fill_public(w, s->node[ref].first, s->node[ref].end);
+    if (gadget->fill)
+        gadget->fill(&f);
+    compute_from(w, s->node[ref].first, s->node[ref].end);
 }
 
-static void fill_stages(struct mbi_witness *w, const struct mbi_stage_run *run)
+/* The parameters of a stage in their order. */
+static bool find_params(struct mbi_witness *w, size_t s, const struct mbi_stage_run *run)
+{
+    const struct mbi_graph *g = w->plan->stage[s].graph;
+
+    if (!(w->param[s] = mbi_alloc(w->plan->host, g->n_params + 1, sizeof(*w->param[s]))))
+        return false;
+    for (mbi_ref i = 0; i < g->n_nodes; i++)
+        if (mbi_node_is_param(&g->node[i]))
+            w->param[s][g->node[i].param] = run->value[i];
+    return true;
+}
+
+static bool fill_stages(struct mbi_witness *w, const struct mbi_stage_run *run)
 {
     const struct mbi_plan *p = w->plan;
 
-    for (size_t s = 0; s < p->n_stages; s++)
+    w->known.param = (const void *const *const *)w->param;
+    for (size_t s = 0; s < p->n_stages; s++) {
+        if (!find_params(w, s, &run[s]))
+            return false;
         for (mbi_ref i = 0; i < p->stage[s].graph->n_nodes; i++)
             if (p->stage[s].node[i].var != MBI_NONE)
                 fill_node(w, &p->stage[s], i, &run[s]);
+    }
+    return true;
 }
 
 static void copy_var(struct mbi_witness *w, uint32_t to, uint32_t from)
 {
-    for (size_t r = 0; r < w->plan->var[to].rows; r++)
-        for (size_t c = 0; c < w->plan->var[to].cols; c++)
+    for (size_t r = 0; r < w->plan->var[to].n[0]; r++)
+        for (size_t c = 0; c < mbi_var_cols(&w->plan->var[to]); c++)
             mbi_witness_set(w, to, r, c, mbi_witness_get(w, from, r, c));
 }
 
@@ -174,7 +222,8 @@ static void fill_output(struct mbi_witness *w)
     const struct mbi_plan *p = w->plan;
     const struct mbi_stage_plan *s = &p->stage[p->n_stages - 1];
 
-    copy_var(w, p->output, s->node[s->graph->logits].var);
+    if (p->output != MBI_NONE)
+        copy_var(w, p->output, s->node[s->graph->logits].var);
 }
 
 /* A weight and the variable of its interval, for each. */
@@ -184,11 +233,13 @@ static void fill_certificate(struct mbi_witness *w, const struct mbi_stage_run *
 
     for (uint32_t i = 0; i < p->n_vars; i++) {
         const struct mbi_var *v = &p->var[i];
-        const struct mbi_piece *piece = &p->piece[v->first_piece];
-        const struct mbi_graph *g = p->stage[piece->stage].graph;
+        const struct mbi_piece *piece;
+        const struct mbi_graph *g;
 
         if (v->kind != MBI_VAR_WEIGHT)
             continue;
+        piece = &p->piece[v->first_piece];
+        g = p->stage[piece->stage].graph;
         for (mbi_ref n = 0; n < g->n_nodes; n++)
             if (mbi_node_is_param(&g->node[n]) && g->node[n].param == piece->param)
                 copy_value(w, i, &g->node[n].type, run[piece->stage].value[n]);
@@ -205,8 +256,8 @@ static void fill_complements(struct mbi_witness *w)
 
         if (v->kind != MBI_VAR_COMMITTED || v->complement == MBI_NONE)
             continue;
-        for (size_t r = 0; r < v->rows; r++)
-            for (size_t c = 0; c < v->cols; c++)
+        for (size_t r = 0; r < v->n[0]; r++)
+            for (size_t c = 0; c < mbi_var_cols(v); c++)
                 mbi_witness_set(w, v->complement, r, c, v->hi - mbi_witness_get(w, i, r, c));
     }
 }
@@ -216,24 +267,40 @@ static void fill_complements(struct mbi_witness *w)
 static void set_digit(const struct mbi_witness *w, uint64_t block, const struct mbi_var *v,
                       size_t row, size_t col, uint64_t digit)
 {
-    const size_t first = (size_t)block << (v->row_bits + v->col_bits);
+    const size_t first = (size_t)block << mbi_var_bits(v);
 
-    put(&w->vector, data_of(&w->vector), first + place(v, row, col), (int64_t)digit);
+    put(&w->vector, data_of(&w->vector), first + mbi_var_place(v, row, col), (int64_t)digit);
 }
 
 void mbi_witness_digits(const struct mbi_witness *w, uint32_t var)
 {
     const struct mbi_var *v = &w->plan->var[var];
 
-    for (size_t r = 0; r < v->rows; r++)
-        for (size_t c = 0; c < v->cols; c++) {
+    for (size_t r = 0; r < v->n[0]; r++)
+        for (size_t c = 0; c < mbi_var_cols(v); c++) {
+            const uint32_t log = w->plan->digit_bits, n = v->bits / log, left = v->bits % log;
             uint64_t x = (uint64_t)mbi_witness_get(w, var, r, c) - (uint64_t)v->lo;
 
-            for (uint32_t k = 0; k < v->bits / 2; k++, x >>= 2)
-                set_digit(w, v->digits + k, v, r, c, x & 3);
-            if (v->bits & 1)
-                set_digit(w, v->odd, v, r, c, x & 1);
+            for (uint32_t k = 0; k < n; k++, x >>= log)
+                set_digit(w, v->digits + k, v, r, c, x & (((uint64_t)1 << log) - 1));
+            if (left)
+                set_digit(w, v->odd, v, r, c, x & (((uint64_t)1 << left) - 1));
         }
+}
+
+/* How often each value occurs among the digits of a width. */
+void mbi_witness_count(const struct mbi_witness *w)
+{
+    const struct mbi_lookup *l = &w->plan->lookup;
+    int32_t *vector = data_of(&w->vector);
+
+    if (w->plan->digit_bits != MBI_DIGIT_MAX)
+        return;
+    memset(vector + l->counts[1], 0, (w->plan->end - l->counts[1]) * sizeof(*vector));
+    for (uint32_t width = 1; width <= MBI_DIGIT_MAX; width++)
+        for (uint64_t x = l->begin[width]; x < l->begin[width + 1]; x++)
+            if ((uint32_t)vector[x] >> width == 0) /* another one cannot be counted */
+                vector[l->counts[width] + (uint32_t)vector[x]]++;
 }
 
 /* ---- the whole ---- */
@@ -247,23 +314,32 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
     if (w) {
         w->plan = plan;
         w->table = mbi_alloc(plan->host, plan->n_vars, sizeof(*w->table));
-        w->vector = (struct mbi_table){MBI_TABLE_U8, NULL, (size_t)1 << plan->bits};
-        w->vector.data = mbi_alloc_aligned(plan->host, w->vector.n);
+        w->done = mbi_alloc(plan->host, plan->n_vars, sizeof(*w->done));
+        w->known.token = run[0].token;
+        w->vector =
+            (struct mbi_table){plan->digit_bits == MBI_DIGIT_MAX ? MBI_TABLE_I32 : MBI_TABLE_U8,
+                               NULL, (size_t)1 << plan->bits};
+        w->vector.data = mbi_alloc_aligned(plan->host, w->vector.n * entry_size(w->vector.type));
+        if (plan->digit_bits == MBI_DIGIT_MAX)
+            w->vector.n = (size_t)plan->end; /* the others are zero */
     }
-    if (!w || !w->table || !w->vector.data || !create_tables(w)) {
+    if (!w || !w->table || !w->done || !w->vector.data || !create_tables(w)) {
         mbi_witness_free(w);
         return mbi_fail_memory(err, "the values of a proof");
     }
-    if (plan->output == MBI_NONE) {
+    if (plan->certificate) {
         fill_certificate(w, run);
+    } else if (!fill_stages(w, run)) {
+        mbi_witness_free(w);
+        return mbi_fail_memory(err, "the values of a proof");
     } else {
-        fill_stages(w, run);
         fill_output(w);
     }
     fill_complements(w);
     for (uint32_t i = 0; i < plan->n_vars; i++)
         if (plan->var[i].kind == MBI_VAR_COMMITTED)
             mbi_witness_digits(w, i);
+    mbi_witness_count(w);
     *out = w;
     return MAMBAINT_OK;
 }
@@ -278,53 +354,25 @@ void mbi_witness_free(struct mbi_witness *w)
     for (uint32_t i = 0; w->table && i < w->plan->n_vars; i++)
         mbi_free_aligned(host, data_of(&w->table[i]));
     mbi_free(host, w->table);
+    mbi_free(host, w->done);
+    for (size_t s = 0; s < MBI_PLAN_STAGES; s++)
+        mbi_free(host, w->param[s]);
     mbi_free_aligned(host, data_of(&w->vector));
     mbi_free(host, w);
 }
 
 /* ---- the self-check ---- */
 
-static int64_t view_value(const struct mbi_witness *w, const struct mbi_view *view,
-                          const size_t letter[MBI_LETTERS + 1])
-{
-    const int64_t col = (int64_t)letter[view->col] + view->col_from;
-
-    if (col < 0 || col >= w->plan->var[view->var].cols)
-        return 0;
-    return mbi_witness_get(w, view->var, letter[view->row], (size_t)col);
-}
-
-/* Bounded by the plan: below 2^62. */
-static int64_t term_value(const struct mbi_witness *w, const struct mbi_relation *r,
-                          const struct mbi_term *t, size_t row, size_t col)
-{
-    size_t letter[MBI_LETTERS + 1] = {row, col, 0, 0};
-    bool summed = false;
-    int64_t sum = 0;
-
-    for (uint32_t k = 0; k < t->n; k++)
-        summed |= t->view[k].row == MBI_LETTER_SUM || t->view[k].col == MBI_LETTER_SUM;
-    for (; letter[MBI_LETTER_SUM] < (summed ? r->sum : 1); letter[MBI_LETTER_SUM]++) {
-        int64_t x = t->c;
-
-        for (uint32_t k = 0; k < t->n; k++)
-            x *= view_value(w, &t->view[k], letter);
-        sum += x;
-    }
-    return sum;
-}
-
 static bool relation_holds(const struct mbi_witness *w, const struct mbi_relation *r)
 {
-    for (size_t row = 0; row < r->rows; row++)
-        for (size_t col = 0; col < r->cols; col++) {
-            int64_t sum = 0;
+    struct mbi_letters at = {{0}};
 
-            for (uint32_t i = 0; i < r->n_terms; i++)
-                sum += term_value(w, r, &w->plan->term[r->first_term + i], row, col);
-            if (sum != (r->defines == MBI_NONE ? 0 : mbi_witness_get(w, r->defines, row, col)))
-                return false;
-        }
+    do {
+        const int64_t sum = mbi_relation_value(w, r, &at);
+
+        if (sum != (r->defines == MBI_NONE ? 0 : mbi_view_value(w, &r->result, &at)))
+            return false;
+    } while (mbi_letters_next(&at, r, true));
     return true;
 }
 
@@ -332,8 +380,8 @@ static bool in_range(const struct mbi_witness *w, uint32_t var)
 {
     const struct mbi_var *v = &w->plan->var[var];
 
-    for (size_t r = 0; r < v->rows; r++)
-        for (size_t c = 0; c < v->cols; c++) {
+    for (size_t r = 0; r < v->n[0]; r++)
+        for (size_t c = 0; c < mbi_var_cols(v); c++) {
             const int64_t x = mbi_witness_get(w, var, r, c);
 
             if (x < v->lo || x > v->hi)
@@ -365,7 +413,7 @@ static void copy_piece(const struct mbi_table *vector, void *data, const struct 
     for (size_t r = 0; r < (size_t)1 << piece->log_rows; r++)
         for (size_t c = 0; c < t->cols; c++)
             put(vector, data, (size_t)first + (r << piece->col_bits) + c,
-                element(t, param, piece->row + r, c));
+                mbi_typed_at(t, param, piece->row + r, c));
 }
 
 int32_t mbi_weight_vector(struct mbi_table *out, unsigned *bits, const struct mbi_host *host,

@@ -36,8 +36,9 @@ says err 'bits of soundness'
 cp run.proof first.proof
 run 0 prove -m simple.gguf --features $ten --out run.proof --json
 cmp -s run.proof first.proof || problem 'prove: twice the same, two proofs'
-json "set(d) == {'prove_ms', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'model_id', 'outputs'}"
+json "set(d) == {'prove_ms', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'model_id', 'tokens', 'n_outputs', 'outputs'}"
 json "d['proof_bytes'] == $(wc -c <run.proof) and d['soundness_bits'] >= 100 and d['prove_ms'] > 0"
+json "d['tokens'] == 1 and d['n_outputs'] == len(d['outputs']) == 69"
 json "d['peak_rss_bytes'] > 10**6 and d['log2_trace'] > 0 and len(d['model_id']) == 64"
 cp out proved
 run 0 generate -m simple.gguf --features $ten --json
@@ -141,6 +142,44 @@ run 0 check run.proof --json && json "d['kind'] == 'proof' and d['ok']"
 run 0 check run.statement --json && json "d == {'kind': 'statement', 'ok': True, 'message': 'whole'}"
 run 0 check simple.mivk --json && json "d['kind'] == 'key' and 'certificate holds' in d['message']"
 
+# ---- models of text: keys, and statements about them ----
+run 0 proof key -m tiny.gguf --out tiny.mivk --json
+json "d['key_bytes'] == $(wc -c <tiny.mivk)"
+run 0 proof key -m tiny.gguf --out again.mivk
+cmp -s tiny.mivk again.mivk || problem 'proof key: twice the same, two keys'
+run 0 check tiny.mivk --json && json "d['kind'] == 'key' and 'certificate holds' in d['message']"
+python3 - <<'END'
+import hashlib, struct
+key = open("tiny.mivk", "rb").read()
+models = key[16:16 + int.from_bytes(key[12:16], "little")]
+def save(name, ids, answered, body=b""):
+    run = struct.pack(f"<QIII{len(ids)}III", 0, len(ids) - 1, 2, len(ids), *ids, 2, answered)
+    data = b"MIPF" + struct.pack("<HHHHI", 1, 1, 1, 0, len(models + run)) + models + run + body
+    open(name, "wb").write(data + hashlib.blake2b(data, digest_size=32).digest())
+save("ids.statement", [5, 40, 41, 42, 43], 2)
+save("outside", [5, 300, 41, 42, 43], 2)
+save("nothing.proof", [5, 40, 41, 42, 43], 2, bytes(100))
+END
+run 0 check ids.statement --json && json "d == {'kind': 'statement', 'ok': True, 'message': 'whole'}"
+run 0 proof inspect ids.statement && says out 'answered greedily'
+says out 'prompt, 3 tokens: 5 40 41'
+says out 'answer, 2 tokens: 42 43'
+grep -q 'as text' out && problem 'proof inspect: a text without a tokenizer'
+run 0 proof inspect ids.statement --tokenizer tiny.gguf && says out 'answer as text: "'
+run 0 proof inspect ids.statement --json
+json "d['statement']['ids'] == [5, 40, 41, 42, 43] and d['statement']['n_outputs'] == 2"
+json "d['statement']['tokens'] == 4 and d['statement']['text'] is None"
+json "len(d['statement']['models'][0]['public_digest']) == 64 and d['body_bytes'] == 0"
+run 0 proof inspect ids.statement --json --tokenizer tiny.gguf
+json "len(d['statement']['text']) == 2 and isinstance(d['statement']['prompt'], str)"
+refuse 'not of tokens' proof inspect run.proof --tokenizer tiny.gguf
+refuse 'outside the vocabulary' proof inspect outside
+refuse 'statement alone' verify ids.statement --key tiny.mivk
+refuse 'NOT accepted' verify nothing.proof --key tiny.mivk
+refuse 'NOT accepted' verify nothing.proof -m tiny.gguf --prompt a
+refuse 'another model than the key' verify nothing.proof -m simple.gguf
+cp ids.statement story.statement
+
 # ---- damage ----
 python3 - <<'END'
 import hashlib
@@ -182,7 +221,7 @@ usage verify run.proof -m simple.gguf --key simple.mivk && says err 'not both'
 usage verify -m simple.gguf
 usage verify run.proof -m simple.gguf --features 1
 usage verify run.proof -m simple.gguf --features a,0,0,0,0,0,0,0,0,0
-usage prove -m simple.gguf --out a
+usage prove -m simple.gguf --out a && says err 'option features'
 usage prove -m simple.gguf --features $ten
 usage prove --features $ten --out a
 usage prove -m simple.gguf --features 1,2 --out a && says err 'takes 10'
@@ -196,7 +235,55 @@ usage proof key --out a
 usage proof inspect
 refuse 'zero-knowledge' prove -m simple.gguf --features $ten --zk on --out a
 refuse 'takes text' prove -m tiny.gguf --features $ten --out a
-refuse 'takes text' proof key -m tiny.gguf --out a
+refuse 'takes text' prove -m tiny.gguf -m tiny.gguf --prompt a --out a
+refuse 'takes text' proof key -m simple.gguf -m tiny.gguf --out a
+refuse 'takes features' prove -m simple.gguf --prompt a --out a
+refuse 'takes features' prove -m simple.gguf --ids 1 --out a
+usage prove -m tiny.gguf --ids 1, --out a && says err 'last comma'
+usage prove -m tiny.gguf --ids '' --out a && says err 'there is none'
+usage prove -m tiny.gguf --ids 1,300 --out a && says err 'outside the vocabulary of 300'
+usage prove -m tiny.gguf --ids 1 --prompt a --out a && says err 'one of them'
+# A text: the answer is that of generate, and nothing but it is accepted.
+run 0 prove -m tiny.gguf -p 'Once upon' -n 6 --out text.proof --json && cp out proved
+json "d['n_outputs'] == len(d['token_ids']) and d['tokens'] >= d['n_outputs'] and d['soundness_bits'] >= 100"
+run 0 generate -m tiny.gguf -p 'Once upon' -n 6 --temperature 0 --json && cp out ran
+python3 - proved ran <<'END' || problem 'prove: another answer than that of generate'
+import json, sys
+proved, ran = (json.load(open(name)) for name in sys.argv[1:])
+sys.exit(proved["text"] != ran["text"])
+END
+run 0 verify text.proof -m tiny.gguf -p 'Once upon' && says out 'text.proof: accepted'
+says out 'answered greedily'
+run 0 verify text.proof --key tiny.mivk --json && json "d['ok'] and d['statement']['n_outputs'] >= 1"
+refuse 'NOT accepted' verify text.proof -m tiny.gguf -p 'Once more'
+refuse 'NOT accepted' verify text.proof -m tiny.gguf -p 'Once upon' --text 'a time'
+run 0 prove -m tiny.gguf -p 'Once upon' -n 6 --backend scalar --threads 1 --out again.proof
+cmp -s text.proof again.proof || problem 'another backend makes another proof'
+run 0 prove -m tiny.gguf -p 'Once upon' -n 6 --weights public --out public-text.proof
+run 0 verify public-text.proof -m tiny.gguf && says out 'public-text.proof: accepted'
+refuse 'NOT accepted' verify public-text.proof --key tiny.mivk
+python3 - text.proof <<'END'
+import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+for i, at in enumerate((len(data) // 3, len(data) // 2, len(data) - 100)):
+    other = bytearray(data)
+    other[at] ^= 1
+    open(f"damaged{i}.proof", "wb").write(other)
+END
+for i in 0 1 2; do
+    refuse 'NOT accepted' verify "damaged$i.proof" -m tiny.gguf
+done
+
+usage prove -m tiny.gguf --prompt a --tokens 0 --out a
+usage prove -m tiny.gguf --prompt a -n 4096 --out a && says err '4097 steps'
+usage prove -m tiny.gguf --prompt a --threads 0 --out a
+usage prove -m tiny.gguf --prompt a --threads some --out a
+printf 'a\0b' >nul
+"$tool" prove -m tiny.gguf --out a <nul >out 2>err
+[ $? -eq 1 ] && grep -q NUL err || problem 'prove: a prompt with a NUL'
+usage verify story.statement --key tiny.mivk --prompt a && says err '--tokenizer'
+refuse 'no-such' verify story.statement --key tiny.mivk --prompt a --tokenizer no-such
+refuse 'no-such' proof inspect story.statement --tokenizer no-such
 refuse 'no-such' prove -m no-such --features $ten --out a
 refuse 'no-such' prove -m simple.gguf --features $ten --out no-such/a
 refuse 'backend' prove -m simple.gguf --features $ten --backend no-such --out a

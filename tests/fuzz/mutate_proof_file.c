@@ -31,6 +31,7 @@ struct file {
     } field[MAX_FIELDS];
     size_t n_fields;
     size_t inner, inner_end; /* the certificate of a key, its digest included */
+    bool any_public;         /* a model of the last models' part has public parameters */
 };
 
 static void put(struct file *f, uint64_t v, size_t width)
@@ -61,10 +62,9 @@ static void put_digest(struct file *f, size_t begin)
     f->n += MBI_DIGEST_SIZE;
 }
 
-static void put_models(struct file *f, struct noise *z)
+static void put_models(struct file *f, struct noise *z, uint64_t n)
 {
-    const uint64_t n = 1 + draw(z, chance(z, 10) ? 16 : 3);
-
+    f->any_public = false;
     put(f, n, 4);
     for (uint64_t i = 0; i < n; i++) {
         const uint64_t length = 1 + draw(z, chance(z, 10) ? 64 : 8);
@@ -73,20 +73,43 @@ static void put_models(struct file *f, struct noise *z)
         put(f, length, 4);
         for (uint64_t k = 0; k < length; k++)
             put(f, (uint8_t) "az09-bcd"[draw(z, 8)], 1);
-        put(f, values, 4);
+        put(f, values, 2);
+        put(f, chance(z, 4), 2);
+        f->any_public |= f->data[f->n - 2];
         for (uint64_t k = 0; k < values; k++)
             put(f, draw(z, 1000), 4);
         put_noise(f, z, MBI_DIGEST_SIZE);
+        if (f->data[f->n - MBI_DIGEST_SIZE - 4 * values - 2])
+            put_noise(f, z, MBI_DIGEST_SIZE);
     }
     put_noise(f, z, MBI_DIGEST_SIZE);
 }
+
+/* What a run of a type is about: 1 features, 2 tokens of one model; nothing of a certificate. */
+static void put_run(struct file *f, struct noise *z, unsigned kind)
+{
+    const uint64_t steps = !kind ? 0 : 1 + draw(z, kind == 2 && chance(z, 2) ? 12 : 4096);
+    const uint64_t n_in = kind == 2 ? steps + 1 : kind ? 1 + draw(z, 12) : 0;
+    const uint64_t n_out = kind == 2 ? 1 + draw(z, steps) : kind ? 1 + draw(z, 12) : 0;
+
+    put(f, 0, 8);
+    put(f, steps, 4);
+    put(f, kind, 4);
+    put(f, n_in, 4);
+    put_noise(f, z, kind == 2 ? 4 * n_in : n_in);
+    put(f, kind, 4);
+    put(f, n_out, 4);
+    put_noise(f, z, kind == 1 ? 4 * n_out : 0);
+}
+
+static uint64_t some_models(struct noise *z) { return 1 + draw(z, chance(z, 10) ? 16 : 3); }
 
 /* A proof file; with `models` its models' part is that. */
 static void put_proof(struct file *f, struct noise *z, unsigned type, const uint8_t *models,
                       size_t n_models)
 {
+    const unsigned kind = type == 1 ? 1 + (unsigned)draw(z, 2) : 0;
     const size_t begin = f->n;
-    const uint64_t n_in = 1 + draw(z, 12), n_out = 1 + draw(z, 12);
     size_t length;
 
     put_text(f, "MIPF");
@@ -99,16 +122,9 @@ static void put_proof(struct file *f, struct noise *z, unsigned type, const uint
         memcpy(f->data + f->n, models, n_models);
         f->n += n_models;
     } else {
-        put_models(f, z);
+        put_models(f, z, kind == 2 ? 1 : some_models(z));
     }
-    put(f, 0, 8);
-    put(f, type == 1 ? 1 + draw(z, 4096) : 0, 4);
-    put(f, type == 1, 4);
-    put(f, type == 1 ? n_in : 0, 4);
-    put_noise(f, z, type == 1 ? n_in : 0);
-    put(f, type == 1, 4);
-    put(f, type == 1 ? n_out : 0, 4);
-    put_noise(f, z, type == 1 ? 4 * n_out : 0);
+    put_run(f, z, kind);
     length = f->n - begin - 16;
     mbi_store32(f->data + begin + 12, (uint32_t)length);
     put_noise(f, z, chance(z, 4) ? 0 : draw(z, 50));
@@ -126,7 +142,7 @@ static void put_key(struct file *f, struct noise *z)
     put(f, 0, 4);
     put(f, 0, 4);
     models = f->n;
-    put_models(f, z);
+    put_models(f, z, some_models(z));
     length = f->n - models;
     mbi_store32(f->data + models - 4, (uint32_t)length);
     put(f, 0, 4);
@@ -134,6 +150,12 @@ static void put_key(struct file *f, struct noise *z)
     put_proof(f, z, 2, f->data + models, length);
     f->inner_end = f->n;
     mbi_store32(f->data + f->inner - 4, (uint32_t)(f->n - f->inner));
+    if (f->any_public) {
+        const uint64_t n = 1 + draw(z, 40);
+
+        put(f, n, 4);
+        put_noise(f, z, n);
+    }
     put_digest(f, begin);
 }
 
@@ -229,14 +251,16 @@ static void skip(struct plain *p, uint64_t n)
 
 static void need(struct plain *p, bool so) { p->bad |= !so; }
 
-static void read_models(struct plain *p)
+/* Whether a model has public parameters. */
+static bool read_models(struct plain *p, uint64_t *n_models)
 {
-    const uint64_t n = take(p, 4);
+    const uint64_t n = *n_models = take(p, 4);
+    bool any = false;
 
     need(p, n >= 1 && n <= 16);
     for (uint64_t i = 0; i < n && !p->bad; i++) {
         const uint64_t length = take(p, 4);
-        uint64_t values;
+        uint64_t values, marks;
 
         need(p, length >= 1 && length <= 64);
         for (uint64_t k = 0; k < length && !p->bad; k++) {
@@ -244,12 +268,36 @@ static void read_models(struct plain *p)
 
             need(p, c && strchr("abcdefghijklmnopqrstuvwxyz0123456789-", c));
         }
-        values = take(p, 4);
+        values = take(p, 2);
+        marks = take(p, 2);
         need(p, values <= 24);
+        need(p, marks <= 1);
         skip(p, 4 * values);
         skip(p, 32);
+        skip(p, 32 * marks);
+        any |= marks == 1;
     }
     skip(p, 32);
+    return any;
+}
+
+/* From t0 on, of a run. */
+static void read_run(struct plain *p, uint64_t n_models)
+{
+    uint64_t steps, kind, n;
+
+    need(p, take(p, 8) == 0);
+    steps = take(p, 4);
+    need(p, steps >= 1 && steps <= 4096);
+    kind = take(p, 4);
+    need(p, kind == 1 || kind == 2);
+    n = take(p, 4);
+    need(p, kind == 1 ? n >= 1 : n == steps + 1 && n_models == 1);
+    skip(p, kind == 1 ? n : 4 * n);
+    need(p, take(p, 4) == kind);
+    n = take(p, 4);
+    need(p, n >= 1 && (kind == 1 || n <= steps));
+    skip(p, kind == 1 ? 4 * n : 0);
 }
 
 static bool digest_right(const uint8_t *p, size_t n)
@@ -264,7 +312,7 @@ static bool digest_right(const uint8_t *p, size_t n)
 static unsigned read_proof(const uint8_t *p, size_t n)
 {
     struct plain r = {.p = p, .n = n};
-    uint64_t type, flags, length, count;
+    uint64_t type, flags, length, n_models;
 
     need(&r, take(&r, 4) == 0x4650494d);
     need(&r, take(&r, 2) == 1);
@@ -277,24 +325,20 @@ static unsigned read_proof(const uint8_t *p, size_t n)
     if (r.bad || n < 48 || length > n - 48 || !digest_right(p, n))
         return 0;
     r.n = 16 + (size_t)length;
-    read_models(&r);
-    need(&r, take(&r, 8) == 0);
-    count = take(&r, 4);
-    need(&r, type == 1 ? count >= 1 && count <= 4096 : count == 0);
-    for (int side = 0; side < 2; side++) {
-        need(&r, take(&r, 4) == (type == 1));
-        count = take(&r, 4);
-        need(&r, (count > 0) == (type == 1));
-        skip(&r, (side ? 4 : 1) * count);
-    }
+    read_models(&r, &n_models);
+    if (type == 1)
+        read_run(&r, n_models);
+    for (int i = 0; i < 7 && type == 2; i++) /* t0, steps, kinds and counts */
+        need(&r, take(&r, 4) == 0);
     return !r.bad && r.at == r.n ? (unsigned)type : 0;
 }
 
 static bool read_key(const uint8_t *p, size_t n)
 {
     struct plain r = {.p = p, .n = n};
-    uint64_t length;
-    size_t models, size;
+    uint64_t length, n_models;
+    size_t models, size, at;
+    bool any_public;
 
     need(&r, take(&r, 4) == 0x4b56494d);
     need(&r, take(&r, 2) == 1);
@@ -305,12 +349,21 @@ static bool read_key(const uint8_t *p, size_t n)
     r.n = n - MBI_DIGEST_SIZE;
     length = take(&r, 4);
     models = r.at;
-    read_models(&r);
+    any_public = read_models(&r, &n_models);
     size = r.at - models;
-    if (r.bad || size != length || take(&r, 4) != r.n - r.at || r.bad)
+    need(&r, size == length);
+    length = take(&r, 4);
+    at = r.at;
+    skip(&r, length);
+    if (r.bad || read_proof(p + at, (size_t)length) != 2 ||
+        memcmp(p + at + 16, p + models, size) != 0) /* the same models */
         return false;
-    return read_proof(p + r.at, r.n - r.at) == 2 &&
-           !memcmp(p + r.at + 16, p + models, size); /* the same models */
+    if (any_public) {
+        length = take(&r, 4);
+        need(&r, length > 0);
+        skip(&r, length);
+    }
+    return !r.bad && r.at == r.n;
 }
 
 static const char *reader_case(struct file *f, struct noise *z, uint64_t *sound)
@@ -386,10 +439,9 @@ struct honest {
     size_t n[3];
 };
 
-static void make_model(mambaint_model **model, mambaint_context *ctx, const char *seed)
+static void make_model(mambaint_model **model, mambaint_context *ctx, const char *const set[9],
+                       const char *seed)
 {
-    static const char *const set[] = {"preset", "simple",      "hidden", "3",   "outputs",
-                                      "2",      "features-in", "2",      "seed"};
     char path[] = "/tmp/mambaint-proof-XXXXXX";
     mambaint_options *o = NULL;
     mambaint_error err = {0, ""};
@@ -408,6 +460,66 @@ static void make_model(mambaint_model **model, mambaint_context *ctx, const char
     mambaint_options_free(o);
 }
 
+static const char *const of_features[] = {"preset", "simple",      "hidden", "3",   "outputs",
+                                          "2",      "features-in", "2",      "seed"};
+static const char *const of_text[] = {"preset", "mi-tiny", "layers", "1",   "vocab",
+                                      "280",    "d-model", "16",     "seed"};
+
+/* A proof that the model answers two tokens to three. */
+static void prove_text(struct honest *h, mambaint_model *model)
+{
+    mambaint_options *o = NULL;
+    mambaint_proof *p = NULL;
+    mambaint_error err = {0, ""};
+    const void *data;
+
+    if (mambaint_options_create(&o) || mambaint_options_set(o, "ids", "0,7,279", &err) ||
+        mambaint_options_set(o, "tokens", "2", &err) ||
+        mambaint_proof_create(&p, &model, 1, o, &err))
+        die("a proof of tokens", &err);
+    data = mambaint_proof_data(p, &h->n[0]);
+    if (h->n[0] > CAP - 64 || !(h->data[0] = calloc(h->n[0] + 1, 1)))
+        die("out of memory", NULL);
+    memcpy(h->data[0], data, h->n[0]);
+    mambaint_proof_free(p);
+    mambaint_options_free(o);
+}
+
+/* Of a model of text: a proof, its key, and a statement of some tokens without a proof. */
+static void make_text(struct honest *h)
+{
+    static const uint8_t rest[] = {0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0,    0,
+                                   0, 4, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0x17, 1,
+                                   0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0};
+    mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
+    mambaint_error err = {0, ""};
+    mambaint_model *model;
+    size_t part;
+
+    setup.alloc = metered;
+    setup.alloc_user = &h->meter;
+    if (mambaint_context_create(&h->ctx, &setup, &err))
+        die("set-up", &err);
+    make_model(&model, h->ctx, of_text, "1");
+    if (mambaint_key_create(&h->key, &model, 1, NULL, &err))
+        die("a key", &err);
+    mambaint_key_save(NULL, 0, &h->n[2], h->key);
+    if (h->n[2] > CAP - 64 || !(h->data[2] = calloc(h->n[2] + 1, 1)) ||
+        mambaint_key_save(h->data[2], h->n[2], NULL, h->key))
+        die("saving", NULL);
+    part = mbi_load32(h->data[2] + 12);
+    h->n[1] = 16 + part + sizeof(rest) + MBI_DIGEST_SIZE;
+    if (!(h->data[1] = calloc(h->n[1], 1)))
+        die("out of memory", NULL);
+    memcpy(h->data[1], "MIPF\1\0\1\0\1", 9);
+    mbi_store32(h->data[1] + 12, (uint32_t)(part + sizeof(rest)));
+    memcpy(h->data[1] + 16, h->data[2] + 16, part);
+    memcpy(h->data[1] + 16 + part, rest, sizeof(rest));
+    seal(h->data[1], h->n[1]);
+    prove_text(h, model);
+    mambaint_model_unref(model);
+}
+
 static void make_honest(struct honest *h, const char *weights)
 {
     mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
@@ -424,8 +536,8 @@ static void make_honest(struct honest *h, const char *weights)
         mambaint_options_set(o, "features", "1,-2", &err) ||
         mambaint_options_set(o, "weights", weights, &err))
         die("set-up", &err);
-    make_model(&model[0], h->ctx, "1");
-    make_model(&model[1], h->ctx, "2");
+    make_model(&model[0], h->ctx, of_features, "1");
+    make_model(&model[1], h->ctx, of_features, "2");
     if (mambaint_proof_create(&p, model, 2, o, &err) ||
         mambaint_key_create(&h->key, model, 2, o, &err))
         die("a proof", &err);
@@ -538,7 +650,8 @@ int main(int argc, char **argv)
 {
     const uint64_t cases = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
     struct noise z = {argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL), 0};
-    struct honest h[2] = {{.ctx = NULL}, {.ctx = NULL}};
+    struct honest h[3] = {{.ctx = NULL}, {.ctx = NULL}, {.ctx = NULL}};
+    mambaint_statement *s = NULL;
     struct file *f = malloc(sizeof(*f));
     uint64_t sound = 0, read = 0;
 
@@ -547,15 +660,19 @@ int main(int argc, char **argv)
         die("out of memory", NULL);
     make_honest(&h[0], "committed");
     make_honest(&h[1], "public");
-    for (int i = 0; i < 2; i++)
+    make_text(&h[2]);
+    for (int i = 0; i < 3; i++)
         if (mambaint_proof_verify(NULL, h[i].key, NULL, h[i].data[0], h[i].n[0], NULL) !=
             MAMBAINT_ACCEPTED)
             die("an honest proof is refused", NULL);
+    if (mambaint_statement_read(&s, h[2].ctx, h[2].data[1], h[2].n[1], NULL))
+        die("an honest statement of tokens is refused", NULL);
+    mambaint_statement_free(s);
     for (uint64_t i = 0; i < cases; i++) {
         const char *fault = reader_case(f, &z, &sound);
 
         if (!fault && i % 8 == 0)
-            fault = public_case(f, &h[i / 8 % 2], &z, &read);
+            fault = public_case(f, &h[i / 8 % 3], &z, &read);
         if (fault) {
             fprintf(stderr, "case %" PRIu64 ": %s\n", i, fault);
             return 1;
@@ -566,6 +683,7 @@ int main(int argc, char **argv)
            sound, cases, read, (cases + 7) / 8);
     free_honest(&h[0]);
     free_honest(&h[1]);
+    free_honest(&h[2]);
     free(f);
     return 0;
 }

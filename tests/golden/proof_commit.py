@@ -16,11 +16,16 @@ from proof_stream import Transcript, Writer, h, le, levels, main, number, openin
 
 
 class Code:
-    def __init__(self, log_columns, log_length, queries, work):
+    """Of the vectors; `further` are the codes of further layers, which have none."""
+
+    def __init__(self, log_columns, log_length, queries, work, further=()):
         self.log_columns, self.log_length = log_columns, log_length
-        self.queries, self.work = queries, work
+        self.queries, self.work, self.further = queries, work, further
         self.columns, self.length = 2**log_columns, 2**log_length
         self.root = pow(7, (P - 1) >> log_length, P)
+
+    def words(self):
+        return [self.log_columns, self.log_length, self.queries, self.work]
 
 
 def value(coefficients, x):
@@ -30,7 +35,23 @@ def value(coefficients, x):
     return total
 
 
-class Vector:
+class Matrix:
+    """Rows of elements of F under a root."""
+
+    def __init__(self, code, rows):
+        points = [pow(code.root, j, P) for j in range(code.length)]
+        self.leaves = [[value(row, x) for row in rows] for x in points]
+        self.tree = levels([h("leaf", column_bytes(leaf)) for leaf in self.leaves])
+        self.root = self.tree[-1][0]
+
+
+def layer_rows(e, code, entries):
+    """Elements of E as rows over F, `degree` for each row."""
+    return [[x[k] for x in entries[at:at + code.columns]]
+            for at in range(0, len(entries), code.columns) for k in range(e.degree)]
+
+
+class Vector(Matrix):
     """2^bits integers, as many as are there and zeros."""
 
     def __init__(self, code, bits, entries):
@@ -38,10 +59,7 @@ class Vector:
         self.entries = [x % P for x in entries] + [0] * (2**bits - len(entries))
         matrix = [self.entries[r * code.columns:(r + 1) * code.columns]
                   for r in range(2**self.log_rows)]
-        points = [pow(code.root, j, P) for j in range(code.length)]
-        self.leaves = [[value(row, x) for row in matrix] for x in points]
-        self.tree = levels([h("leaf", column_bytes(leaf)) for leaf in self.leaves])
-        self.root = self.tree[-1][0]
+        super().__init__(code, matrix)
 
 
 def column_bytes(column):
@@ -67,8 +85,9 @@ def challenge(e, transcript):
 def absorb_statement(transcript, code, vectors, claims):
     """vectors: (log_rows, root); claims: (vector, block, table of the form, value); the value of a
     further term is None."""
-    words = [code.log_columns, code.log_length, code.queries, code.work, len(vectors), len(claims)]
-    transcript.absorb("code", column_bytes(words))
+    transcript.absorb("code", column_bytes(code.words() + [len(vectors), len(claims)]))
+    for layer in code.further:
+        transcript.absorb("layer", column_bytes(layer.words()))
     for log_rows, root in vectors:
         transcript.absorb("vector", le(log_rows, 8) + root)
     for vector, block, _, v in claims:
@@ -108,6 +127,31 @@ def dot(e, a, b):
 # ---- the prover --------------------------------------------------------------------------------
 
 
+def prove_rounds(e, out, entries, weights, point, n):
+    for _ in range(n):
+        q = [dot(e, fold(e, entries, e.of(x)), fold(e, weights, e.of(x))) for x in (0, 2)]
+        out.put("round", packed(q))
+        point.append(challenge(e, out))
+        entries, weights = fold(e, entries, point[-1]), fold(e, weights, point[-1])
+    return entries, weights
+
+
+def show_columns(out, code, matrices):
+    out.work(code.work)
+    positions = sorted(set(out.indices(code.queries, code.log_length)))
+    for m in matrices:
+        out.put("columns", b"".join(column_bytes(m.leaves[j]) for j in positions))
+        out.put("path", b"".join(opening(m.tree, positions)))
+    return positions
+
+
+def with_powers(e, code, weights, positions, join):
+    for j, position in enumerate(positions):
+        x, scale = pow(code.root, position, P), e.power(join, j + 1)
+        weights = [e.add(w, e.mul(scale, e.of(pow(x, y, P)))) for y, w in enumerate(weights)]
+    return weights
+
+
 def prove(e, code, vectors, claims):
     out = Writer("test")
     log_rows = [v.log_rows for v in vectors]
@@ -119,17 +163,20 @@ def prove(e, code, vectors, claims):
     for at, v in zip(first, vectors):
         for x, entry in enumerate(v.entries):
             entries[at * code.columns + x] = e.of(entry)
-    for _ in range(height):
-        q = [dot(e, fold(e, entries, e.of(x)), fold(e, weights, e.of(x))) for x in (0, 2)]
-        out.put("round", packed(q))
-        r = challenge(e, out)
-        entries, weights = fold(e, entries, r), fold(e, weights, r)
+    entries, weights = prove_rounds(e, out, entries, weights, [], height)
+    layer, matrices = code, vectors
+    for further in code.further:
+        matrix = Matrix(further, layer_rows(e, further, entries))
+        out.put("folded", matrix.root)
+        positions = show_columns(out, layer, matrices)
+        weights = with_powers(e, layer, weights, positions, challenge(e, out))
+        entries, weights = prove_rounds(e, out, entries, weights, [],
+                                        layer.log_columns - further.log_columns)
+        layer, matrices = further, [matrix]
     out.put("row", packed(entries))
-    out.work(code.work)
-    positions = sorted(set(out.indices(code.queries, code.log_length)))
-    for v in vectors:
-        out.put("columns", b"".join(column_bytes(v.leaves[j]) for j in positions))
-        out.put("path", b"".join(opening(v.tree, positions)))
+    if code.further:
+        prove_rounds(e, out, entries, weights, [], layer.log_columns)
+    show_columns(out, layer, matrices)
     return out.proof
 
 
@@ -184,36 +231,64 @@ def positions_at(positions, level):
     return {j >> level for j in positions}
 
 
+def read_rounds(e, reader, claim, weights, n):
+    """The claim and the weights that are left, and the point."""
+    point = []
+    for _ in range(n):
+        q0, q2 = reader.extension(e, "round", 2)
+        point.append(challenge(e, reader))
+        claim = interpolated(e, [q0, e.sub(claim, q0), q2], point[-1])
+        weights = fold(e, weights, point[-1])
+    return claim, weights, point
+
+
+def read_columns(e, reader, code, matrices, point, degree):
+    """matrices: (first row, rows, root), of entries of `degree` elements. Positions and folds."""
+    reader.check_work(code.work)
+    positions = sorted(set(reader.indices(code.queries, code.log_length)))
+    folds = [e.of(0) for _ in positions]
+    for at, rows, root in matrices:
+        words = reader.field("columns", len(positions) * rows * degree)
+        columns = [words[i:i + rows * degree] for i in range(0, len(words), rows * degree)]
+        for i, column in enumerate(columns):
+            entries = [column[k:k + degree] + [0] * (e.degree - degree)
+                       for k in range(0, len(column), degree)]
+            folds[i] = e.add(folds[i], *(e.mul(x, e.eq(point, at + r))
+                                         for r, x in enumerate(entries)))
+        check_path(reader, code, root, positions,
+                   [h("leaf", column_bytes(column)) for column in columns])
+    return positions, folds
+
+
 def verify(e, code, vectors, claims, proof):
     """vectors: (log_rows, root). Fails by an assertion."""
     reader = Reader("test", proof)
     absorb_statement(reader, code, vectors, claims)
     join = challenge(e, reader)
-    claim = joined(e, claims, join)
     log_rows = [k for k, _ in vectors]
     first, height = stack(log_rows)
-    weights = joined_weights(e, code, log_rows, claims, join)
-    alpha = []
-    for _ in range(height):
-        q0, q2 = reader.extension(e, "round", 2)
-        alpha.append(challenge(e, reader))
-        claim = interpolated(e, [q0, e.sub(claim, q0), q2], alpha[-1])
-        weights = fold(e, weights, alpha[-1])
-    row = reader.extension(e, "row", code.columns)
-    assert dot(e, row, weights) == claim, "claims"
-    reader.check_work(code.work)
-    positions = sorted(set(reader.indices(code.queries, code.log_length)))
-    folds = [e.of(0) for _ in positions]
-    for at, (log, root) in zip(first, vectors):
-        words = reader.field("columns", len(positions) * 2**log)
-        columns = [words[i:i + 2**log] for i in range(0, len(words), 2**log)]
-        for i, column in enumerate(columns):
-            folds[i] = e.add(folds[i], *(e.mul(e.of(x), e.eq(alpha, at + r))
-                                         for r, x in enumerate(column)))
-        check_path(reader, code, root, positions,
-                   [h("leaf", column_bytes(column)) for column in columns])
+    claim, weights, point = read_rounds(e, reader, joined(e, claims, join),
+                                        joined_weights(e, code, log_rows, claims, join), height)
+    matrices, layer, degree = [(at, 2**k, root) for at, (k, root) in zip(first, vectors)], code, 1
+    for further in code.further:
+        root = reader.get("folded", 32)
+        positions, folds = read_columns(e, reader, layer, matrices, point, degree)
+        join = challenge(e, reader)
+        weights = with_powers(e, layer, weights, positions, join)
+        claim = e.add(claim, *(e.mul(e.power(join, j + 1), y) for j, y in enumerate(folds)))
+        rounds = layer.log_columns - further.log_columns
+        claim, weights, point = read_rounds(e, reader, claim, weights, rounds)
+        matrices, layer, degree = [(0, 2**rounds, root)], further, e.degree
+    row = reader.extension(e, "row", layer.columns)
+    left = row
+    if code.further:
+        claim, weights, last = read_rounds(e, reader, claim, weights, layer.log_columns)
+        for r in last:
+            left = fold(e, left, r)
+    assert dot(e, left, weights) == claim, "claims"
+    positions, folds = read_columns(e, reader, layer, matrices, point, degree)
     for j, folded in zip(positions, folds):
-        x = pow(code.root, j, P)
+        x = pow(layer.root, j, P)
         assert folded == [value([c[k] for c in row], x) for k in range(e.degree)], "columns"
     assert not reader.left, "bytes are left"
 
@@ -267,6 +342,9 @@ CASES = [
     (Code(4, 6, 7, 0), [4], []),
     (Code(8, 9, 203, 16), [11, 10], [(0, "eq"), (1, "eq", 3, 8), (0, "rows"), (1, "shift", 9, 5)]),
     (Code(2, 4, 6, 0), [3, 4], [(0, "eq"), (1, "+rows", 1, 3), (1, "power"), (0, "+shift"), (0, "+rows", 1, 1)]),
+    (Code(4, 6, 9, 2, (Code(2, 4, 6, 3),)), [6, 5], [(0, "eq"), (1, "shift", 1, 4), (1, "+rows")]),
+    (Code(6, 7, 20, 0, (Code(4, 6, 11, 2), Code(1, 4, 7, 0))), [7], [(0, "power"), (0, "list", 3, 5)]),
+    (Code(3, 5, 8, 1, (Code(2, 3, 9, 0), Code(1, 3, 5, 1), Code(0, 2, 3, 0))), [3, 6], [(1, "triangle"), (0, "rows")]),
 ]
 
 

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Proofs of the tool, byte by byte and by an independent verifier.
 
-The tool synthesises models, proves runs of them and makes keys. Each file has to have the digest that proof_files.txt
-says, on every machine; verify.py has to accept it, refuse it with any byte changed, and refuse it under another
-key; the weights digest and the outputs have to be those that the readers here compute from the model file, so
-that a proof is about this model and this arithmetic.
+The tool synthesises models, proves runs of them and makes keys. Each file has to have the digest
+that proof_files.txt says, on every machine; verify.py has to accept it, refuse it with any byte
+changed, and refuse it under another key; the weights digest and the outputs have to be those that
+the readers here compute from the model file, so that a proof is about this model and this
+arithmetic.
 
 Usage: proof_files.py TOOL FILE           compares with the digests in FILE
        proof_files.py TOOL --print        prints what FILE should hold
@@ -18,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 
+import reference
 import verify
+import verify_plan
 from simple import Simple, integer
 
 FEATURES = "0.5,-1.25,3.96875,-4,0,0.015625,-0.015625,2,-3,1"
 PRESETS = ["simple-rwkv", "simple-mamba", "simple-xlstm"]
-CHANGES = 12  # damaged copies of each proof
+CHANGES = 8  # damaged copies of each proof
 
 # name, numbers of the models, weights
 PROOFS = [
@@ -33,6 +36,23 @@ PROOFS = [
     ("rwkv-public", [0], "public"),
     ("chain", [0, 1, 2], "committed"),
     ("chain-public", [2, 0], "public"),
+]
+
+
+# Models of tokens: what they have in common, then name, shape, tokens of the prompt and of the
+# answer, weights
+SMALL = {"layers": 1, "d-model": 8, "heads": 2, "head-dim": 4, "d-state": 4, "vocab": 272,
+         "chunk": 4, "rotation-pairs": 1}
+TOKENS = [
+    ("one", {}, 1, 1, "committed"),
+    ("chunk", {"hold": "on", "gate": "algebraic", "weights": "ternary"}, 3, 2, "committed"),
+    ("chunks", {"norm": "bitshift", "gate": "squareplus", "hold": "on", "rotation-pairs": 2}, 6, 4,
+     "committed"),
+    ("recurrent", {"chunk": 1, "tied-head": "off", "rotation-pairs": 0, "d-state": 2}, 5, 1,
+     "committed"),
+    ("heads", {"heads": 3, "d-model": 5, "tied-head": "off", "head-weights": "ternary", "chunk": 2},
+     4, 1, "public"),
+    ("long", {"layers": 2, "norm": "bitshift", "weights": "ternary", "heads": 1}, 8, 2, "public"),
 ]
 
 
@@ -50,18 +70,29 @@ def read(path):
         return f.read()
 
 
-def weight_vector(models):
-    """The vector of weights of models, laid out as verify.py plans it."""
-    plan = verify.Plan(False, [(m.features, m.hidden, m.outputs) for m in models], 1, 0)
-    rows = [table for m in models for table in (m.w1, [m.b1], m.w2, [m.b2])]
-    vector = [0] * 2**plan.weight_bits
-    weights = [v for v in plan.variables if v.kind == verify.WEIGHT]
-    for v, table in zip(weights, rows):
-        for piece in (plan.pieces[i] for i in v.pieces):
-            for r in range(2**piece.log_rows):
-                at = ((piece.block << piece.log_rows) + r) << piece.col_bits
-                vector[at:at + v.cols] = table[piece.row + r]
-    return vector, verify.choose_code(plan.weight_bits, 2)
+def graph_of(model):
+    """The graph of a model of numbers, with its parameters"""
+    graph = verify_plan.SimpleGraph(model.features, model.hidden, model.outputs)
+    for node, value in zip(verify.parameters(graph), (model.w1, model.b1, model.w2, model.b2)):
+        node.value = value
+    return graph
+
+
+def weight_vector(graphs):
+    """The vector of weights of models, laid out as verify_plan.py plans it."""
+    plan = verify_plan.Plan(False, graphs, 1, 0, int(graphs[0].nodes[0].kind == 1))
+    return verify.weight_vector(plan), verify.choose_code(plan.weight_bits, 2)
+
+
+def answer(graph, prompt, count):
+    """The prompt and the likeliest tokens behind it"""
+    ids = list(prompt)
+    graph.reset()
+    for at in range(len(prompt) + count - 1):
+        graph.feed(ids[at])
+        if at >= len(prompt) - 1:
+            ids.append(graph.argmax.value[0])
+    return ids
 
 
 def outputs(models):
@@ -90,43 +121,60 @@ def resealed(data, draw):
     return body + hashlib.blake2b(body, digest_size=32).digest()
 
 
-def check_committed(name, proof, key, models, draw):
-    vector, code = weight_vector(models)
+def check_committed(name, proof, key_file, graphs, draw):
+    """Accept a proof and its key, and no damaged ones; returns what the key believes."""
+    vector, code = weight_vector(graphs)
     root = verify.vector_root(code, [x % verify.P for x in vector])
-    part = verify.verify_key(key)
-    verify.verify_run(proof, part)
-    need(verify.read_proof(proof)["weights_digest"] == root, f"{name}: the root is not of this model")
+    key = verify.verify_key(key_file)
+    verify.verify_run(proof, key)
+    need(verify.read_proof(proof)["weights_digest"] == root,
+         f"{name}: the root is not of this model")
     for k in range(CHANGES):
         bad = (resealed if k % 4 else changed)(proof, draw)
-        need(refused(verify.verify_run, bad, part), f"{name}: a damaged proof is accepted")
+        need(refused(verify.verify_run, bad, key), f"{name}: a damaged proof is accepted")
     for k in range(2):
-        bad = (resealed if k else changed)(key, draw)
+        bad = (resealed if k else changed)(key_file, draw)
         need(refused(verify.verify_key, bad), f"{name}: a damaged key is accepted")
-    return part
+    return key
 
 
-def verify_public(proof, vector):
-    case = verify.read_proof(proof)
-    verify.need(case["public"] == 1, "the weights are not public")
-    verify.verify({**case, "weights": vector})
-
-
-def check_public(name, proof, models, draw):
-    vector, _ = weight_vector(models)
-    verify_public(proof, vector)
-    entries = struct.pack(f"<{len(vector)}h", *vector)
-    need(verify.read_proof(proof)["weights_digest"] == hashlib.blake2b(entries, digest_size=32).digest(),
+def check_public(name, proof, graphs, draw):
+    """Accept a proof with public weights, and neither damaged ones nor one of other weights."""
+    vector, _ = weight_vector(graphs)
+    verify.verify_public(proof, graphs)
+    need(verify.read_proof(proof)["weights_digest"] == verify.digest_of_weights(vector),
          f"{name}: the digest is not of this model's weights")
+    weights = [node for graph in graphs for node in verify.parameters(graph)]
     for _ in range(CHANGES):
-        need(refused(verify_public, resealed(proof, draw), vector), f"{name}: a damaged proof is accepted")
-        other = list(vector)
-        other[draw.randrange(len(other))] += 1
-        need(refused(verify_public, proof, other), f"{name}: other weights are accepted")
+        need(refused(verify.verify_public, resealed(proof, draw), graphs),
+             f"{name}: a damaged proof is accepted")
+        row = draw.choice(verify.rows_of(draw.choice(weights)))
+        at = draw.randrange(len(row))
+        row[at] += 1
+        need(refused(verify.verify_public, proof, graphs),
+             f"{name}: other weights are accepted")
+        row[at] -= 1
 
 
-def lines(tool, folder):
-    draw, parts = random.Random(7), {}
-    paths = [os.path.join(folder, p) for p in PRESETS]
+def check_lies(name, proof, count, accept):
+    """What a proof says of tokens cannot be changed: neither a token of the prompt, nor of the
+    answer, nor how many there are of the answer's."""
+    length = int.from_bytes(proof[12:16], "little")
+    ids = 16 + length - 8 - 4 * count               # the last things of a statement
+    for at in (ids, ids + 4 * (count - 1), 16 + length - 4):
+        lie = bytearray(proof[:-32])
+        lie[at] ^= 1
+        lie = bytes(lie) + hashlib.blake2b(lie, digest_size=32).digest()
+        need(refused(accept, lie), f"{name}: a lie about tokens is accepted")
+
+
+def file_line(name, data):
+    return " ".join([name, str(len(data)), hashlib.blake2b(data, digest_size=32).hexdigest()])
+
+
+def simple_lines(tool, folder, draw):
+    """Proofs of models of numbers"""
+    keys, paths = {}, [os.path.join(folder, p) for p in PRESETS]
     for path, preset in zip(paths, PRESETS):
         ask(tool, "synth", "--preset", preset, "--seed", "1", "--out", path)
     models = [Simple(read(path)) for path in paths]
@@ -137,16 +185,59 @@ def lines(tool, folder):
         ask(tool, "prove", *words, f"--features={FEATURES}", "--weights", weights, "--out", path)
         proof = read(path)
         need(verify.read_proof(proof)["output"] == outputs(mine), f"{name}: other outputs")
-        yield " ".join([name, str(len(proof)), hashlib.blake2b(proof, digest_size=32).hexdigest()])
+        yield file_line(name, proof)
+        graphs = [graph_of(model) for model in mine]
         if weights == "public":
-            check_public(name, proof, mine, draw)
+            check_public(name, proof, graphs, draw)
             continue
-        ask(tool, "proof", "key", *words, "--out", path + ".mivk")
-        key = read(path + ".mivk")
-        yield " ".join([name + ".mivk", str(len(key)), hashlib.blake2b(key, digest_size=32).hexdigest()])
-        for other, part in parts.items():
-            need(refused(verify.verify_run, proof, part), f"{name} is accepted under {other}'s key")
-        parts[name] = check_committed(name, proof, key, mine, draw)
+        yield from committed_lines(tool, name, path, words, graphs, keys, draw)
+
+
+def committed_lines(tool, name, path, words, graphs, keys, draw):
+    """The key of a proof with committed weights, and the checks of both; keys: those of others"""
+    proof = read(path)
+    ask(tool, "proof", "key", *words, "--out", path + ".mivk")
+    key = read(path + ".mivk")
+    yield file_line(name + ".mivk", key)
+    for other, believed in keys.items():
+        need(refused(verify.verify_run, proof, believed), f"{name} is accepted under {other}'s key")
+    keys[name] = check_committed(name, proof, key, graphs, draw)
+
+
+def token_lines(tool, folder, draw):
+    """Proofs of models of tokens"""
+    keys, others = {}, []
+    for seed, (name, shape, asked, count, weights) in enumerate(TOKENS):
+        path = os.path.join(folder, name)
+        words = [w for key, value in {**SMALL, **shape}.items() for w in ("--" + key, str(value))]
+        ask(tool, "synth", "--preset", "mi-tiny", "--seed", str(seed), *words,
+            "--out", path + ".gguf")
+        graph = reference.Model(read(path + ".gguf")).graph
+        prompt = [(97 * seed + 31 * i) % 256 for i in range(asked)]
+        words = ["-m", path + ".gguf"]
+        ask(tool, "prove", *words, "--ids", ",".join(map(str, prompt)), "-n", str(count),
+            "--weights", weights, "--out", path)
+        proof = read(path)
+        case = verify.read_proof(proof)
+        need(case["tokens"] == answer(graph, prompt, count) and case["claimed"] == count,
+             f"{name}: another answer")
+        yield file_line(name, proof)
+        if weights == "public":
+            check_public(name, proof, [graph], draw)
+            for other in others:
+                need(refused(verify.verify_public, proof, [other]),
+                     f"{name}: accepted with another model")
+            others.append(graph)
+            check_lies(name, proof, asked + count, lambda lie: verify.verify_public(lie, [graph]))
+            continue
+        yield from committed_lines(tool, name, path, words, [graph], keys, draw)
+        check_lies(name, proof, asked + count, lambda lie: verify.verify_run(lie, keys[name]))
+
+
+def lines(tool, folder):
+    draw = random.Random(7)
+    yield from simple_lines(tool, folder, draw)
+    yield from token_lines(tool, folder, draw)
 
 
 def main(args):

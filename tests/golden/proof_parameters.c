@@ -14,24 +14,31 @@ static const struct proof {
     const char *name;
     const char *preset[MAX_STAGES];
     bool public_weights, certificate;
+    uint32_t lanes; /* of a model of tokens; half of them are answers */
 } proofs[] = {
-    {"simple-rwkv", {"simple-rwkv"}, false, false},
-    {"simple-mamba", {"simple-mamba"}, false, false},
-    {"simple-xlstm", {"simple-xlstm"}, false, false},
-    {"simple-rwkv, public weights", {"simple-rwkv"}, true, false},
-    {"chain of the three", {"simple-rwkv", "simple-mamba", "simple-xlstm"}, false, false},
-    {"certificate of simple-mamba", {"simple-mamba"}, false, true},
+    {"simple-rwkv", {"simple-rwkv"}, false, false, 0},
+    {"simple-mamba", {"simple-mamba"}, false, false, 0},
+    {"simple-xlstm", {"simple-xlstm"}, false, false, 0},
+    {"simple-rwkv, public weights", {"simple-rwkv"}, true, false, 0},
+    {"chain of the three", {"simple-rwkv", "simple-mamba", "simple-xlstm"}, false, false, 0},
+    {"certificate of simple-mamba", {"simple-mamba"}, false, true, 0},
+    {"mi-tiny, 8 tokens", {"mi-tiny"}, false, false, 8},
+    {"mi-1m, 64 tokens", {"mi-1m"}, false, false, 64},
+    {"mi-1m-ternary, 64 tokens", {"mi-1m-ternary"}, false, false, 64},
+    {"mi-1m, 128 tokens, public weights", {"mi-1m"}, true, false, 128},
+    {"certificate of mi-1m", {"mi-1m"}, false, true, 0},
 };
 
 static int32_t graph_of(struct mbi_graph **out, const char *preset, const struct mbi_host *host,
                         mambaint_error *err)
 {
-    const struct mbi_arch *arch = mbi_arch_find("simple");
+    const struct mbi_arch *arch = mbi_arch_of_preset(preset);
     struct mbi_config config;
     int32_t rc;
 
     mbi_config_init(&config, arch);
-    if ((rc = mbi_config_preset(&config, preset, err)) < 0)
+    if ((rc = mbi_config_preset(&config, preset, err)) < 0 ||
+        (rc = arch->resolve(&config, true, err)) < 0)
         return rc;
     return mbi_arch_graph(out, host, &config, err);
 }
@@ -45,10 +52,15 @@ static int32_t print(const struct proof *p, const struct mbi_plan *plan,
     if (!MBI_EXT(walk_code)(&code, plan) || !MBI_EXT(proof_shape)(&shape, plan, host))
         return mbi_fail(err, MAMBAINT_E_NO_MEMORY, "no code, or no memory");
     printf("%s|degree %d|bits %u|weight_bits %u|log_columns %u|log_length %u|queries %u|work %u|"
-           "rounds %zu|sums %zu|claims %zu|terms %zu|level %u\n",
+           "rounds %zu|sums %zu|claims %zu|terms %zu|digit_bits %u|level %u|depth %u",
            p->name, MBI_EXT_D, plan->bits, plan->weight_bits, code.log_columns, code.log_length,
            code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms,
-           MBI_EXT(proof_level)(plan, &shape, &code));
+           plan->digit_bits, MBI_EXT(proof_level)(plan, &shape, &code), code.depth);
+    for (unsigned i = 0; i < code.depth; i++)
+        printf("|log_columns%u %u|log_length%u %u|queries%u %u|work%u %u", i + 1,
+               code.further[i].log_columns, i + 1, code.further[i].log_length, i + 1,
+               code.further[i].queries, i + 1, code.further[i].work);
+    printf("\n");
     return MAMBAINT_OK;
 }
 
@@ -56,7 +68,8 @@ static int32_t parameters(const struct proof *p, const struct mbi_host *host, ma
 {
     struct mbi_graph *graph[MAX_STAGES] = {NULL};
     struct mbi_plan_request request = {.graph = (const struct mbi_graph *const *)graph,
-                                       .lanes = 1,
+                                       .lanes = p->lanes ? p->lanes : 1,
+                                       .n_outputs = (p->lanes + 1) / 2,
                                        .public_weights = p->public_weights,
                                        .certificate = p->certificate};
     struct mbi_plan *plan = NULL;

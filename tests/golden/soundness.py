@@ -21,20 +21,30 @@ P = 2**64 - 2**32 + 1
 
 def bits(error):
     """-log2 of a fraction, rounded down to a tenth."""
+    if not error:
+        return math.inf
     return math.floor(-10 * (math.log2(error.numerator) - math.log2(error.denominator))) / 10
+
+
+def layers_of(p):
+    """log_columns, log_length, queries and work of every layer"""
+    return [[p[k + str(i or "")] for k in ("log_columns", "log_length", "queries", "work")]
+            for i in range(p["depth"] + 1)]
 
 
 def steps(p):
     """The errors of one proof, round by round (docs/proof.md, sections 3, 4 and 6)."""
     field = P ** p["degree"]
-    rate = Fraction(1, 2 ** (p["log_length"] - p["log_columns"]))
+    layers = layers_of(p)
     return {
         "point": Fraction(max(p["bits"], 2 * 32), field),
         "join of sums": Fraction(max(p["sums"] - 1, 1), field),
         "round": Fraction(DEGREE, field),
-        "join of claims": Fraction(max(p["claims"] - 1, 1), field),
-        "fold": Fraction(2 ** p["log_length"], field),
-        "positions": ((1 + rate) / 2) ** p["queries"] / 2 ** p["work"],
+        "join of claims": Fraction(max([p["claims"] - 1, 1, *(t for *_, t, _ in layers[:-1])]), field),
+        "fold": Fraction(2 ** max(length for _, length, *_ in layers), field),
+        "positions": max(((1 + Fraction(1, 2 ** (length - columns))) / 2) ** t / 2**work
+                         for columns, length, t, work in layers),
+        "lookup": Fraction(2 ** p["bits"] if p["digit_bits"] == 16 else 0, field),
         "hash": Fraction(1, 2**HASH_BITS),
     }
 
@@ -53,9 +63,10 @@ def rows(proofs):
         level = math.floor(min(errors))
         if level < LEVEL or not LEVEL <= p["level"] <= level:
             sys.exit(f"{p['name']}: {level} bits, the library says {p['level']}, {LEVEL} are asked for")
-        code = f"2^{p['log_columns']} of 2^{p['log_length']}, t {p['queries']}, g {p['work']}"
+        code = "; ".join(f"2^{columns} of 2^{length}, t {t}, g {work}"
+                         for columns, length, t, work in layers_of(p))
         yield [p["name"], f"2^{p['bits']}, 2^{p['weight_bits']}", code, f"{p['rounds']}, {p['claims']}",
-               *map(str, errors), str(level)]
+               *("-" if e == math.inf else str(e) for e in errors), str(level)]
 
 
 def table(program):

@@ -1,34 +1,32 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A verifier of proofs, from docs/proof.md, docs/proof-files.md and docs/arithmetic.md section 11 alone.
+"""A verifier of proofs, from docs/proof.md, docs/proof-gadgets.md, docs/proof-files.md and
+docs/arithmetic.md alone.
 
-Slow and plain: a factor is the list of all its entries, so that masks, shifts, slices and sums are what they
-say; only (P) is evaluated in closed form. It shares nothing with the library. It knows the architecture
-`simple`, and takes the graph digests of a proof as names: those of the key have to be the same.
+Slow and plain: a factor is the list of all its entries, so that masks, shifts, slices and sums are
+what they say; only (P) is evaluated in closed form. It shares nothing with the library. Plans are
+in verify_plan.py beside it; the graphs of `mamba-integer`, and model files, are those of
+reference.py, an independent reading as well.
 
-Usage: verify.py PROOF KEY    a proof with committed weights and the key of its models; status 0 if both are
-                              accepted, 1 and why if not. Public weights: see proof_files.py.
+Usage: verify.py PROOF KEY    a proof with committed weights and the key of its models; status 0 if
+                              both are accepted, 1 and why if not. Public weights: see
+                              proof_files.py.
 
 "Section n" is one of docs/proof.md, if nothing else is said.
 """
 import hashlib
+import itertools
 import struct
 import sys
 from collections import namedtuple
+from functools import lru_cache
+
+import reference
+from verify_plan import (DERIVED, LESS, OUTPUT, PARAMETER, PICK, PLAIN, POWERS, PREFIX, PUBLIC,
+                         WEIGHT, Plan, Refused, SimpleGraph, axis_letters, bits_of, is_open,
+                         letters, need, u64)
 
 P = 2**64 - 2**32 + 1
-PUBLIC, WEIGHT, COMMITTED, DERIVED = 0, 1, 2, 3     # kinds of variables, section 5
-ROW, COL, SUM, NONE = 0, 1, 2, 3                    # letters of views, section 5
-
-
-class Refused(Exception):
-    """The proof, or what it is said to prove, is refused."""
-
-
-def need(condition, reason):
-    """Refuse for the reason unless the condition holds."""
-    if not condition:
-        raise Refused(reason)
 
 
 # Section 1: the extension E, as tuples of D integers in [0, p); transforms.
@@ -112,16 +110,6 @@ def hash_of(use, data):
     personal, size = HASHES[use]
     return hashlib.blake2b(data, digest_size=size, salt=bytes(16),
                            person=personal.ljust(16, b"\0")).digest()
-
-
-def u32(number):
-    """Four bytes; a negative number in two's complement"""
-    return struct.pack("<I", number % 2**32)
-
-
-def u64(number):
-    """Eight bytes; a negative number in two's complement"""
-    return struct.pack("<Q", number % 2**64)
 
 
 def elements_bytes(values):
@@ -225,11 +213,6 @@ def root_from_opening(nodes, leaves, path):
 
 # Section 3: tables, factors, sum-check. A factor is the list of its 2^bits entries.
 
-def bits_of(n):
-    """The bits of an index of the range [0, n)"""
-    return (n - 1).bit_length()
-
-
 def eq_table(point, degree):
     """eq(point, x) for all x, the most significant bit first"""
     table = [ext(1, degree)]
@@ -312,46 +295,198 @@ def sum_check(reader, n, sums, tables):
     return point, values
 
 
+def sums_below(r, a):
+    """Section 3, "Lookup": I(a) and J(a)"""
+    n, degree = len(r), len(r[0])
+    one, zero = ext(1, degree), ext(0, degree)
+    places = [ext_scale(x, 2**(n - 1 - k)) for k, x in enumerate(r)]
+    if a == 2**n:
+        return one, ext_sum(places, degree)
+    total, index, before = zero, zero, one
+    for i in range(n):
+        low = ext_mul(before, ext_sub(one, r[i]))
+        if a >> (n - 1 - i) & 1:
+            v = ext_add(ext(a >> (n - i) << (n - i), degree), ext_sum(places[i + 1:], degree))
+            total, index = ext_add(total, low), ext_add(index, ext_mul(v, low))
+            before = ext_mul(before, r[i])
+        else:
+            before = low
+    return total, index
+
+
+def lookup(reader, n, regions, limbs, first, end):
+    """A lookup over n bits. A region is (width, begin, end, its first count). Returns the point and
+    the two values that are left to prove."""
+    degree = reader.degree
+    one = ext(1, degree)
+    alpha, gamma = reader.draw_ext(2)
+    q, = reader.read_ext(1, "product")
+    need(any(q), "a product of 0")
+    p, z = ext(0, degree), []
+    for k in range(n):
+        lam, = reader.draw_ext(1)
+        running, s = ext_add(p, ext_mul(lam, q)), []
+        for i in range(k):
+            h1, h2 = reader.read_ext(2, "round")
+            h0 = ext_sub(running, ext_mul(z[i], ext_add(h1, h2)))
+            s += reader.draw_ext(1)
+            running = ext_add(h0, ext_mul(s[-1], ext_add(h1, ext_mul(s[-1], h2))))
+        p0, p1, q0, q1 = reader.read_ext(4, "values")
+        both = ext_add(ext_add(ext_mul(p0, q1), ext_mul(p1, q0)), ext_mul(lam, ext_mul(q0, q1)))
+        need(running == both, "a layer has another value")
+        mu, = reader.draw_ext(1)
+        p = ext_add(p0, ext_mul(mu, ext_sub(p1, p0)))
+        q = ext_add(q0, ext_mul(mu, ext_sub(q1, q0)))
+        z = [mu] + s
+    t = min(n, 12)
+    r = z[t:] + z[:t]
+
+    def between(a, b):
+        """I(b) - I(a) and J(b) - J(a)"""
+        (i_a, j_a), (i_b, j_b) = sums_below(r, a), sums_below(r, b)
+        return ext_sub(i_b, i_a), ext_sub(j_b, j_a)
+
+    inside = between(0, limbs)[0]
+    value = ext_sub(ext_sub(ext_sub(one, inside), between(first, end)[0]), q)
+    for w, begin, stop, count in regions:
+        a = ext_sub(alpha, ext_scale(gamma, w))
+        i, j = between(count, count + 2**w)
+        value = ext_add(value, ext_mul(a, between(begin, stop)[0]))
+        value = ext_add(value, ext_mul(ext_add(a, ext(count, degree)), i))
+        value = ext_sub(value, j)
+    return r, value, ext_sub(inside, p)
+
+
 # Section 4: the code, the root of a vector, the opening.
 
 CODE_BITS = {1: 435198, 2: 711009, 3: 870396, 4: 956864,
              5: 1002025, 6: 1025121, 7: 1036803, 8: 1042678}
-Code = namedtuple("Code", "log_columns log_length queries work level")
-Term = namedtuple("Term", "vector block scale form")        # the form is the scale times a list
+Code = namedtuple("Code", "log_columns log_length queries work level further", defaults=((),))
+Term = namedtuple("Term", "vector block scale form")    # the scale times a list, or an EqForm
+
+
+class EqForm:
+    """eq(z, .) below m"""
+
+    def __init__(self, z, m):
+        self.z, self.m = z, m
+
+    def __len__(self):
+        return 2**len(self.z)
+
+    def fold(self, point):
+        """The table with its first variables fixed at a point"""
+        degree, k = len(self.z[0]) if self.z else 2, len(point)
+        columns = eq_table(self.z[k:], degree)
+        row, rest = divmod(self.m, len(columns))
+        full = eq_below_at(self.z[:k], point, row, degree)
+        table = [ext_mul(full, x) for x in columns]
+        if rest:
+            edge = ext(1, degree)
+            for i, (a, b) in enumerate(zip(self.z, point)):
+                bit = row >> (k - 1 - i) & 1
+                both = ext_mul(a, b)
+                if not bit:
+                    both = ext_add(both, ext_sub(ext_sub(ext(1, degree), a), b))
+                edge = ext_mul(edge, both)
+            for y in range(rest):
+                table[y] = ext_add(table[y], ext_mul(edge, columns[y]))
+        return table
 
 
 def is_code(code, degree):
-    """Whether five numbers are a code that does not miss its level"""
-    r = code.log_length - code.log_columns
-    return (0 <= code.log_columns and 1 <= r <= 8 and code.log_length <= 27
-            and 1 <= code.queries <= 4096 and 0 <= code.work <= 40 and 0 <= code.level <= 128
-            and code.queries * CODE_BITS[r] >= 2**20 * (code.level - code.work)
-            and 64 * degree - 1 >= code.level + code.log_length)
+    """Whether the numbers are a code that does not miss its level"""
+    layers = [code, *code.further]
+    field = 64 * degree - 1 - code.level
+    return (len(layers) <= 5 and 0 <= code.level <= 128
+            and all(is_layer(layer, code.level) and field >= layer.log_length for layer in layers)
+            and all(a.log_columns > b.log_columns and field >= bits_of(a.queries + 1)
+                    for a, b in zip(layers, layers[1:])))
 
 
-def mean_size(code, k, degree):
-    """Section 6, "Mean size", of an opening of two vectors of 2^k rows"""
-    e = []
-    for b in range(code.log_length + 1):
-        missed = everything = 2**(b + 20)
-        for _ in range(code.queries):
-            missed -= missed >> b
-        e.append(everything - missed)
-    vectors, rows, rounds = 2, 2 * 2**k, k + 1
-    path = sum(2 * e[b - 1] - e[b] for b in range(1, len(e)))
-    fixed = degree * 8 * (2 * rounds + 2**code.log_columns) + 8
-    return fixed + (8 * rows * (e[-1] // 16) >> 16) + (32 * vectors * path >> 20)
+def is_layer(layer, level):
+    r = layer.log_length - layer.log_columns
+    return (0 <= layer.log_columns and 1 <= r <= 8 and layer.log_length <= 27
+            and 1 <= layer.queries <= 4096 and 0 <= layer.work <= 40
+            and layer.queries * CODE_BITS[r] >= 2**20 * (level - layer.work))
+
+
+@lru_cache(maxsize=None)
+def expected(b, queries):
+    """e(b) of section 6, "Mean size" """
+    missed = everything = 2**(b + 20)
+    for _ in range(queries):
+        missed -= missed >> b
+    return everything - missed
+
+
+@lru_cache(maxsize=None)
+def expected_path(log_length, queries):
+    return sum(2 * expected(b - 1, queries) - expected(b, queries)
+               for b in range(1, log_length + 1))
+
+
+def layer_size(layer, column, trees):
+    """What is expected of a layer whose columns have so many bytes, in so many trees"""
+    known = expected(layer.log_length, layer.queries)
+    path = expected_path(layer.log_length, layer.queries)
+    return (column * (known // 16) >> 16) + (32 * trees * path >> 20)
+
+
+def mean_size(code, bits, degree):
+    """Section 6, "Mean size", of an opening of vectors of 2^b entries"""
+    layers, heights = [code, *code.further], [2**(b - code.log_columns) for b in bits]
+    end = 0
+    for height in heights:
+        end = -(-end // height) * height + height
+    rounds = bits_of(end) + (code.log_columns if code.further else 0)
+    size = degree * 8 * (2 * rounds + 2**layers[-1].log_columns) + 32 * len(code.further)
+    size += 8 * sum(layer.work > 0 for layer in layers)
+    size += layer_size(code, 8 * sum(heights), len(bits))
+    for before, layer in zip(layers, layers[1:]):
+        size += layer_size(layer, 8 * degree * 2**(before.log_columns - layer.log_columns), 1)
+    return size
+
+
+def queries_of(r, work):
+    return -(-2**20 * (100 - work) // CODE_BITS[r])
+
+
+@lru_cache(maxsize=None)
+def best_layers(d, l, n, degree):
+    """S_d(l) of section 6, and the layers; no size if there are none"""
+    if d == 0:
+        return 8 * degree * 2**l, ()
+    best = (None, ())
+    for r in range(1, 5):
+        for k in range(1, min(l, 8) + 1 if l + r <= min(n, 24) else 0):
+            layer = Code(l - k, l - k + r, queries_of(r, 18), 18, 100)
+            size, after = best_layers(d - 1, l - k, n, degree)
+            if size is None:
+                continue
+            size += 40 + layer_size(layer, 8 * degree * 2**k, 1)
+            if best[0] is None or size < best[0]:
+                best = size, (layer, *after)
+    return best
 
 
 def choose_code(n, degree):
     """The code of section 6 for vectors of n bits; the larger rate and fewer columns come first"""
+    work = 16 if n <= 16 else 18
+    both = [n, n if n <= 16 or n >= 24 else min(n + 2, 24)]
     codes = []
-    for r in range(1, 5):
-        queries = -(-2**20 * (100 - 16) // CODE_BITS[r])
-        codes += [Code(columns, columns + r, queries, 16, 100) for columns in range(n + 1)]
+    for r in range(1, 5 if n <= 18 else 3):
+        for l in range(min(n, 27 - r) + 1):
+            further = ()
+            if n > 16:
+                ways = [(size + (16 * degree * l if d else 0), d, layers) for d, (size, layers) in
+                        enumerate(best_layers(d, l, n, degree) for d in range(5))
+                        if size is not None]
+                further = min(ways)[2]
+            codes.append(Code(l, l + r, queries_of(r, work), work, 100, further))
     codes = [code for code in codes if is_code(code, degree)]
     need(codes, "there is no code")
-    return min(codes, key=lambda code: mean_size(code, n - code.log_columns, degree))
+    return min(codes, key=lambda code: mean_size(code, both, degree))
 
 
 def vector_root(code, vector):
@@ -372,7 +507,9 @@ def joined_forms(claims, c, a, first, log_columns):
         for term in terms:
             h = bits_of(len(term.form))
             if id(term.form) not in rests:          # the digits of a part share their form
-                rests[id(term.form)] = fold_first(term.form, a[bits - h:])
+                its = a[bits - h:]
+                rests[id(term.form)] = (term.form.fold(its) if isinstance(term.form, EqForm)
+                                        else fold_first(term.form, its))
             # The selector has bits - h bits: those of rows first, the others choose columns.
             selector = (first[term.vector] * ell >> h) + term.block
             factor = ext_mul(power, term.scale)
@@ -386,7 +523,7 @@ def joined_forms(claims, c, a, first, log_columns):
 
 
 def read_column(reader, code, height, root, positions):
-    """Steps 6 of an opening for one vector: its columns, by position"""
+    """Step 7 of an opening for one matrix: its columns of so many elements of F, by position"""
     length = 2**code.log_length
     data = reader.read_elements(height * len(positions), "columns")
     columns = {j: data[height * i:height * (i + 1)] for i, j in enumerate(positions)}
@@ -417,6 +554,9 @@ def opening(reader, code, vectors, claims):
     # Step 1: what is opened
     reader.absorb("code", elements_bytes([code.log_columns, code.log_length, code.queries,
                                           code.work, len(vectors), count]))
+    for layer in code.further:
+        reader.absorb("layer", elements_bytes([layer.log_columns, layer.log_length,
+                                               layer.queries, layer.work]))
     for height, (_, root) in zip(heights, vectors):
         reader.absorb("vector", u64(bits_of(height)) + root)
     for value, terms in claims:
@@ -429,266 +569,90 @@ def opening(reader, code, vectors, claims):
     # Steps 2 and 3
     c, = reader.draw_ext(1)
     running = inner(ext_powers(c, len(claims)), [value for value, _ in claims], degree)
-    a = []
-    for _ in range(rounds):
-        q0, q2 = reader.read_ext(2, "round")
-        a += reader.draw_ext(1)
-        running = interpolate([q0, ext_sub(running, q0), q2], a[-1])
-    # Step 4: the folded row
-    u = reader.read_ext(ell, "row")
-    joined = joined_forms(claims, c, a, first, code.log_columns)
-    need(inner(joined, u, degree) == running, "the folded row does not have the claims")
-    # Steps 5 to 7
-    reader.work(code.work)
-    positions = reader.draw_positions(code.queries, code.log_length)
-    columns = [read_column(reader, code, height, root, positions)
-               for height, (_, root) in zip(heights, vectors)]
-    eq_a, w = eq_table(a, degree), root_of_unity(code.log_length)
-    for j in positions:
-        fold = ext_sum((ext_scale(eq_a[f + r], value) for f, mine in zip(first, columns)
-                        for r, value in enumerate(mine[j])), degree)
-        x, word = pow(w, j, P), [0] * degree
+    running, a = read_rounds(reader, running, rounds)
+    # Step 4: further layers
+    layers, point, powers = [code, *code.further], a, []
+    matrices = [(f, height, root) for f, height, (_, root) in zip(first, heights, vectors)]
+    for i, further in enumerate(code.further):
+        root = reader.read_bytes(32, "folded")
+        xs, folds = read_layer(reader, layers[i], matrices, point, i > 0)
+        c_i, = reader.draw_ext(1)
+        scales = [ext_mul(c_i, power) for power in ext_powers(c_i, len(xs))]
+        running = ext_add(running, inner(scales, folds, degree))
+        powers.append((len(a), xs, scales))
+        k = layers[i].log_columns - further.log_columns
+        running, point = read_rounds(reader, running, k)
+        a += point
+        matrices = [(0, 2**k, root)]
+    # Step 5: the last folded row
+    last = layers[-1]
+    u = reader.read_ext(2**last.log_columns, "row")
+    if code.further:
+        running, b = read_rounds(reader, running, last.log_columns)
+        joined = joined_forms(claims, c, (a + b)[:rounds], first, code.log_columns)
+        total = fold_first(joined, (a + b)[rounds:])[0]
+        for start, xs, scales in powers:
+            total = ext_add(total, inner(scales, [powers_at(x, (a + b)[start:]) for x in xs], degree))
+        need(ext_mul(fold_first(u, b)[0], total) == running, "the folded row does not have the claims")
+    else:
+        joined = joined_forms(claims, c, a, first, code.log_columns)
+        need(inner(joined, u, degree) == running, "the folded row does not have the claims")
+    # Steps 6 to 8
+    xs, folds = read_layer(reader, last, matrices, point, bool(code.further))
+    for x, fold in zip(xs, folds):
+        word = [0] * degree
         for value in reversed(u):
             word = [(total * x + coordinate) % P for total, coordinate in zip(word, value)]
         need(fold == tuple(word), "the folded row is not that of the columns")
 
 
-# Section 5: the plan.
-
-class Variable:
-    """A table of integers; what follows the interval is filled in where it applies."""
-
-    def __init__(self, kind, rows, cols, lo, hi):
-        self.kind, self.rows, self.cols, self.lo, self.hi = kind, rows, cols, lo, hi
-        self.output = 0                             # public: 0 the input, 1 the output
-        self.pieces = []                            # weight: numbers of its pieces
-        self.bits = self.fours = self.twos = 0      # committed: bits, blocks of d_0 and e
-        self.complement = False                     # committed: whether it needs one
-        self.definition = None                      # derived: number of the relation
-        self.block_bits = bits_of(rows) + bits_of(cols)
+def read_rounds(reader, running, count):
+    """Rounds of an opening: the claim that is left, and the challenges"""
+    a = []
+    for _ in range(count):
+        q0, q2 = reader.read_ext(2, "round")
+        a += reader.draw_ext(1)
+        running = interpolate([q0, ext_sub(running, q0), q2], a[-1])
+    return running, a
 
 
-View = namedtuple("View", "variable row col col_from", defaults=(ROW, COL, 0))
-Piece = namedtuple("Piece", "row log_rows col_bits block")
+def read_layer(reader, layer, matrices, a, extension):
+    """Work, positions and columns; the powers of the root at the positions, and the folds"""
+    degree = reader.degree
+    reader.work(layer.work)
+    positions = reader.draw_positions(layer.queries, layer.log_length)
+    width = degree if extension else 1
+    columns = [read_column(reader, layer, height * width, root, positions)
+               for _, height, root in matrices]
+    eq_a, w = eq_table(a, degree), root_of_unity(layer.log_length)
+    folds = []
+    for j in positions:
+        terms = []
+        for (f, height, _), mine in zip(matrices, columns):
+            for r in range(height):
+                entry = tuple(mine[j][r * width:(r + 1) * width]) + (0,) * (degree - width)
+                terms.append(ext_mul(eq_a[f + r], entry))
+        folds.append(ext_sum(terms, degree))
+    return [pow(w, j, P) for j in positions], folds
 
 
-def letters(view):
-    """The letters that a view has"""
-    return [letter for letter in (view.row, view.col) if letter != NONE]
-
-
-class Relation:
-    """A sum of terms (c, views) that is zero, or that defines a derived variable"""
-
-    def __init__(self, rows, cols, terms, total=1, defines=None):
-        self.rows, self.cols, self.terms, self.sum, self.defines = rows, cols, terms, total, defines
-        self.ranges = {ROW: rows, COL: cols, SUM: total}
-        self.bits = {letter: bits_of(m) for letter, m in self.ranges.items()}
-        self.is_zero = defines is None
-        self.is_product = any(len(views) == 2 for _, views in terms)
-
-
-def rsh(x, s):
-    """arithmetic.md, section 1"""
-    return (x + (1 << (s - 1))) >> s if s > 0 else x << -s
-
-
-class Plan:
-    """The plan of a witness or a certificate of some simple models of arithmetic.md section 11"""
-
-    def __init__(self, certificate, models, lanes, public_weights):
-        """models: for each stage, features, hidden and outputs"""
-        need(1 <= len(models) <= 16 and 1 <= lanes <= 4096, "beyond the limits of a plan")
-        need(all(1 <= f <= 256 and 1 <= h <= 1024 and 1 <= o <= 4096 for f, h, o in models),
-             "no such model")
-        self.stages, self.lanes, self.public_weights = len(models), lanes, public_weights
-        self.variables, self.relations = [], []
-        features = None
-        for stage, model in enumerate(models):
-            if certificate:
-                self.certify(*model)
-            else:
-                features = self.simple(features, *model, stage == len(models) - 1)
-        if not certificate:
-            logits = self.variables[features]
-            output = self.declare(PUBLIC, lanes, logits.cols, logits.lo, logits.hi)
-            self.variables[output].output = 1
-            self.relate(lanes, logits.cols, [(1, [View(features)]), (-1, [View(output)])])
-        for x, v in enumerate(list(self.variables)):
-            if v.complement:
-                c = self.commit(v.rows, v.cols, 0, v.hi - v.lo, False)
-                self.relate(v.rows, v.cols, [(v.hi, []), (-1, [View(x)]), (-1, [View(c)])])
-        self.lay_out_weights()
-        self.lay_out_digits()
-
-    # Variables and relations
-
-    def declare(self, *what):
-        """Declare a variable; returns its number."""
-        self.variables.append(Variable(*what))
-        return len(self.variables) - 1
-
-    def commit(self, rows, cols, lo, hi, tight):
-        """Declare a committed variable."""
-        need(-2**62 < lo <= hi < 2**62, "an interval of a committed variable is none")
-        number = self.declare(COMMITTED, rows, cols, lo, hi)
-        v = self.variables[number]
-        v.bits = (hi - lo).bit_length()
-        need(v.bits <= 61, "an interval is too long")
-        v.complement = tight and hi - lo + 1 != 2**v.bits
-        if not tight:
-            v.hi = lo + 2**v.bits - 1
-        return number
-
-    def relate(self, *what):
-        """A relation, whose bounds are checked; returns its interval."""
-        relation = Relation(*what)
-        lowest = highest = largest = 0
-        for c, views in relation.terms:
-            ends = [c]
-            for v in (self.variables[view.variable] for view in views):
-                ends = [end * x for end in ends for x in (v.lo, v.hi)]
-            if any(SUM in letters(view) for view in views):
-                ends = [end * relation.sum for end in ends]
-            lowest, highest = lowest + min(ends), highest + max(ends)
-            largest += max(abs(end) for end in ends)
-        need(largest < 2**62, "a relation is too large")
-        self.relations.append(relation)
-        return lowest, highest
-
-    def derive(self, cols, terms, total=1):
-        """A derived variable and its definition; returns its number."""
-        interval = self.relate(self.lanes, cols, terms, total, len(self.variables))
-        number = self.declare(DERIVED, self.lanes, cols, *interval)
-        self.variables[number].definition = len(self.relations) - 1
-        return number
-
-    # Gadgets and models
-
-    def matvec(self, x, w):
-        """The gadget `matvec`"""
-        matrix = self.variables[w]
-        return self.derive(matrix.rows, [(1, [View(w, COL, SUM), View(x, ROW, SUM)])], matrix.cols)
-
-    def add(self, x, b):
-        """The gadget `add` of a value and a parameter"""
-        return self.derive(self.variables[x].cols, [(1, [View(x)]), (1, [View(b, NONE, COL)])])
-
-    def requant(self, x, k, lo, hi):
-        """The gadget `requant`"""
-        rows, cols, unit = self.lanes, self.variables[x].cols, 2**max(k, 0)
-        least, most = rsh(self.variables[x].lo, k), rsh(self.variables[x].hi, k)
-        u = v = None
-        if least >= lo and most <= hi:
-            y = self.commit(rows, cols, least, most, False)
-        else:
-            y = self.commit(rows, cols, lo, hi, True)
-        if most > hi:
-            u = self.commit(rows, cols, 0, most - hi, False)
-        if least < lo:
-            v = self.commit(rows, cols, 0, lo - least, False)
-        terms = [(2**max(-k, 0), [View(x)])]
-        if k > 0:
-            terms += [(unit // 2, []), (-1, [View(self.commit(rows, cols, 0, unit - 1, True))])]
-        terms.append((-unit, [View(y)]))
-        if u is not None:
-            terms.append((-unit, [View(u)]))
-        if v is not None:
-            terms.append((unit, [View(v)]))
-        self.relate(rows, cols, terms)
-        for beyond, bound in ((u, hi), (v, lo)):
-            if beyond is not None:
-                terms = [(1, [View(beyond), View(y)])]
-                self.relate(rows, cols, terms + ([(-bound, [View(beyond)])] if bound else []))
-        return y
-
-    def simple(self, x, f, h, o, last):
-        """A stage; returns the variable of its logits or its link."""
-        need(last or o >= f, "a stage has no link")
-        if x is None:
-            x = self.declare(PUBLIC, self.lanes, f, -128, 127)
-        need(self.variables[x].cols == f, "a stage takes another input")
-        w1 = self.declare(WEIGHT, h, f, -127, 127)
-        a = self.matvec(x, w1)
-        b1 = self.declare(WEIGHT, 1, h, -32767, 32767)
-        hidden = self.requant(self.add(a, b1), 7, 0, 127)
-        w2 = self.declare(WEIGHT, o, h, -127, 127)
-        y = self.matvec(hidden, w2)
-        logits = self.add(y, self.declare(WEIGHT, 1, o, -32767, 32767))
-        if last:
-            return logits
-        return self.requant(self.derive(f, [(1, [View(logits)])]), 7, -128, 127)
-
-    def certify(self, f, h, o):
-        """A stage of a certificate"""
-        for rows, cols, bound in ((h, f, 127), (1, h, 32767), (o, h, 127),
-                                  (1, o, 32767)):
-            c = self.commit(rows, cols, -bound, bound, True)
-            w = self.declare(WEIGHT, rows, cols, -bound, bound)
-            self.relate(rows, cols, [(1, [View(w)]), (-1, [View(c)])])
-
-    # Layout
-
-    def lay_out_weights(self):
-        """The pieces of the weights, and weight_bits"""
-        pieces, end = [], 0
-        for v in (v for v in self.variables if v.kind == WEIGHT):
-            row = 0
-            for log_rows in reversed(range(v.rows.bit_length())):
-                if v.rows >> log_rows & 1:
-                    v.pieces.append(len(pieces))
-                    pieces.append(Piece(row, log_rows, bits_of(v.cols), 0))
-                    row += 2**log_rows
-        for i in sorted(range(len(pieces)), key=lambda i: -pieces[i].log_rows - pieces[i].col_bits):
-            size = 2**(pieces[i].log_rows + pieces[i].col_bits)
-            pieces[i] = pieces[i]._replace(block=end // size)
-            end += size
-        self.pieces, self.weight_bits = pieces, bits_of(end)
-        need(self.weight_bits <= 27, "too many weights")
-
-    def lay_out_digits(self):
-        """Blocks of the digits; fours, twos, end and bits"""
-        committed = [v for v in self.variables if v.kind == COMMITTED]
-        committed.sort(key=lambda v: -v.block_bits)
-        end = 0
-        for v in committed:
-            v.fours = end >> v.block_bits if v.bits > 1 else 0
-            end += v.bits // 2 << v.block_bits
-        self.fours = end
-        largest = max((2**v.block_bits for v in committed if v.bits % 2), default=1)
-        self.twos = end = -(-end // largest) * largest
-        for v in committed:
-            v.twos = end >> v.block_bits if v.bits % 2 else 0
-            end += v.bits % 2 << v.block_bits
-        self.end, self.bits = end, bits_of(end)
-        need(self.bits <= 27, "the witness vector is too long")
-
-    def digest(self):
-        """Section 5, "Digest\""""
-        out = [b"mambaint-plan", u32(self.stages), u32(self.lanes), u32(self.public_weights),
-               u32(len(self.variables))]
-        for v in self.variables:
-            out += [u32(v.kind), u32(v.rows), u32(v.cols), u64(v.lo), u64(v.hi)]
-            out += {PUBLIC: [u32(v.output)],
-                    WEIGHT: [u32(v.pieces[0] if v.pieces else 0), u32(len(v.pieces))],
-                    COMMITTED: [u32(v.bits), u64(v.fours), u64(v.twos)],
-                    DERIVED: [u32(v.definition or 0)]}[v.kind]
-        out.append(u32(len(self.pieces)))
-        for row, log_rows, col_bits, block in self.pieces:
-            out += [u32(row), u32(log_rows), u32(col_bits), u64(block)]
-        out += [u32(self.weight_bits), u32(len(self.relations))]
-        for r in self.relations:
-            out += [u32(2**32 - 1 if r.is_zero else r.defines), u32(r.rows), u32(r.cols),
-                    u32(r.sum), u32(len(r.terms))]
-            for c, views in r.terms:
-                out += [u64(c), u32(len(views))] + [u32(x) for view in views for x in view]
-        out += [u64(self.fours), u64(self.twos), u64(self.end), u32(self.bits)]
-        return hashlib.blake2b(b"".join(out), digest_size=32).digest()
+def powers_at(x, point):
+    """The extension of the powers of x, an element of F, at a point"""
+    degree = len(point[0])
+    one, result = ext(1, degree), ext(1, degree)
+    for b in reversed(point):
+        result = ext_mul(result, ext_add(one, ext_scale(b, x - 1)))
+        x = x * x % P
+    return result
 
 
 # Section 6: the protocol.
 
-Part = namedtuple("Part", "variable scale row col")
+# The weights of the values of an index, or of some letters: the list of all entries, and what it
+# is, if that is known: ("eq", z, m) is eq(z, .) below m, ("one", (), m) is 1 below m. fields: letters
+# and shifts, the highest first. A part has three factors of the indices, or a list of all entries.
+Factor = namedtuple("Factor", "fields table form")
+Part = namedtuple("Part", "variable scale axes whole")
 
 
 class Claim:
@@ -707,12 +671,14 @@ class Verifier:
         certificate, self.public_weights = case["type"] == "cert", case["public"]
         need(case["type"] in ("wit", "cert"), "no such type")
         need(self.public_weights in ((0,) if certificate else (0, 1)), "no such proof")
-        self.plan = Plan(certificate, case["models"], case["lanes"], self.public_weights)
+        self.plan = Plan(certificate, case["graphs"], case["lanes"], self.public_weights,
+                         case["claimed"])
         n = self.plan.bits if self.public_weights else self.plan.weight_bits
         self.code = choose_code(n, self.degree)
         self.witness_bits = max(self.plan.bits, self.code.log_columns)
-        self.claims = []
+        self.claims, self.whole = [], []            # whole: claims about the whole witness vector
         self.added = []                             # (claim, part) in the order of adding
+        self.eq_tables = {}
 
     def verify(self):
         """All steps in order"""
@@ -720,26 +686,17 @@ class Verifier:
         self.start()
         self.points()
         self.linear_relations()
-        self.product_relations()
+        self.other_relations()
         for number in reversed(range(len(self.plan.variables))):
             self.replace(number)
-        self.open(*self.ranges())
+        if self.plan.large:
+            self.lookup()
+        else:
+            self.ranges()
+        self.open()
         self.reader.read_end()
 
-    # Small notions
-
-    def total(self, table):
-        """The sum of a factor's entries"""
-        return ext_sum(table, self.degree)
-
-    def masked_eq(self, point, m):
-        """The factor "eq(point)" of a letter of range m"""
-        return masked(eq_table(point, self.degree), m)
-
-    def eq_factors(self, relation, point_of):
-        """The factors of some letters, each eq of its point, masked"""
-        return {letter: self.masked_eq(point, relation.ranges[letter])
-                for letter, point in point_of.items()}
+    # Public variables
 
     def is_public(self, number):
         """Whether a variable is public, or a weight that is"""
@@ -747,57 +704,57 @@ class Verifier:
         return kind == PUBLIC or (kind == WEIGHT and self.public_weights == 1)
 
     def read_public(self):
-        """The entries of public variables. All have to lie in their intervals, and public weights
-        have to be those of their digest, with zeros where no entry is."""
+        """The entries of public variables, as rows. All have to lie in their intervals."""
         case, self.entries = self.case, {}
-        vector = [0] * 2**self.plan.weight_bits
         for number, v in enumerate(self.plan.variables):
-            if v.kind == PUBLIC:
-                table = case["output" if v.output else "input"]
-                need(len(table) == v.rows * v.cols, "the input or the output has another size")
-                rows = [table[v.cols * r:v.cols * (r + 1)] for r in range(v.rows)]
-            elif self.is_public(number):
-                need(len(case["weights"]) == 2**self.plan.weight_bits, "weights: another size")
-                starts = [((piece.block << piece.log_rows) + r) << piece.col_bits
-                          for piece in (self.plan.pieces[i] for i in v.pieces)
-                          for r in range(2**piece.log_rows)]
-                rows = [case["weights"][at:at + v.cols] for at in starts]
-                for at, row in zip(starts, rows):
-                    vector[at:at + v.cols] = row
-            else:
+            if not self.is_public(number):
                 continue
+            if v.kind == WEIGHT or v.number == PARAMETER:
+                rows = rows_of(v.node)
+            elif v.number == POWERS:
+                rows = [[2**(v.extra - e) for e in row] for row in rows_of(v.node)]
+            elif v.number == LESS:
+                rows = [[int(col < case["tokens"][v.extra + row]) for col in range(v.shape[2])]
+                        for row in range(v.shape[0])]
+            else:
+                table, cols = case["output" if v.number == OUTPUT else "input"], v.shape[2]
+                need(len(table) == v.shape[0] * cols, "the input or the output has another size")
+                rows = [table[cols * r:cols * (r + 1)] for r in range(v.shape[0])]
+            need((len(rows), len(rows[0])) == (v.shape[0], v.shape[2]),
+                 "a public variable has another size")
             need(all(v.lo <= x <= v.hi for row in rows for x in row),
                  "a public value is outside of its interval")
             self.entries[number] = rows
+        need(all(t <= case["graphs"][0].nodes[0].type.hi for t in case["tokens"]), "no such token")
         if case["type"] == "cert":
             need(not case["input"] and not case["output"], "a certificate has no input or output")
         if self.public_weights:
-            need(vector == case["weights"], "weights where no entry is")
-            entries = struct.pack(f"<{len(vector)}h", *vector)
-            need(hashlib.blake2b(entries, digest_size=32).digest() == case["weights_digest"],
+            need(digest_of_weights(weight_vector(self.plan)) == case["weights_digest"],
                  "public weights do not have their digest")
 
-    def without(self, present, scale, factors):
-        """A scale times the sums of the factors of the letters row and column that are missing"""
-        for letter in (ROW, COL):
-            if letter not in present:
-                scale = ext_mul(scale, self.total(factors[letter]))
-        return scale
+    # Factors and parts
 
-    def add_view(self, claim, relation, view, scale, factors):
-        """Add "a view of letters with factors" to a claim, as a part."""
-        variable, tables = self.plan.variables[view.variable], []
-        for letter, size, offset in ((view.row, variable.rows, 0),
-                                     (view.col, variable.cols, view.col_from)):
-            table = [self.zero] * 2**bits_of(size)
-            if letter == NONE:
-                need(size == 1, "an index without a letter has a range")
-                table = [self.one]
-            else:                                   # the index is the letter plus col_from
-                for x in range(min(relation.ranges[letter], size - offset)):
-                    table[x + offset] = factors[letter][x]
-            tables.append(table)
-        part = Part(view.variable, scale, *tables)
+    def masked_eq(self, fields, point, m):
+        """The factor "eq(point)", of the range m"""
+        key = (tuple(point), m)
+        if key not in self.eq_tables:
+            self.eq_tables[key] = masked(eq_table(point, self.degree), m)
+        return Factor(fields, self.eq_tables[key], ("eq", tuple(point), m))
+
+    def ones(self, fields, m):
+        """The factor 1, of the range m"""
+        return Factor(fields, masked([self.one] * 2**bits_of(m), m), ("one", (), m))
+
+    def letter_eq(self, relation, letter, point):
+        """The factor eq(point) of a letter"""
+        return self.masked_eq(((letter, 0),), point, relation.ranges[letter])
+
+    def total(self, factor):
+        """The sum of a factor's entries"""
+        return ext_sum(factor.table, self.degree)
+
+    def add_part(self, claim, part):
+        """Add a part to a claim."""
         claim.parts.append(part)
         self.added.append((claim, part))
 
@@ -806,15 +763,110 @@ class Verifier:
         self.claims.append(Claim(value))
         return self.claims[-1]
 
+    def values_of(self, relation, factors):
+        """All values of the letters of some factors, as dicts, with the product of the factors;
+        zeros are left out"""
+        names = [letter for factor in factors for letter, _ in factor.fields]
+        for values in itertools.product(*(range(relation.ranges[letter]) for letter in names)):
+            value = dict(zip(names, values))
+            weight = self.one
+            for factor in factors:
+                weight = ext_mul(weight, factor.table[sum(value[a] << s for a, s in factor.fields)])
+            if any(weight):
+                yield value, weight
+
+    def axis_index(self, axis, value, size):
+        """The indices that an axis reads for some values of its letters, as a list"""
+        x = axis.start + sum(value[letter] << shift for letter, shift in axis.fields)
+        if axis.kind == PREFIX:
+            return range(x >> axis.log << axis.log, min(x + 1, size))
+        if axis.kind == PICK:
+            need(x < len(self.case["tokens"]), "a token that is not there")
+            x = self.case["tokens"][x]
+        return [x] if 0 <= x < size else []
+
+    def axis_factor(self, relation, axis, size, factors):
+        """What factors of letters make of an index: a factor of it"""
+        table = [self.zero] * 2**bits_of(size)
+        for value, weight in self.values_of(relation, factors):
+            for x in self.axis_index(axis, value, size):
+                table[x] = ext_add(table[x], weight)
+        return Factor((), table, self.axis_form(relation, axis, size, factors))
+
+    def axis_form(self, relation, axis, size, factors):
+        """eq(z) or 1, if an index has that"""
+        if axis.kind != PLAIN or axis.start != 0:
+            return None
+        if len(factors) == 1 and factors[0].fields == axis.fields and factors[0].form:
+            kind, z, m = factors[0].form
+        elif all(len(factor.fields) == 1 and factor.form for factor in factors):
+            # Fields that lie side by side, the lower ones full
+            by_letter = {factor.fields[0][0]: factor.form for factor in factors}
+            fields = [(a, s) for a, s in axis.fields if relation.bits[a] > 0]
+            at, z, kinds, m = 0, (), set(), 1
+            for i, (letter, shift) in enumerate(reversed(fields)):
+                kind, point, below = by_letter[letter]
+                last = i == len(fields) - 1
+                if shift != at or not (last or below == 2**relation.bits[letter]):
+                    return None
+                at, z, m = at + relation.bits[letter], tuple(point) + z, below << shift
+                kinds.add(kind)
+            if len(kinds) > 1:
+                return None
+            kind = kinds.pop() if kinds else "eq"
+        else:
+            return None
+        if kind == "eq" and len(z) != bits_of(size):
+            return None
+        return kind, z, min(m, size)
+
+    def add_view(self, claim, relation, view, scale, factors):
+        """Add "a view of letters with factors" to a claim, as a part; in question are the letters
+        that have a factor."""
+        shape = self.plan.variables[view.variable].shape
+        present = letters(view)
+        mine = []                                   # for each axis, factors of its letters
+        for factor in factors:
+            if not any(letter in present for letter, _ in factor.fields):
+                scale = ext_mul(scale, self.total(factor))
+        for axis in view.axes:
+            its = set(axis_letters(axis))
+            mine.append([f for f in factors if any(letter in its for letter, _ in f.fields)])
+        if len({id(f) for fs in mine for f in fs}) == sum(len(fs) for fs in mine):
+            axes = []
+            for axis, size, fs in zip(view.axes, shape, mine):
+                axes.append(self.axis_factor(relation, axis, size, fs))
+            self.add_part(claim, Part(view.variable, scale, axes, None))
+            return
+        logs = self.plan.variables[view.variable].logs
+        whole = [self.zero] * 2**sum(logs)
+        once = {id(f): f for fs in mine for f in fs}
+        for value, weight in self.values_of(relation, list(once.values())):
+            for row, mid, col in itertools.product(*(self.axis_index(axis, value, size)
+                                                     for axis, size in zip(view.axes, shape))):
+                x = ((row << logs[1]) + mid << logs[2]) + col
+                whole[x] = ext_add(whole[x], weight)
+        self.add_part(claim, Part(view.variable, scale, None, whole))
+
     def add_terms(self, claim, relation, scale, factors):
         """Step 3: the terms of a relation, none of two views, as parts of a claim"""
         for c, views in relation.terms:
-            present = letters(views[0]) if views else []
-            worth = self.without(present, ext_scale(scale, c), factors)
             if views:
-                self.add_view(claim, relation, views[0], worth, factors)
+                self.add_view(claim, relation, views[0], ext_scale(scale, c), factors)
             else:
+                worth = ext_scale(scale, c)
+                for factor in factors:
+                    worth = ext_mul(worth, self.total(factor))
                 claim.value = ext_sub(claim.value, worth)
+
+    def whole_of(self, part):
+        """The weights of all entries of a part's variable, without its scale"""
+        if part.whole is not None:
+            return part.whole
+        table = [self.one]
+        for factor in part.axes:
+            table = [ext_mul(a, b) for a in table for b in factor.table]
+        return table
 
     # Steps
 
@@ -827,59 +879,91 @@ class Verifier:
         self.reader.absorb("statement", case["statement"])
         self.reader.absorb("weights", case["weights_digest"])
         for number, v in enumerate(self.plan.variables):
-            if v.kind == PUBLIC:
+            if v.kind == PUBLIC and v.number not in (POWERS, LESS):
                 rows = self.entries[number]
                 self.reader.absorb("public", elements_bytes(x % P for row in rows for x in row))
         self.root = self.reader.read_bytes(32, "root")
 
     def points(self):
         """Step 2"""
-        self.tau = {letter: self.reader.draw_ext(max(r.bits[letter] for r in self.plan.relations))
-                    for letter in (ROW, COL)}
+        all_bits = [r.bits + (0,) * (6 - len(r.bits)) for r in self.plan.relations]
+        bits = [max((its[letter] for its in all_bits), default=0) for letter in range(6)]
+        self.tau = [self.reader.draw_ext(count) for count in bits]
 
-    def tau_of(self, relation):
-        """The coordinates of tau that a relation uses, by letter"""
-        return {letter: tau[:relation.bits[letter]] for letter, tau in self.tau.items()}
+    def tau_factors(self, relation):
+        """The factor eq(tau_k) of each letter"""
+        return [self.letter_eq(relation, letter, self.tau[letter][:bits])
+                for letter, bits in enumerate(relation.bits)]
 
     def linear_relations(self):
         """Step 3"""
         for relation in self.plan.relations:
-            if relation.is_zero and not relation.is_product:
-                factors = self.eq_factors(relation, self.tau_of(relation))
-                self.add_terms(self.add_claim(self.zero), relation, self.one, factors)
+            if relation.is_zero and not relation.is_product and not relation.mask:
+                claim = self.add_claim(self.zero)
+                self.add_terms(claim, relation, self.one, self.tau_factors(relation))
 
-    def product_relations(self):
+    def other_relations(self):
         """Step 4: the groups, in the order of their first relations, behind all of step 3"""
         groups = {}
         for r in self.plan.relations:
-            if r.is_zero and r.is_product:
-                groups.setdefault((r.bits[ROW], r.bits[COL]), []).append(r)
-        for (row_bits, col_bits), group in groups.items():
-            self.product_group(row_bits, col_bits, group)
+            if r.is_zero and (r.is_product or r.mask):
+                groups.setdefault(r.bits + (0,) * (6 - len(r.bits)), []).append(r)
+        for bits, group in groups.items():
+            self.group(bits, group)
 
-    def product_group(self, row_bits, col_bits, group):
+    def group(self, bits, group):
         """Step 4 for one group"""
+        def split(point):
+            """The coordinates of each letter"""
+            starts = list(itertools.accumulate(bits, initial=0))
+            return [point[at:at + n] for at, n in zip(starts, bits)]
+
         def weight_of(relation):
-            """The extension of eq(tau_row) (x) eq(tau_col), masked"""
-            tau = self.tau_of(relation)
-            return lambda point: ext_mul(
-                eq_below_at(tau[ROW], point[:row_bits], relation.rows, self.degree),
-                eq_below_at(tau[COL], point[row_bits:], relation.cols, self.degree))
+            """The extension of the product of eq(tau_k), masked"""
+            def weight(point):
+                own = [self.letter_eq(relation, letter, mine) for letter, mine
+                       in enumerate(split(point)[:len(relation.bits)])]
+                result = self.one
+                for letter, factor in enumerate(own):
+                    if letter not in (relation.mask or ()):
+                        result = ext_mul(result, eq_below_at(
+                            self.tau[letter][:relation.bits[letter]], factor.form[1],
+                            relation.ranges[letter], self.degree))
+                if relation.mask:
+                    taus = self.tau_factors(relation)
+                    both = [[factors[x] for x in relation.mask] for factors in (taus, own)]
+                    result = ext_mul(result, self.sum_of(relation, *both))
+                return result
+            return weight
 
         tables, sums = {}, []                       # tables: what tells views apart -> first use
         for relation in group:
+            ranges = relation.ranges + (1,) * (6 - len(relation.ranges))
             terms = []
             for c, views in relation.terms:
-                keys = [(view, relation.rows, relation.cols) for view in views]
+                keys = [(view, ranges) for view in views]
                 for key in keys:
                     tables.setdefault(key, (len(tables), relation))
                 terms.append((c, [tables[key][0] for key in keys]))
             sums.append((self.zero, weight_of(relation), terms))
-        point, values = sum_check(self.reader, row_bits + col_bits, sums, len(tables))
-        for (view, _, _), (number, relation) in tables.items():
-            factors = self.eq_factors(relation, {ROW: point[:row_bits], COL: point[row_bits:]})
-            scale = self.without(letters(view), self.one, factors)
-            self.add_view(self.add_claim(values[number]), relation, view, scale, factors)
+        point, values = sum_check(self.reader, sum(bits), sums, len(tables))
+        for (view, _), (number, relation) in tables.items():
+            factors = [self.letter_eq(relation, letter, mine) for letter, mine
+                       in enumerate(split(point)[:len(relation.bits)])]
+            self.add_view(self.add_claim(values[number]), relation, view, self.one, factors)
+
+    def sum_of(self, relation, factors, own):
+        """The sum, over all values of the factors' letters, of the factors times the letters' own
+        ones; only under the mask, if its letters are among them"""
+        by_letter = {factor.fields[0][0]: factor.table for factor in own}
+        total = self.zero
+        for value, weight in self.values_of(relation, factors):
+            small, large = (value.get(letter, 0) for letter in relation.mask or (0, 0))
+            if small <= large:
+                for letter, x in value.items():
+                    weight = ext_mul(weight, by_letter[letter][x])
+                total = ext_add(total, weight)
+        return total
 
     def replace(self, number):
         """Step 5 for one variable"""
@@ -897,81 +981,145 @@ class Verifier:
         relation = self.plan.relations[variable.definition]
         if not relation.is_product:
             for claim, part in mine:
-                self.add_terms(claim, relation, part.scale, {ROW: part.row, COL: part.col})
+                factors, _ = self.letters_of(relation, part)
+                self.add_terms(claim, relation, self.result_scale(relation, part), factors)
             return
-        (c, (w, x)), = relation.terms
-        both = [letter for letter in (ROW, COL, SUM)
-                if letter in letters(w) and letter in letters(x)]
-        if len(both) == 1 and self.is_public(w.variable):
-            self.replace_public(relation, mine, c, w, x, both)
-        elif len(both) == 1 and self.is_public(x.variable):
-            self.replace_public(relation, mine, c, x, w, both)
-        elif mine:
-            self.replace_product(relation, mine, c, (w, x), both)
+        (_, views), = relation.terms
+        both = (letters(views[0]) & letters(views[1])) | set(relation.mask or ())
+        left = []
+        for claim, part in mine:
+            factors, joint = self.letters_of(relation, part)
+            left.append((claim, part, factors, tuple(sorted(both | joint))))
+        while left:
+            claim, part, factors, sum_letters = left[0]
+            public = [view for view in views if self.is_public(view.variable)
+                      and all(axis.kind == PLAIN for axis in view.axes)
+                      and self.plan.variables[view.variable].number != LESS]
+            if public and len(sum_letters) == 1:
+                self.replace_public(relation, *left.pop(0), public[0])
+                continue
+            together = [item for item in left if item[3] == sum_letters]
+            left = [item for item in left if item[3] != sum_letters]
+            self.replace_product(relation, together, sum_letters)
 
     def public_worth(self, part):
         """What a part of a public variable is worth"""
-        lines = [ext_sum((ext_scale(f, x) for f, x in zip(part.col, row)), self.degree)
-                 for row in self.entries[part.variable]]
-        return ext_mul(part.scale, inner(part.row, lines, self.degree))
+        v, whole = self.plan.variables[part.variable], self.whole_of(part)
+        need(v.shape[1] == 1, "a public variable with a middle index")
+        worth = ext_sum((ext_scale(whole[(r << v.logs[2]) + c], x)
+                         for r, row in enumerate(self.entries[part.variable])
+                         for c, x in enumerate(row)), self.degree)
+        return ext_mul(part.scale, worth)
+
+    def result_scale(self, relation, part):
+        """The scale of a part, times its factors for indices of the result that have no letters"""
+        scale = part.scale
+        for axis, factor in zip(relation.result, part.axes):
+            if not axis.fields:
+                scale = ext_mul(scale, factor.table[0])
+        return scale
 
     def letters_of(self, relation, part):
-        """The factors of a definition's letters, for a part of what it defines"""
-        ones = masked([self.one] * 2**relation.bits[SUM], relation.sum)
-        return {ROW: part.row, COL: part.col, SUM: ones}
+        """The factors of a definition's letters, for a part of what it defines; and the letters of
+        those that did not fall apart"""
+        need(part.axes is not None, "weights of a derived variable that are no product")
+        factors, joint, done = [], set(), set()
+        shape = self.plan.variables[part.variable].shape
+        for axis, factor, size in zip(relation.result, part.axes, shape):
+            done |= set(axis_letters(axis))
+            if len(axis.fields) == 1:
+                factors.append(factor._replace(fields=axis.fields))
+            elif axis.fields and factor.form and factor.form[2] == size:
+                kind, z, _ = factor.form
+                for letter, shift in axis.fields:
+                    bits = relation.bits[letter]
+                    at = bits_of(size) - shift - bits
+                    if kind == "eq":
+                        factors.append(self.letter_eq(relation, letter, z[at:at + bits]))
+                    else:
+                        factors.append(self.ones(((letter, 0),), relation.ranges[letter]))
+            elif axis.fields:
+                joint |= set(axis_letters(axis))
+                factors.append(factor._replace(fields=axis.fields))
+        for letter, size in enumerate(relation.ranges):
+            if letter not in done:
+                factors.append(self.ones(((letter, 0),), size))
+        return factors, joint
 
-    def replace_public(self, relation, mine, c, public, other, both):
-        """Step 5 for a product of a public view and another: the factor `rows`"""
-        need(len(both) == 1 and public.col_from == 0, "a product that the text does not have")
+    def replace_public(self, relation, claim, part, factors, sum_letters, public):
+        """Step 5 for a product of a public view and another: one letter gets weights"""
+        letter, = sum_letters
+        (c, views), = relation.terms
+        other = views[1] if public is views[0] else views[0]
         entries = self.entries[public.variable]
-        if public.row == both[0]:
-            across, lines = public.col, entries
-        else:
-            across, lines = public.row, list(zip(*entries))
-        for claim, part in mine:
-            factors = self.letters_of(relation, part)
-            weights = [self.one] if across == NONE else factors[across]
-            values = [ext_sum((ext_scale(f, x) for f, x in zip(weights, line)), self.degree)
-                      for line in lines]
-            values += [self.zero] * (len(factors[both[0]]) - len(values))
-            factors[both[0]] = [ext_mul(f, v) for f, v in zip(factors[both[0]], values)]
-            self.add_view(claim, relation, other, ext_scale(part.scale, c), factors)
+        shape = self.plan.variables[public.variable].shape
+        across = [f for f in factors if f.fields[0][0] in letters(public) - {letter}]
+        own, = (f for f in factors if f.fields[0][0] == letter)
+        weights = [self.zero] * len(own.table)
+        for value, weight in self.values_of(relation, across):
+            for x in range(relation.ranges[letter]):
+                value[letter] = x
+                row, mid, col = (self.axis_index(axis, value, size)
+                                 for axis, size in zip(public.axes, shape))
+                if row and mid and col:
+                    weights[x] = ext_add(weights[x], ext_scale(weight, entries[row[0]][col[0]]))
+        own = Factor(own.fields, [ext_mul(a, b) for a, b in zip(own.table, weights)], None)
+        factors = [own] + [f for f in factors if f.fields[0][0] not in letters(public)]
+        scale = ext_scale(self.result_scale(relation, part), c)
+        self.add_view(claim, relation, other, scale, factors)
 
-    def replace_product(self, relation, mine, c, views, both):
+    def replace_product(self, relation, mine, sum_letters):
         """Step 5 for a product of two views that are not public: values and a sum-check"""
-        def split(point):
-            """The coordinates of each letter of the sum"""
-            parts, at = {}, 0
-            for letter in both:
-                parts[letter] = point[at:at + relation.bits[letter]]
-                at += relation.bits[letter]
-            return parts
+        (c, views), = relation.terms
+        used = letters(views[0]) | letters(views[1]) | set(sum_letters)
 
-        def weight_of(part):
-            """The extension of the product of the part's factors for the letters of the sum"""
+        def of_sum(factor):
+            """Whether a factor is one of a sum letter"""
+            return factor.fields[0][0] in sum_letters
+
+        def split(point):
+            """The factors eq of the coordinates of the sum letters"""
+            own, at = [], 0
+            for letter in sum_letters:
+                bits = relation.bits[letter]
+                own.append(self.letter_eq(relation, letter, point[at:at + bits]))
+                at += bits
+            return own
+
+        def weight_of(factors):
+            """The extension of the product of the sum letters' factors, times the sums of those of
+            letters without views"""
             def weight(point):
-                result, factors = self.one, self.letters_of(relation, part)
-                for letter, coordinates in split(point).items():
-                    eq = eq_table(coordinates, self.degree)
-                    result = ext_mul(result, inner(factors[letter], eq, self.degree))
+                own, result, under_mask = split(point), self.one, []
+                for factor in factors:
+                    names = {letter for letter, _ in factor.fields}
+                    if not names & used:
+                        result = ext_mul(result, self.total(factor))
+                    elif names & set(relation.mask or ()):
+                        under_mask.append(factor)
+                    elif names & set(sum_letters):
+                        result = ext_mul(result, self.sum_of(relation, [factor], own))
+                if relation.mask:
+                    result = ext_mul(result, self.sum_of(relation, under_mask, own))
                 return result
             return weight
 
         sums = []
-        for claim, part in mine:
+        for claim, part, factors, _ in mine:
             value, = self.reader.read_ext(1, "value")
-            claim.value = ext_sub(claim.value, ext_mul(part.scale, value))
-            sums.append((value, weight_of(part), [(c, [2 * len(sums), 2 * len(sums) + 1])]))
-        bits = sum(relation.bits[letter] for letter in both)
+            claim.value = ext_sub(claim.value, ext_mul(self.result_scale(relation, part), value))
+            sums.append((value, weight_of(factors), [(c, [2 * len(sums), 2 * len(sums) + 1])]))
+        bits = sum(relation.bits[letter] for letter in sum_letters)
         point, values = sum_check(self.reader, bits, sums, 2 * len(sums))
-        for i, (_, part) in enumerate(mine):
-            factors = self.letters_of(relation, part)
-            factors.update(self.eq_factors(relation, split(point)))
-            for view, value in zip(views, values[2 * i:]):
-                self.add_view(self.add_claim(value), relation, view, self.one, factors)
+        own = split(point)
+        for i, (_, _, factors, _) in enumerate(mine):
+            for view, value in zip(views, values[2 * i:2 * i + 2]):
+                mine_of_view = [f for f in own + [f for f in factors if not of_sum(f)]
+                                if f.fields[0][0] in letters(view)]
+                self.add_view(self.add_claim(value), relation, view, self.one, mine_of_view)
 
     def ranges(self):
-        """Step 6: the digits are digits. Returns the point and the value that is left."""
+        """Step 6: the digits are digits."""
         plan, degree = self.plan, self.degree
         z = self.reader.draw_ext(plan.bits)
 
@@ -981,16 +1129,27 @@ class Verifier:
 
         def twos(point):
             """The extension of eq(z, .) [twos <= . < end]"""
-            return ext_sub(below(plan.end)(point), below(plan.twos)(point))
+            return ext_sub(below(plan.end[1])(point), below(plan.start[1])(point))
 
-        sums = [(self.zero, below(plan.fours),
+        sums = [(self.zero, below(plan.end[2]),
                  [(-6, [0]), (11, [0] * 2), (-6, [0] * 3), (1, [0] * 4)])]
-        if plan.end != plan.twos:
+        if plan.end[1] != plan.start[1]:
             sums.append((self.zero, twos, [(-1, [0]), (1, [0] * 2)]))
         point, values = sum_check(self.reader, plan.bits, sums, 1)
-        return point, values[0]
+        self.whole.append((values[0], [Term(0, 0, self.one, EqForm(point, 2**plan.bits))]))
 
-    def open(self, point, value):
+    def lookup(self):
+        """Step 6 for a large vector"""
+        plan, begin, counts = self.plan, self.plan.begin, self.plan.counts
+        regions = [(w, begin[w], begin[w + 1], counts[w]) for w in range(1, 17)
+                   if begin[w + 1] > begin[w]]
+        point, limbs, others = lookup(self.reader, plan.bits, regions, begin[17], counts[1],
+                                      counts[17])
+        self.whole.append((limbs, [Term(0, 0, self.one, EqForm(point, begin[17]))]))
+        self.whole.append((others, [Term(0, 0, self.one, EqForm(point, counts[17])),
+                                    Term(0, 0, ext_scale(self.one, -1), EqForm(point, counts[1]))]))
+
+    def open(self):
         """Step 7"""
         claims = []
         for claim in self.claims:
@@ -999,36 +1158,51 @@ class Verifier:
                 claims.append((claim.value, terms))
             else:
                 need(not any(claim.value), "a claim about nothing has another value than 0")
-        claims.append((value, [Term(0, 0, self.one, eq_table(point, self.degree))]))
         vectors = [(self.witness_bits, self.root)]
         if not self.public_weights:
             vectors.append((self.plan.weight_bits, self.case["weights_digest"]))
-        opening(self.reader, self.code, vectors, claims)
+        opening(self.reader, self.code, vectors, claims + self.whole)
 
     def terms_of(self, claim, part):
         """The terms of a part; what lo is worth is taken off its claim's value."""
         v = self.plan.variables[part.variable]
+        form = self.whole_of(part)
         if v.kind == WEIGHT:
-            pieces = [self.plan.pieces[i] for i in v.pieces]
-            return [Term(1, piece.block, part.scale,
-                         self.outer(part.row[piece.row:piece.row + 2**piece.log_rows], part.col))
-                    for piece in pieces]
-        worth = ext_mul(part.scale, ext_mul(self.total(part.row), self.total(part.col)))
+            return [Term(1, block, part.scale, form[row << cols:row + 2**log_rows << cols])
+                    for row, log_rows, cols, block in (self.plan.pieces[i] for i in v.pieces)]
+        worth = ext_mul(part.scale, ext_sum(form, self.degree))
         claim.value = ext_sub(claim.value, ext_scale(worth, v.lo))
-        form, half = self.outer(part.row, part.col), v.bits // 2
-        blocks = [v.fours + k for k in range(half)] + [v.twos] * (v.bits % 2)
-        return [Term(0, block, ext_scale(part.scale, 4**k), form)
+        base = self.plan.base
+        whole = v.bits // base
+        blocks = [v.first + k for k in range(whole)] + ([v.rest] if v.bits % base else [])
+        return [Term(0, block, ext_scale(part.scale, 2**(base * k)), form)
                 for k, block in enumerate(blocks)]
 
-    def outer(self, row, col):
-        """The form row (x) col"""
-        return [ext_mul(a, b) for a in row for b in col]
+
+def rows_of(node):
+    """The entries of a parameter, as rows"""
+    return node.value if isinstance(node.value[0], list) else [node.value]
+
+
+def weight_vector(plan):
+    """The vector of weights of the models that a plan is about"""
+    vector = [0] * 2**plan.weight_bits
+    for v in (v for v in plan.variables if v.kind == WEIGHT):
+        for piece in (plan.pieces[i] for i in v.pieces):
+            for r in range(2**piece.log_rows):
+                at = ((piece.block << piece.log_rows) + r) << piece.col_bits
+                vector[at:at + v.shape[2]] = rows_of(v.node)[piece.row + r]
+    return vector
+
+
+def digest_of_weights(vector):
+    """The weights digest of public weights"""
+    return hashlib.blake2b(struct.pack(f"<{len(vector)}h", *vector), digest_size=32).digest()
 
 
 def verify(case):
     """Accept a case, or raise Refused(reason)."""
     Verifier(case).verify()
-
 
 # Files (docs/proof-files.md).
 
@@ -1059,19 +1233,83 @@ class Bytes:
         need(self.at == len(self.data), "bytes are left over")
 
 
+# The largest values of the fields, in their order
+CONFIGURATION = (1024, 32768, 131072, 65536, 1024, 256, 512, 1, 4, 256, 256, 1, 2, 3, 2, 2, 1)
+
+
+def mamba_graph(v):
+    """The graph of `mamba-integer` with the fields of its configuration"""
+    need(len(v) == len(CONFIGURATION), "another configuration than that of mamba-integer")
+    layers, d, vocabulary, inner_size, heads, width, states, groups, taps, chunk, pairs = v[:11]
+    hold, norm, gate, weights, head_weights, tied = v[11:]
+    need(all(x <= most for x, most in zip(v, CONFIGURATION)), "a field is too large")
+    need(min(v[:10]) >= 1 and vocabulary >= 2 and states >= 2, "a field is too small")
+    need(min(norm, gate, weights, head_weights) >= 1, "a field is too small")
+    need(inner_size == heads * width and (groups, taps) == (1, 4), "fields that do not fit")
+    need(states & (states - 1) == 0 and chunk & (chunk - 1) == 0 and 2 * pairs <= states,
+         "fields that do not fit")
+    need(not tied or head_weights == 1, "fields that do not fit")
+    kinds = (None, "int8", "ternary")
+    try:
+        return reference.mamba_integer(reference.Config(
+            layers, d, vocabulary, heads, width, states, chunk, pairs, hold,
+            (None, "rms", "bitshift")[norm], gate, kinds[weights], kinds[head_weights], bool(tied)))
+    except reference.Refused as refused:
+        raise Refused(str(refused)) from refused
+
+
+def parameters(graph):
+    """The parameters of a graph, in order"""
+    return [node for node in graph.nodes if node.kind == 2]
+
+
+def size_of(node):
+    """The bytes of an element of a public parameter, i8 or i16"""
+    return 2 if node.type.dtype == reference.I16 else 1
+
+
+def public_bytes(graph):
+    """The public parameters of a model, whose values are set, as bytes"""
+    return b"".join(x.to_bytes(size_of(node), "little", signed=True)
+                    for node in parameters(graph) if is_open(node) for x in node.value)
+
+
+def public_digest(data):
+    """The public digest"""
+    return hashlib.blake2b(b"mambaint-public" + data, digest_size=32).digest()
+
+
+def read_public_parameters(graph, data):
+    """Set the public parameters of a model."""
+    for node in parameters(graph):
+        if is_open(node):
+            node.value = [int.from_bytes(data.take(size_of(node)), "little", signed=True)
+                          for _ in range(node.type.cols)]
+            need(all(node.type.lo <= x <= node.type.hi for x in node.value),
+                 "a public parameter is outside of its interval")
+
+
 def read_models(data):
-    """The models' part: the sizes of each stage, the weights digest, and all of its bytes."""
-    begin, models = data.at, []
+    """The models' part: the graph of each stage, its public digest or None, the weights digest, and
+    all of its bytes."""
+    begin, graphs, digests = data.at, [], []
     n = data.below(4, 16, "too many models")
     need(n > 0, "no model")
     for _ in range(n):
         name = data.take(data.below(4, 64, "a name is too long"))
-        need(name == b"simple", "another architecture than simple")
-        need(data.number(4) == 3, "another configuration than that of simple")
-        models.append(tuple(data.number(4) for _ in range(3)))
-        data.take(32)                               # the graph digest, a name here
+        count, marks = data.below(2, 24, "too many values"), data.below(2, 1, "no such mark")
+        values = [data.number(4) for _ in range(count)]
+        if name == b"simple":
+            need(count == 3, "another configuration than that of simple")
+            graphs.append(SimpleGraph(*values))
+        else:
+            need(name == b"mamba-integer", "an architecture that is not known here")
+            graphs.append(mamba_graph(values))
+        need(data.take(32) == graphs[-1].digest(), "the graph has another digest")
+        need(marks == any(map(is_open, parameters(graphs[-1]))), "another mark than expected")
+        digests.append(data.take(32) if marks else None)
     weights = data.take(32)
-    return models, weights, data.data[begin:data.at]
+    return graphs, digests, weights, data.data[begin:data.at]
 
 
 def read_values(data, kind, form, width):
@@ -1079,11 +1317,13 @@ def read_values(data, kind, form, width):
     need(data.number(4) == kind, "another kind of values than expected")
     count = data.number(4)
     need((count > 0) == (kind > 0), "a number of values that cannot be")
+    if form is None:
+        return count
     return list(struct.unpack(f"<{count}{form}", data.take(count * width)))
 
 
 def read_proof(file):
-    """A case from the bytes of a proof file"""
+    """A case from the bytes of a proof file; the parameters of its graphs are not set."""
     need(len(file) >= 52 and hashlib.blake2b(file[:-32], digest_size=32).digest() == file[-32:],
          "the digest of the file does not match")
     head = Bytes(file[:-32])
@@ -1094,13 +1334,24 @@ def read_proof(file):
     length = head.number(4)
     data = Bytes(head.take(length))
     run = 1 if kind == 1 else 0
-    models, weights, part = read_models(data)
+    graphs, digests, weights, part = read_models(data)
+    tokens = graphs[0].nodes[0].kind == 1
+    need(not tokens or len(graphs) == 1, "a chain with a model of tokens")
     need(data.number(8) == 0, "the first step is not at 0")
-    need(data.number(4) == run, "another number of steps than expected")
-    case = {"type": "wit" if run else "cert", "models": models, "lanes": 1, "public": flags,
-            "weights_digest": weights, "part": part}
-    case["input"] = read_values(data, run, "b", 1)
-    case["output"] = read_values(data, run, "i", 4)
+    lanes = data.below(4, 4096, "too many steps")
+    need(lanes >= 1 if run and tokens else lanes == run, "another number of steps than expected")
+    case = {"type": "wit" if run else "cert", "graphs": graphs, "digests": digests,
+            "lanes": max(lanes, 1), "public": flags, "weights_digest": weights, "part": part,
+            "tokens": [], "claimed": 0}
+    if run and tokens:
+        case["tokens"] = read_values(data, 2, "I", 4)
+        case["claimed"] = read_values(data, 2, None, 0)
+        need(len(case["tokens"]) == lanes + 1 and case["claimed"] <= lanes,
+             "another number of tokens than expected")
+        case["input"], case["output"] = case["tokens"][:-1], []
+    else:
+        case["input"] = read_values(data, run, "b", 1)
+        case["output"] = read_values(data, run, "i", 4)
     data.end()
     case["statement"] = file[:16 + length]
     case["proof"] = file[16 + length:-32]
@@ -1108,7 +1359,7 @@ def read_proof(file):
 
 
 def read_key(file):
-    """A key file: the models' part, and the case of the certificate."""
+    """A key file: the models' part, the case of the certificate, the public parameters' bytes"""
     need(len(file) >= 32 and hashlib.blake2b(file[:-32], digest_size=32).digest() == file[-32:],
          "the digest of the key does not match")
     data = Bytes(file[:-32])
@@ -1116,25 +1367,55 @@ def read_key(file):
          and data.number(4) == 0, "not a key of version 1 and profile A")
     part = data.take(data.number(4))
     certificate = read_proof(data.take(data.number(4)))
+    public = b""
+    if any(certificate["digests"]):
+        public = data.take(data.number(4))
+        need(public, "no public parameters")
     data.end()
-    return part, certificate
+    return part, certificate, public
 
 
-def verify_key(key):
-    """Accept a key, as bytes; returns the models' part that proofs have to be about."""
-    part, certificate = read_key(key)
+def set_public(case, public):
+    """Set the public parameters of a case's graphs to those of a key."""
+    data = Bytes(public)
+    for graph, digest in zip(case["graphs"], case["digests"]):
+        at = data.at
+        read_public_parameters(graph, data)
+        need(digest in (None, public_digest(public[at:data.at])), "other public parameters")
+    data.end()
+
+
+def verify_key(file):
+    """Accept a key, as bytes; returns what proofs have to be about: the models' part and the public
+    parameters."""
+    part, certificate, public = read_key(file)
     need(certificate["type"] == "cert" and certificate["part"] == part,
          "the key is not about the models of its certificate")
+    set_public(certificate, public)
     verify(certificate)
-    return part
+    return part, public
 
 
-def verify_run(proof, part):
+def verify_run(proof, key):
     """Accept a proof with committed weights of these models, as bytes, or raise Refused(reason)."""
     case = read_proof(proof)
+    part, public = key
     need(case["type"] == "wit" and not case["public"], "not a run with committed weights")
     need(case["part"] == part, "the proof is of other models than the key")
+    set_public(case, public)
     verify(case)
+
+
+def verify_public(proof, graphs):
+    """Accept a proof with public weights of these graphs, whose parameters are all set, or raise
+    Refused(reason)."""
+    case = read_proof(proof)
+    need(case["type"] == "wit" and case["public"] == 1, "not a run with public weights")
+    need([graph.digest() for graph in case["graphs"]] == [graph.digest() for graph in graphs],
+         "the proof is of other graphs")
+    for graph, digest in zip(graphs, case["digests"]):
+        need(digest in (None, public_digest(public_bytes(graph))), "other public parameters")
+    verify({**case, "graphs": graphs})
 
 
 def main(arguments):

@@ -28,7 +28,8 @@ struct proof_case {
     struct mbi_table vector;
     struct mbi_commitment weights;
     size_t n_stages;
-    uint32_t lanes;
+    uint32_t lanes, n_outputs;
+    uint32_t *token; /* of a model of tokens: lanes + 1 */
     bool certificate;
     struct mbi_plan *plan;
     struct mbi_witness *witness;
@@ -126,6 +127,34 @@ static inline void case_graph(struct proof_stage *s, uint32_t hidden, const stru
     test_that(s->value && s->param);
 }
 
+/* A model of tokens from settings "key=value", one after the other. */
+static inline void token_graph(struct proof_stage *s, const char *settings,
+                               const struct mbi_host *host)
+{
+    const struct mbi_arch *arch = mbi_arch_find("mamba-integer");
+    struct mbi_config c;
+    mambaint_error err;
+    char text[256], *at = text, *word;
+
+    mbi_config_init(&c, arch);
+    snprintf(text, sizeof(text), "%s", settings);
+    while ((word = strtok_r(at, " ", &at))) {
+        char *value = strchr(word, '=');
+        bool known;
+
+        test_that(value);
+        *value++ = '\0';
+        test_check(mbi_config_set(&c, word, value, &known, &err) == MAMBAINT_OK && known, "%s",
+                   word);
+    }
+    test_check(arch->resolve(&c, true, &err) == MAMBAINT_OK &&
+                   mbi_arch_graph(&s->graph, host, &c, &err) == MAMBAINT_OK,
+               "%s", err.message);
+    s->value = calloc(s->graph->n_nodes, sizeof(*s->value));
+    s->param = calloc(s->graph->n_params, sizeof(*s->param));
+    test_that(s->value && s->param);
+}
+
 /* Element i of a parameter or value; `out` was zero where it is ternary. */
 static inline void put_element(void *out, const struct mbi_type *t, size_t i, int64_t v)
 {
@@ -154,14 +183,18 @@ static inline void random_elements(void *out, const struct mbi_type *t, size_t n
     }
 }
 
-/* One node by its reference kernel. */
+/* One node by its reference kernel, from position 0 and the zero state. */
 static inline void run_node(struct proof_stage *s, mbi_ref ref, size_t lanes)
 {
     const struct mbi_node *node = &s->graph->node[ref];
     const struct mbi_op_row *row = &mbi_op_table[node->op];
+    struct mbi_state_field field[MBI_MAX_STATE_FIELDS];
+    const size_t fields = mbi_node_state(field, s->graph, ref);
     struct mbi_op_args a = {
         .out = s->value[ref], .out_type = &node->type, .attr = node->attr, .lanes = lanes};
 
+    for (size_t k = 0; k < fields; k++)
+        test_that(a.state[k] = calloc(field[k].count + 1, 8));
     for (size_t k = 0; k < row->n_in; k++) {
         a.in[k] = s->value[node->in[k]];
         a.in_type[k] = &s->graph->node[node->in[k]].type;
@@ -171,6 +204,8 @@ static inline void run_node(struct proof_stage *s, mbi_ref ref, size_t lanes)
     row->def->eval(&a);
     if (row->def->finish)
         row->def->finish(&a);
+    for (size_t k = 0; k < fields; k++)
+        free(a.state[k]);
 }
 
 static inline void run_stage(struct proof_case *c, size_t index, struct test_random *r)
@@ -225,16 +260,21 @@ static inline void case_uncommit(struct proof_case *c)
 /* The plan, the witness and the job of a case whose stages have run. */
 static inline void case_plan(struct proof_case *c, bool public_weights)
 {
-    struct mbi_plan_request q = {c->graph, c->n_stages, c->lanes, public_weights, c->certificate};
+    const void *const *param[CASE_STAGES];
+    struct mbi_plan_request q = {c->graph,       c->n_stages,  c->lanes, public_weights,
+                                 c->certificate, c->n_outputs, param};
     mambaint_error err;
 
+    for (size_t i = 0; i < c->n_stages; i++)
+        param[i] = (const void *const *)c->stage[i].param;
     test_check(mbi_plan_create(&c->plan, &c->host, &q, &err) == MAMBAINT_OK, "%s", err.message);
     ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, c->run, NULL), MAMBAINT_OK);
     c->job = (struct mbi_proof_job){.plan = c->plan,
                                     .statement = CASE_STATEMENT,
                                     .statement_size = sizeof(CASE_STATEMENT),
                                     .weights = c->weights.root,
-                                    .table = c->witness->table};
+                                    .table = c->witness->table,
+                                    .token = c->token};
     test_that(MBI_EXT(walk_code)(&c->job.code, c->plan));
 }
 
@@ -264,6 +304,68 @@ static inline void case_init(struct proof_case *c, const struct case_settings *s
     case_plan(c, set->public_weights);
 }
 
+struct token_settings {
+    const char *model; /* settings */
+    uint32_t lanes, n_outputs;
+    bool public_weights;
+};
+
+/* The tokens that are claimed are the model's own answers, the others are random. */
+static inline void run_tokens(struct proof_case *c, struct test_random *r)
+{
+    struct proof_stage *s = &c->stage[0];
+    const struct mbi_graph *g = s->graph;
+    const uint32_t prompt = c->lanes - c->n_outputs + 1;
+
+    for (uint32_t t = 0; t <= c->lanes; t++)
+        c->token[t] = (uint32_t)test_random_below(r, g->node[g->logits].type.cols);
+    for (uint32_t n = prompt; n <= c->lanes; n++) {
+        for (mbi_ref i = 0; i < g->n_nodes; i++)
+            if (g->node[i].op)
+                run_node(s, i, c->lanes);
+            else if (!i)
+                memcpy(s->value[0], c->token, c->lanes * sizeof(*c->token));
+        c->token[n] = (uint32_t)((const int32_t *)s->value[g->argmax])[n - 1];
+    }
+    memcpy(s->value[0], c->token, c->lanes * sizeof(*c->token));
+    for (mbi_ref i = 0; i < g->n_nodes; i++)
+        if (g->node[i].op)
+            run_node(s, i, c->lanes);
+}
+
+static inline void case_init_tokens(struct proof_case *c, const struct token_settings *set,
+                                    struct test_random *r)
+{
+    struct proof_stage *s = &c->stage[0];
+
+    memset(c, 0, sizeof(*c));
+    mbi_host_default(&c->host);
+    ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK);
+    c->n_stages = 1;
+    c->lanes = set->lanes;
+    c->n_outputs = set->n_outputs;
+    c->type = "wit";
+    c->token = calloc(set->lanes + 1, sizeof(*c->token));
+    test_that(c->token);
+    token_graph(s, set->model, &c->host);
+    c->graph[0] = s->graph;
+    for (mbi_ref i = 0; i < s->graph->n_nodes; i++) {
+        const struct mbi_type *t = &s->graph->node[i].type;
+        const bool is_param = mbi_node_is_param(&s->graph->node[i]);
+        const size_t n = (is_param ? t->rows : c->lanes) * (size_t)t->cols;
+
+        test_that(s->value[i] = calloc(n, 8));
+        if (is_param) {
+            s->param[s->graph->node[i].param] = s->value[i];
+            random_elements(s->value[i], t, n, r);
+        }
+    }
+    run_tokens(c, r);
+    c->run[0] = (struct mbi_stage_run){(const void *const *)s->value, c->token};
+    case_commit(c);
+    case_plan(c, set->public_weights);
+}
+
 /* Small and fast openings, for tests of what is before them: their errors are no matter. */
 static inline void case_weaken(struct proof_case *c)
 {
@@ -283,6 +385,7 @@ static inline void case_free(struct proof_case *c)
         free(c->stage[i].param);
         mbi_graph_free(c->stage[i].graph);
     }
+    free(c->token);
     case_uncommit(c);
 }
 
@@ -300,38 +403,41 @@ static inline mbi_fe *case_widen(struct proof_case *c, struct mbi_table *t)
 }
 
 static inline mbi_fe case_view(const struct proof_case *c, const struct mbi_view *view,
-                               const size_t letter[MBI_LETTERS + 1])
+                               const struct mbi_letters *at)
 {
     const struct mbi_var *v = &c->plan->var[view->var];
-    const int64_t col = (int64_t)letter[view->col] + view->col_from;
+    int64_t x[MBI_AXES];
 
-    return col < 0 || col >= v->cols
-               ? 0
-               : mbi_table_field(&c->witness->table[view->var],
-                                 (letter[view->row] << v->col_bits) + (size_t)col);
+    for (int k = 0; k < MBI_AXES; k++) {
+        const struct mbi_axis *a = &view->axis[k];
+
+        ck_assert_int_eq(a->kind, MBI_AXIS_PLAIN);
+        x[k] = a->from;
+        for (uint32_t f = 0; f < a->n_fields; f++)
+            x[k] += (int64_t)at->at[a->field[f].letter] << a->field[f].shift;
+        if (x[k] < 0 || x[k] >= v->n[k])
+            return 0;
+    }
+    return mbi_table_field(&c->witness->table[view->var],
+                           mbi_var_place(v, (size_t)x[0], (size_t)(x[1] * v->n[2] + x[2])));
 }
 
-/* The sum of the terms of a relation at one place, in F. */
+/* The sum of the terms of a relation at some letters, in F. */
 static inline mbi_fe case_relation(const struct proof_case *c, const struct mbi_relation *r,
-                                   size_t row, size_t col)
+                                   struct mbi_letters at)
 {
     mbi_fe sum = 0;
 
-    for (uint32_t i = 0; i < r->n_terms; i++) {
-        const struct mbi_term *t = &c->plan->term[r->first_term + i];
-        size_t letter[MBI_LETTERS + 1] = {row, col, 0, 0};
-        bool summed = false;
-
-        for (uint32_t k = 0; k < t->n; k++)
-            summed |= t->view[k].row == MBI_LETTER_SUM || t->view[k].col == MBI_LETTER_SUM;
-        for (; letter[MBI_LETTER_SUM] < (summed ? r->sum : 1); letter[MBI_LETTER_SUM]++) {
+    do
+        for (uint32_t i = 0; i < r->n_terms; i++) {
+            const struct mbi_term *t = &c->plan->term[r->first_term + i];
             mbi_fe x = mbi_fe_from_i64(t->c);
 
             for (uint32_t k = 0; k < t->n; k++)
-                x = mbi_fe_mul(x, case_view(c, &t->view[k], letter));
+                x = mbi_fe_mul(x, case_view(c, &t->view[k], &at));
             sum = mbi_fe_add(sum, x);
         }
-    }
+    while (r->defines != MBI_NONE && mbi_letters_next(&at, r, false));
     return sum;
 }
 
@@ -346,18 +452,18 @@ static inline void case_derive(struct proof_case *c)
         const bool is_output = r->defines == MBI_NONE && r->n_terms == 2 &&
                                p->term[r->first_term + 1].view[0].var == p->output;
         const uint32_t var = is_output ? p->output : r->defines;
+        struct mbi_letters at = {{0}};
         mbi_fe *table;
 
         if (var == MBI_NONE)
             continue;
         table = case_widen(c, &c->witness->table[var]);
-        for (size_t row = 0; row < r->rows; row++)
-            for (size_t col = 0; col < r->cols; col++) {
-                const size_t at = (row << p->var[var].col_bits) + col;
+        do {
+            const size_t place = mbi_var_place(&p->var[var], at.at[0], at.at[1]);
+            const mbi_fe x = case_relation(c, r, at);
 
-                table[at] = is_output ? mbi_fe_add(table[at], case_relation(c, r, row, col))
-                                      : case_relation(c, r, row, col);
-            }
+            table[place] = is_output ? mbi_fe_add(table[place], x) : x;
+        } while (mbi_letters_next(&at, r, true));
     }
 }
 

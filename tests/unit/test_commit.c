@@ -5,6 +5,13 @@
 #include "proof/commit.h"
 #include <math.h>
 
+/* A code without further layers. */
+#define FLAT(columns, length, n, bits, least)                                                      \
+    {                                                                                              \
+        .log_columns = (columns), .log_length = (length), .queries = (n), .work = (bits),          \
+        .level = (least)                                                                           \
+    }
+
 #define MAX_VECTORS 4
 #define MAX_CLAIMS 8
 #define MAX_BITS 12
@@ -217,17 +224,40 @@ enum cheat {
     ROW_FOR_CLAIMS, /* one that gives the claims, also false ones */
     NO_WORK,        /* a nonce that does not hold */
     NOT_COMMITTED,  /* another column that folds to the same */
+    SYMBOLS,        /* some wrong columns, under the root */
+    ORDER,          /* leaves in another order, under the root */
+    NOT_THE_ROOT,   /* another root of a further layer than that of its matrix */
+    Q0,             /* another first value of a round, of the first one of the layer */
+};
+
+/* Encoded rows and their tree, of one vector or a further layer. */
+struct matrix {
+    mbi_fe *codeword;
+    struct mbi_digest *tree;
+    size_t rows, length;
 };
 
 struct plain {
     const struct set *s;
+    const struct machine *m;
+    enum cheat cheat;
+    unsigned layer;        /* where */
+    size_t wrong, start;   /* columns, from one on */
     struct mbi_ext *v, *w; /* the stack, its weights */
     size_t size;
     unsigned rounds, round;
-    struct mbi_ext alpha[MAX_BITS + 2];
-    uint32_t position[256];
-    size_t n; /* positions */
+    struct mbi_ext alpha[MBI_MAX_BITS];
+    unsigned from; /* the first of them that folds the present layer */
+    uint32_t position[MBI_CODE_DEPTH + 1][256];
+    size_t n[MBI_CODE_DEPTH + 1]; /* positions */
+    struct mbi_ext sum[256];      /* folded columns */
+    struct matrix further;
 };
+
+static bool cheats(const struct plain *p, enum cheat cheat, unsigned layer)
+{
+    return p->cheat == cheat && p->layer == layer;
+}
 
 static void absorb_plain(struct mbi_transcript *t, const struct set *s)
 {
@@ -239,6 +269,13 @@ static void absorb_plain(struct mbi_transcript *t, const struct set *s)
     for (size_t i = 0; i < 6; i++)
         mbi_store64(bytes + 8 * i, code[i]);
     mbi_transcript_absorb(t, "code", bytes, 48);
+    for (size_t i = 0; i < c->depth; i++) {
+        mbi_store64(bytes, c->further[i].log_columns);
+        mbi_store64(bytes + 8, c->further[i].log_length);
+        mbi_store64(bytes + 16, c->further[i].queries);
+        mbi_store64(bytes + 24, c->further[i].work);
+        mbi_transcript_absorb(t, "layer", bytes, 32);
+    }
     for (size_t i = 0; i < s->o.n_roots; i++) {
         mbi_store64(bytes, s->root[i].log_rows);
         memcpy(bytes + 8, s->root[i].digest.byte, 32);
@@ -321,10 +358,11 @@ static struct mbi_ext sum_at(const struct plain *p, unsigned x)
 }
 
 /* Returns what is left of the claim; in Lagrange's form, from q(1) = claim - q(0). */
-static struct mbi_ext round_plain(struct plain *p, struct mbi_ext claim, struct mbi_proof_writer *w)
+static struct mbi_ext round_plain(struct plain *p, struct mbi_ext claim, struct mbi_proof_writer *w,
+                                  bool lie)
 {
-    const struct mbi_ext q0 = sum_at(p, 0), q2 = sum_at(p, 2), q1 = mbi_ext_sub(claim, q0);
-    const struct mbi_ext message[2] = {q0, q2};
+    const struct mbi_ext q0 = mbi_ext_add(sum_at(p, 0), mbi_ext_from(lie)), q2 = sum_at(p, 2);
+    const struct mbi_ext message[2] = {q0, q2}, q1 = mbi_ext_sub(claim, q0);
     const mbi_fe half = mbi_fe_inv(2);
     struct mbi_ext r, r1, r2, sum;
 
@@ -362,12 +400,16 @@ static mbi_fe determinant(const struct mbi_ext *const *x, int n)
 
 /* Adds to the first D + 1 entries what folds to zero: the minors of their weights, by turns
  * negative. The stack's first rows are these. */
-static void change_column(const struct plain *p, mbi_fe *column)
+static void change_column(const struct plain *p, mbi_fe *column, size_t width)
 {
     struct mbi_ext weight[MBI_EXT_D + 1], sum = mbi_ext_from(0);
 
-    for (int i = 0; i <= MBI_EXT_D; i++)
-        weight[i] = slow_eq(p->alpha, p->rounds, (uint64_t)i);
+    for (size_t i = 0; i <= MBI_EXT_D; i++) {
+        struct mbi_ext one = {{0}};
+
+        one.c[i % width] = 1;
+        weight[i] = mbi_ext_mul(one, slow_eq(p->alpha + p->from, p->round - p->from, i / width));
+    }
     for (int i = 0; i <= MBI_EXT_D; i++) {
         const struct mbi_ext *rest[MBI_EXT_D];
         mbi_fe minor;
@@ -385,32 +427,133 @@ static void change_column(const struct plain *p, mbi_fe *column)
     test_that(mbi_ext_is_zero(sum));
 }
 
-static void columns_plain(struct plain *p, struct mbi_proof_writer *w, enum cheat cheat)
+/* weight: of the rows, each of `width` elements; also folds what it shows. */
+static void columns_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
+                          const struct matrix *c, uint64_t first, size_t width)
 {
-    for (size_t i = 0; i < p->s->o.n_roots; i++) {
-        const struct mbi_commitment *c = &p->s->vector[i];
-        const size_t rows = (size_t)1 << c->root.log_rows, length = (size_t)1 << c->code.log_length;
-        mbi_fe *column = malloc(p->n * rows * sizeof(*column));
+    const unsigned rounds = p->round - p->from;
+    const size_t n = p->n[layer];
+    mbi_fe *column = malloc(n * c->rows * sizeof(*column));
 
-        test_that(column);
-        for (size_t k = 0; k < p->n * rows; k++)
-            column[k] = c->codeword[k % rows * length + p->position[k / rows]];
-        if (cheat == NOT_COMMITTED && i == 0)
-            change_column(p, column);
-        mbi_put_elements(w, "columns", column, p->n * rows);
-        mbi_put_opening(w, c->tree, length, p->position, p->n);
-        free(column);
+    test_that(column);
+    for (size_t k = 0; k < n * c->rows; k++)
+        column[k] = c->codeword[k % c->rows * c->length + p->position[layer][k / c->rows]];
+    if (cheats(p, NOT_COMMITTED, layer) && first == 0)
+        change_column(p, column, width);
+    for (size_t k = 0; k < n * c->rows; k++) {
+        const struct mbi_ext eq = slow_eq(p->alpha + p->from, rounds, first + k % c->rows / width);
+        struct mbi_ext entry = {{0}};
+
+        entry.c[k % c->rows % width] = column[k];
+        p->sum[k / c->rows] = mbi_ext_add(p->sum[k / c->rows], mbi_ext_mul(eq, entry));
+    }
+    mbi_put_elements(w, "columns", column, n * c->rows);
+    mbi_put_opening(w, c->tree, c->length, p->position[layer], n);
+    free(column);
+}
+
+static void work_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer, unsigned bits)
+{
+    uint8_t seed[MBI_SEED_SIZE], nonce[8] = {0};
+
+    if (!cheats(p, NO_WORK, layer)) {
+        mbi_put_work(w, bits);
+        return;
+    }
+    mbi_transcript_draw_seed(seed, &w->transcript);
+    while (mbi_work_holds(seed, mbi_load64(nonce), bits))
+        nonce[0]++;
+    mbi_put_bytes(w, "nonce", nonce, 8);
+}
+
+/* Work, positions, columns. */
+static void layer_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer)
+{
+    const struct mbi_layer a = mbi_code_layer(&p->s->o.code, layer);
+    uint32_t *position = p->position[layer];
+    size_t first[MAX_VECTORS], end = 0;
+
+    work_plain(p, w, layer, a.work);
+    test_that(a.queries <= MBI_COUNT(p->position[0]));
+    mbi_transcript_draw_indices(position, a.queries, &w->transcript, a.log_length);
+    p->n[layer] = mbi_sort_positions(position, a.queries);
+    memset(p->sum, 0, sizeof(p->sum));
+    if (layer)
+        columns_plain(p, w, layer, &p->further, 0, MBI_EXT_D);
+    for (size_t i = 0; i < p->s->o.n_roots && !layer; i++) {
+        const struct mbi_commitment *c = &p->s->vector[i];
+        const struct matrix m = {c->codeword, c->tree, (size_t)1 << c->root.log_rows,
+                                 (size_t)1 << a.log_length};
+
+        for (first[i] = 0; first[i] < end;)
+            first[i] += m.rows;
+        end = first[i] + m.rows;
+        columns_plain(p, w, 0, &m, first[i], 1);
     }
 }
 
-static void row_plain(struct plain *p, struct mbi_ext claim, enum cheat cheat)
+static void free_matrix(struct matrix *m)
+{
+    free(m->codeword);
+    free(m->tree);
+    *m = (struct matrix){0};
+}
+
+/* The values of every row's polynomial, coordinate by coordinate. */
+static struct matrix encode_plain(const struct plain *p, const struct mbi_layer *a)
+{
+    const size_t columns = (size_t)1 << a->log_columns, length = (size_t)1 << a->log_length;
+    struct matrix m = {NULL, NULL, p->size / columns * MBI_EXT_D, length};
+
+    m.codeword = calloc(m.rows * length, sizeof(*m.codeword));
+    m.tree = malloc(mbi_merkle_size(length) * sizeof(*m.tree));
+    test_that(m.codeword && m.tree);
+    for (size_t r = 0; r < m.rows; r++)
+        for (size_t j = 0; j < length; j++) {
+            const mbi_fe x = mbi_fe_pow(mbi_fe_root(a->log_length), j);
+            mbi_fe *value = &m.codeword[r * length + j];
+
+            for (size_t i = columns; i-- > 0;)
+                *value = mbi_fe_add(mbi_fe_mul(*value, x),
+                                    p->v[r / MBI_EXT_D * columns + i].c[r % MBI_EXT_D]);
+        }
+    return m;
+}
+
+static void swap_words(mbi_fe *a, mbi_fe *b)
+{
+    const mbi_fe c = *a;
+
+    *a = *b;
+    *b = c;
+}
+
+/* What a cheat makes of a matrix, and its tree. */
+static void finish_matrix(const struct plain *p, struct matrix *m, unsigned layer)
+{
+    struct mbi_columns columns = {m->codeword, m->rows, m->length, 1, NULL};
+
+    for (size_t k = 0; cheats(p, SYMBOLS, layer) && k < p->wrong; k++) { /* 5 is odd */
+        mbi_fe *x = &m->codeword[k % m->rows * m->length + (p->start + 5 * k) % m->length];
+
+        *x = mbi_fe_add(*x, 1 + k);
+    }
+    for (size_t r = 0; cheats(p, ORDER, layer) && r < m->rows; r++)
+        for (size_t j = 0; j < m->length / 2; j++)
+            swap_words(&m->codeword[r * m->length + j], &m->codeword[(r + 1) * m->length - 1 - j]);
+    mbi_merkle_leaves(m->tree, m->length, &p->m->host, 1, mbi_hash_columns, &columns);
+    mbi_merkle_build(m->tree, m->length, &p->m->host);
+}
+
+/* The row in v is shown or committed to as that of a layer. */
+static void row_plain(struct plain *p, struct mbi_ext claim, unsigned layer)
 {
     const struct mbi_ext missing = mbi_ext_sub(claim, dot(p->v, p->w, p->size));
     const size_t a = p->size - 1;
 
-    if (cheat == ROW)
+    if (cheats(p, ROW, layer))
         p->v[a].c[0] = mbi_fe_add(p->v[a].c[0], 1);
-    if (cheat != ROW_FOR_CLAIMS)
+    if (!cheats(p, ROW_FOR_CLAIMS, layer))
         return;
     p->v[a] = mbi_ext_add(p->v[a], mbi_ext_mul(missing, MBI_EXT(ext_inv)(p->w[a])));
     p->v[0] = mbi_ext_add(p->v[0], p->w[1]); /* orthogonal to the weights */
@@ -418,13 +561,66 @@ static void row_plain(struct plain *p, struct mbi_ext claim, enum cheat cheat)
     test_that(mbi_ext_equal(dot(p->v, p->w, p->size), claim));
 }
 
-static void prove_plain(struct plain *p, struct mbi_proof_writer *w, const struct set *s,
-                        const struct machine *m, enum cheat cheat)
+/* Claims about the row: its value at the powers of every position is the folded column. */
+static struct mbi_ext join_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
+                                 struct mbi_ext claim)
+{
+    const unsigned log_length = mbi_code_layer(&p->s->o.code, layer).log_length;
+    const struct mbi_ext join = draw(&w->transcript);
+    struct mbi_ext power = join;
+
+    for (size_t j = 0; j < p->n[layer]; j++, power = mbi_ext_mul(power, join)) {
+        claim = mbi_ext_add(claim, mbi_ext_mul(power, p->sum[j]));
+        for (size_t y = 0; y < p->size; y++) {
+            const mbi_fe x = mbi_fe_pow(mbi_fe_root(log_length), y * p->position[layer][j]);
+
+            p->w[y] = mbi_ext_add(p->w[y], mbi_ext_scale(power, x));
+        }
+    }
+    return claim;
+}
+
+static struct mbi_ext rounds_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
+                                   unsigned n, struct mbi_ext claim)
+{
+    for (unsigned i = 0; i < n; i++)
+        claim = round_plain(p, claim, w, !i && cheats(p, Q0, layer));
+    return claim;
+}
+
+/* From one layer's folded row to the next one's. */
+static struct mbi_ext further_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
+                                    struct mbi_ext claim)
+{
+    const struct mbi_layer *next = &p->s->o.code.further[layer];
+    struct mbi_digest root;
+    struct matrix m;
+
+    row_plain(p, claim, layer);
+    m = encode_plain(p, next);
+    finish_matrix(p, &m, layer + 1);
+    root = m.tree[mbi_merkle_size(m.length) - 1];
+    root.byte[7] ^= cheats(p, NOT_THE_ROOT, layer + 1);
+    mbi_put_bytes(w, "folded", &root, sizeof(root));
+    layer_plain(p, w, layer);
+    free_matrix(&p->further);
+    p->further = m;
+    p->from = p->round;
+    claim = join_plain(p, w, layer, claim);
+    return rounds_plain(p, w, layer + 1, (unsigned)mbi_bitlen(p->size - 1) - next->log_columns,
+                        claim);
+}
+
+static void cheat_plain(struct plain *p, struct mbi_proof_writer *w, const struct set *s,
+                        const struct machine *m)
 {
     struct mbi_ext claim = mbi_ext_from(0), join, power = mbi_ext_from(1);
+    const unsigned depth = s->o.code.depth;
 
     p->s = s;
-    p->round = 0;
+    p->m = m;
+    p->round = p->from = 0;
+    p->further = (struct matrix){0};
     mbi_proof_writer_init(w, &m->host, "test");
     absorb_plain(&w->transcript, s);
     join = draw(&w->transcript);
@@ -435,27 +631,29 @@ static void prove_plain(struct plain *p, struct mbi_proof_writer *w, const struc
         power = mbi_ext_mul(power, join);
     }
     stack_plain(p, join);
-    for (unsigned i = 0; i < p->rounds; i++)
-        claim = round_plain(p, claim, w);
-    row_plain(p, claim, cheat);
+    claim = rounds_plain(p, w, 0, p->rounds, claim);
+    for (unsigned i = 0; i < depth; i++)
+        claim = further_plain(p, w, i, claim);
+    row_plain(p, claim, depth);
     mbi_put_elements(w, "row", (const mbi_fe *)p->v, MBI_EXT_D * p->size);
-    if (cheat == NO_WORK) {
-        uint8_t seed[MBI_SEED_SIZE], nonce[8] = {0};
+    if (depth) {
+        const unsigned rounds = p->round;
 
-        mbi_transcript_draw_seed(seed, &w->transcript);
-        while (mbi_work_holds(seed, mbi_load64(nonce), s->o.code.work))
-            nonce[0]++;
-        mbi_put_bytes(w, "nonce", nonce, 8);
-    } else {
-        mbi_put_work(w, s->o.code.work);
+        claim = rounds_plain(p, w, depth + 1, s->o.code.further[depth - 1].log_columns, claim);
+        p->round = rounds; /* the layer's own */
     }
-    test_that(s->o.code.queries <= MBI_COUNT(p->position));
-    mbi_transcript_draw_indices(p->position, s->o.code.queries, &w->transcript,
-                                s->o.code.log_length);
-    p->n = mbi_sort_positions(p->position, s->o.code.queries);
-    columns_plain(p, w, cheat);
+    layer_plain(p, w, depth);
+    free_matrix(&p->further);
     free(p->v);
     free(p->w);
+}
+
+static void prove_plain(struct plain *p, struct mbi_proof_writer *w, const struct set *s,
+                        const struct machine *m, enum cheat cheat)
+{
+    p->cheat = cheat;
+    p->layer = 0;
+    cheat_plain(p, w, s, m);
 }
 
 /* ---- the plan ---- */
@@ -495,8 +693,9 @@ START_TEST(small_vectors_have_small_openings)
 
                 other.log_columns = k;
                 other.log_length = k + rate;
-                test_that(MBI_EXT(open_size_mean)(&other, &rows, 1) >=
-                          MBI_EXT(open_size_mean)(&code, &best, 1));
+                test_that(MBI_EXT(code_fault)(&other) ||
+                          MBI_EXT(open_size_mean)(&other, &rows, 1) >=
+                              MBI_EXT(open_size_mean)(&code, &best, 1));
             }
             if (bits <= 12 && rate == 2) {
                 const unsigned rows = bits - code.log_columns;
@@ -507,34 +706,105 @@ START_TEST(small_vectors_have_small_openings)
 }
 END_TEST
 
+/* Vectors that need no layers have none; the layers of others are the best ones. */
+START_TEST(long_vectors_have_further_layers)
+{
+    for (unsigned bits = 4; bits <= 27; bits++) {
+        const unsigned longer = bits < 16 || bits > 23 ? bits : bits + 2 < 24 ? bits + 2 : 24;
+        const unsigned both[] = {bits, longer}, flat = 26u * 1024;
+        struct mbi_code code;
+        unsigned rows[2];
+
+        test_that(MBI_EXT(code_of)(&code, bits, 100));
+        test_that(!MBI_EXT(code_fault)(&code));
+        test_that((code.depth > 0) == (bits > 16));
+        test_that(code.work == (bits > 16 ? 18 : 16) && MBI_EXT(code_level)(&code) >= 100);
+        for (size_t i = 0; i < 2; i++)
+            rows[i] = both[i] - code.log_columns;
+        if (bits > 16)
+            test_that(MBI_EXT(open_size_mean)(&code, rows, 2) < (bits - 10) * flat);
+    }
+}
+END_TEST
+
+/* With two further layers, whatever they are, openings are no shorter. */
+START_TEST(no_other_layers_are_better)
+{
+    const unsigned both[] = {18, 20};
+    struct mbi_code code, other;
+    unsigned rows[2];
+    uint64_t best;
+    size_t equal = 0;
+
+    test_that(MBI_EXT(code_of)(&code, 18, 100) && code.depth >= 2);
+    for (size_t i = 0; i < 2; i++)
+        rows[i] = both[i] - code.log_columns;
+    best = MBI_EXT(open_size_mean)(&code, rows, 2);
+    other = code;
+    for (unsigned k = 0; k < code.log_columns; k++)
+        for (unsigned rate = 1; rate <= 4 && code.log_columns + rate <= 18; rate++) {
+            other.further[0] =
+                (struct mbi_layer){k, k + rate, MBI_EXT(code_queries)(rate, 18, 100), 18};
+            if (MBI_EXT(code_fault)(&other) || code.log_columns - k > 8)
+                continue;
+            test_that(MBI_EXT(open_size_mean)(&other, rows, 2) >= best);
+            equal += MBI_EXT(open_size_mean)(&other, rows, 2) == best;
+        }
+    ck_assert_uint_ge(equal, 1);
+    other = code;
+    for (other.depth = 0; other.depth < code.depth; other.depth++)
+        test_that(MBI_EXT(open_size_mean)(&other, rows, 2) > best);
+}
+END_TEST
+
 START_TEST(wrong_codes_are_named)
 {
     static const struct {
         struct mbi_code code;
         const char *words;
     } wrong[] = {
-        {{20, 28, 203, 16, 100}, "too long"},
-        {{8, 8, 203, 16, 0}, "rate"},
-        {{9, 8, 203, 16, 0}, "rate"},
-        {{8, 17, 203, 16, 0}, "rate"},
-        {{8, 9, 0, 16, 0}, "queries"},
-        {{8, 9, 4097, 16, 0}, "queries"},
-        {{8, 9, 203, 41, 0}, "work"},
-        {{8, 9, 202, 16, 100}, "level"},
-        {{8, 9, 203, 15, 100}, "level"},
-        {{8, 9, 4096, 16, 129}, "few queries"},
-        {{UINT32_MAX, 9, 203, 16, 0}, "rate"},
-        {{8, 9, 4096, 16, UINT32_MAX}, "few queries"},
-        {{8, UINT32_MAX, 203, 16, 0}, "too long"},
+        {FLAT(20, 28, 203, 16, 100), "too long"},
+        {FLAT(8, 8, 203, 16, 0), "rate"},
+        {FLAT(9, 8, 203, 16, 0), "rate"},
+        {FLAT(8, 17, 203, 16, 0), "rate"},
+        {FLAT(8, 9, 0, 16, 0), "queries"},
+        {FLAT(8, 9, 4097, 16, 0), "queries"},
+        {FLAT(8, 9, 203, 41, 0), "work"},
+        {FLAT(8, 9, 202, 16, 100), "level"},
+        {FLAT(8, 9, 203, 15, 100), "level"},
+        {FLAT(8, 9, 4096, 16, 129), "few queries"},
+        {FLAT(UINT32_MAX, 9, 203, 16, 0), "rate"},
+        {FLAT(8, 9, 4096, 16, UINT32_MAX), "few queries"},
+        {FLAT(8, UINT32_MAX, 203, 16, 0), "too long"},
 #if MBI_EXT_D == 2
-        {{18, 19, 400, 20, 109}, "field"},
+        {FLAT(18, 19, 400, 20, 109), "field"},
 #endif
     };
-    const struct mbi_code good = {8, 9, 203, 16, 100};
+    const struct mbi_code good = FLAT(8, 9, 203, 16, 100);
     unsigned bits[MBI_OPEN_VECTORS + 1] = {10, 33};
     struct mbi_code code;
 
     test_that(!MBI_EXT(code_fault)(&good));
+    for (size_t i = 0; i < 7; i++) {
+        static const char *const words[] = {"layers", "not shorter", "queries", "work",
+                                            "rate",   "few queries", "too long"};
+        const char *fault;
+
+        code = good;
+        code.depth = i ? 2 : MBI_CODE_DEPTH + 1;
+        code.further[0] = (struct mbi_layer){7, 9, 124, 16};
+        code.further[1] = (struct mbi_layer){6, 9, 102, 16};
+        test_that(!i || !MBI_EXT(code_fault)(&code));
+        code.further[1].log_columns += i == 1 ? 1 : 0;
+        code.further[1].queries = i == 2 ? 0 : 102;
+        code.further[0].work = i == 3 ? 41 : 16;
+        code.further[0].log_length -= i == 4 ? 2 : 0;
+        code.further[1].queries -= i == 5 ? 1 : 0;
+        code.further[1].log_length = i == 6 ? 28 : 9;
+        fault = MBI_EXT(code_fault)(&code);
+        test_check(fault && strstr(fault, words[i]), "layer fault %zu: %s", i,
+                   fault ? fault : "none");
+    }
     for (size_t i = 0; i < MBI_COUNT(wrong); i++) {
         const char *fault = MBI_EXT(code_fault)(&wrong[i].code);
 
@@ -554,12 +824,14 @@ END_TEST
 
 static void check_sizes(const struct set *s, const struct plain *p, size_t size)
 {
+    struct mbi_positions layer[MBI_CODE_DEPTH + 1];
     unsigned log_rows[MAX_VECTORS];
 
+    for (size_t i = 0; i <= s->o.code.depth; i++)
+        layer[i] = (struct mbi_positions){p->position[i], p->n[i]};
     for (size_t i = 0; i < s->o.n_roots; i++)
         log_rows[i] = s->root[i].log_rows;
-    ck_assert_uint_eq(MBI_EXT(open_size)(&s->o.code, log_rows, s->o.n_roots, p->position, p->n),
-                      size);
+    ck_assert_uint_eq(MBI_EXT(open_size)(&s->o.code, log_rows, s->o.n_roots, layer), size);
     test_that(MBI_EXT(open_size_max)(&s->o.code, log_rows, s->o.n_roots) >= size);
 }
 
@@ -594,7 +866,8 @@ START_TEST(true_claims_are_accepted)
         for (unsigned round = 0; round < 12; round++) {
             const size_t n = round < 4 ? 1 : 1 + random_size(&r, MAX_VECTORS);
             unsigned rows[MAX_VECTORS];
-            struct mbi_code code = {columns, columns + 1 + round % 3, 1 + round * 5, round % 5, 0};
+            struct mbi_code code =
+                FLAT(columns, columns + 1 + round % 3, 1 + round * 5, round % 5, 0);
 
             for (size_t i = 0; i < n; i++)
                 rows[i] = round < 4 ? round : (unsigned)test_random_below(&r, MAX_BITS - columns);
@@ -608,20 +881,122 @@ START_TEST(true_claims_are_accepted)
 }
 END_TEST
 
+/* Gives a code up to `depth` further layers; rows become shorter each time. */
+static void add_layers(struct mbi_code *code, unsigned depth, struct test_random *r)
+{
+    unsigned columns = code->log_columns;
+
+    for (code->depth = 0; code->depth < depth && columns; code->depth++) {
+        struct mbi_layer *a = &code->further[code->depth];
+
+        columns -= 1 + (unsigned)test_random_below(r, columns < 3 ? columns : 3);
+        a->log_columns = columns;
+        a->log_length = columns + 1 + (unsigned)test_random_below(r, 3);
+        a->queries = 1 + (unsigned)test_random_below(r, 40);
+        a->work = (unsigned)test_random_below(r, 4);
+    }
+}
+
+START_TEST(true_claims_are_accepted_in_several_layers)
+{
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "true_claims_are_accepted_in_several_layers");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (unsigned columns = 1; columns <= 8; columns++)
+        for (unsigned round = 0; round < 4 * MBI_CODE_DEPTH; round++) {
+            const size_t n = 1 + random_size(&r, MAX_VECTORS);
+            unsigned rows[MAX_VECTORS];
+            struct mbi_code code =
+                FLAT(columns, columns + 1 + round % 3, 1 + round * 3, round % 3, 0);
+
+            add_layers(&code, 1 + round % MBI_CODE_DEPTH, &r);
+            for (size_t i = 0; i < n; i++)
+                rows[i] = (unsigned)test_random_below(&r, 10 - columns);
+            random_set(&s, code, rows, n, round == 5 ? 0 : 1 + random_size(&r, MAX_CLAIMS), &m, &r);
+            check_complete(&s, &m);
+            join_some(&s, &r);
+            check_complete(&s, &m);
+            free_set(&s);
+        }
+    machine_free(&m);
+}
+END_TEST
+
+#define MANY 700
+
+/* More claims than are expanded at a time, also about a whole vector that is longer than what is
+ * expanded of a form, and one whose range ends early. */
+START_TEST(many_claims_are_accepted)
+{
+    enum { BITS = 15 };
+    struct mbi_code code = FLAT(8, 10, 20, 0, 0);
+    struct mbi_form *form = calloc(MANY, sizeof(*form));
+    struct mbi_claim *claim = calloc(MANY, sizeof(*claim));
+    struct mbi_ext z[BITS];
+    struct mbi_commitment vector;
+    struct mbi_opening o = {code, &vector.root, 1, claim, MANY};
+    struct machine m;
+    struct test_random r;
+    struct mbi_table table;
+
+    test_that(form && claim);
+    test_random_init(&r, "many_claims_are_accepted");
+    machine_init(&m, 2, mbi_field_kernels_best());
+    table = random_table(MBI_TABLE_U16, 1 << BITS, &r);
+    random_point(z, BITS, &r);
+    for (size_t k = 0; k < MANY; k++) {
+        const unsigned bits = k % 100 ? (unsigned)(k % 12) : BITS;
+        const uint64_t size = (uint64_t)1 << bits, block = k % ((uint64_t)1 << (BITS - bits));
+        const uint64_t below = k == 100 ? size - 5 : size;
+        const struct mbi_table part = {
+            MBI_TABLE_U16, (const uint16_t *)table.data + (block << bits), (size_t)below};
+
+        form[k] = (struct mbi_form){
+            bits, mbi_ext_from(1), 1, {MBI_EXT(form_eq)(0, bits, below, z + BITS - bits)}};
+        claim[k] = (struct mbi_claim){0, block, &form[k], {{0}}, false};
+        claim[k].value = MBI_EXT(table_at)(&part, z + BITS - bits, bits);
+    }
+    ck_assert_int_eq(MBI_EXT(commit)(&vector, &table, BITS, &code, &m.ntt, NULL), MAMBAINT_OK);
+    for (o.code.depth = 0; o.code.depth < 2; o.code.depth++) {
+        struct mbi_proof_writer w;
+
+        o.code.further[0] = (struct mbi_layer){4, 6, 20, 0};
+        mbi_proof_writer_init(&w, &m.host, "test");
+        ck_assert_int_eq(MBI_EXT(open_prove)(&o, &vector, &w, &m.host, m.kernels, NULL),
+                         MAMBAINT_OK);
+        for (size_t wrong = 0; wrong < 3; wrong++) { /* none, one value, one more */
+            struct mbi_proof_reader reader;
+            mbi_fe *value = &claim[333 * wrong].value.c[0];
+
+            *value = wrong ? mbi_fe_add(*value, 1) : *value;
+            mbi_proof_reader_init(&reader, w.bytes.data, w.bytes.size, "test");
+            test_that(MBI_EXT(open_verify)(&o, &reader, &m.host) == !wrong);
+            *value = wrong ? mbi_fe_sub(*value, 1) : *value;
+        }
+        mbi_proof_writer_free(&w);
+    }
+    MBI_EXT(commitment_free)(&vector);
+    free_table(&table);
+    free(claim);
+    free(form);
+    machine_free(&m);
+}
+END_TEST
+
 /* The same proof for every table of kernels and several threads. */
-START_TEST(every_machine_writes_the_same_proof)
+static void check_machines(const struct mbi_code *code, struct test_random *r)
 {
     static const unsigned rows[] = {3, 1, 2};
-    const struct mbi_code code = {9, 11, 40, 6, 0};
     const struct mbi_field_kernels *k;
     struct machine plain;
-    struct test_random r;
     struct mbi_proof_writer one, other;
     struct set s;
 
-    test_random_init(&r, "every_machine_writes_the_same_proof");
     machine_init(&plain, 1, &mbi_field_kernels_portable);
-    random_set(&s, code, rows, 3, 6, &plain, &r);
+    random_set(&s, *code, rows, 3, 6, &plain, r);
     prove(&one, &s, &plain);
     for (size_t i = 0; (k = mbi_field_kernels_at(i)); i++)
         for (uint32_t threads = 1; threads <= 4; threads += 3) {
@@ -644,12 +1019,25 @@ START_TEST(every_machine_writes_the_same_proof)
     free_set(&s);
     machine_free(&plain);
 }
+
+START_TEST(every_machine_writes_the_same_proof)
+{
+    struct mbi_code code = FLAT(9, 11, 40, 6, 0);
+    struct test_random r;
+
+    test_random_init(&r, "every_machine_writes_the_same_proof");
+    check_machines(&code, &r);
+    code.depth = 2;
+    code.further[0] = (struct mbi_layer){6, 10, 30, 3};
+    code.further[1] = (struct mbi_layer){3, 5, 20, 2};
+    check_machines(&code, &r);
+}
 END_TEST
 
 START_TEST(sizes_are_as_planned_on_average)
 {
     const unsigned rows[] = {3, 2}, bits[] = {8, 7};
-    const struct mbi_code code = {5, 7, 60, 0, 0};
+    const struct mbi_code code = FLAT(5, 7, 60, 0, 0);
     struct machine m;
     struct test_random r;
     struct set s;
@@ -711,16 +1099,21 @@ static int32_t commit_and_open(const struct mbi_host *host, void *arg)
 START_TEST(refused_memory_leaves_nothing)
 {
     const unsigned rows = 2;
-    const struct mbi_code code = {3, 5, 6, 2, 0};
+    const struct mbi_code code = FLAT(3, 5, 6, 2, 0);
     struct machine m;
     struct test_random r;
     struct set s;
 
     test_random_init(&r, "refused_memory_leaves_nothing");
     machine_init(&m, 1, mbi_field_kernels_best());
-    random_set(&s, code, &rows, 1, 2, &m, &r);
-    test_that(test_refuse_each(commit_and_open, &s) > 10);
-    free_set(&s);
+    for (unsigned depth = 0; depth <= 2; depth++) {
+        struct mbi_code deep = code;
+
+        add_layers(&deep, depth, &r);
+        random_set(&s, deep, &rows, 1, 2, &m, &r);
+        test_that(test_refuse_each(commit_and_open, &s) > 10 + depth);
+        free_set(&s);
+    }
     machine_free(&m);
 }
 END_TEST
@@ -769,7 +1162,7 @@ static void check_cheat(const struct set *s, const struct machine *m, enum cheat
 START_TEST(cheating_provers_are_refused)
 {
     static const unsigned rows[] = {2, 1};
-    const struct mbi_code code = {3, 5, 60, 5, 0};
+    const struct mbi_code code = FLAT(3, 5, 60, 5, 0);
     struct machine m;
     struct test_random r;
     struct set s;
@@ -800,7 +1193,7 @@ END_TEST
 START_TEST(a_row_is_checked_without_claims)
 {
     static const unsigned rows[] = {2};
-    const struct mbi_code code = {3, 5, 60, 0, 0};
+    const struct mbi_code code = FLAT(3, 5, 60, 0, 0);
     struct machine m;
     struct test_random r;
     struct set s;
@@ -868,7 +1261,8 @@ static void check_rate(struct mbi_code code, size_t wrong, const struct machine 
 /* One symbol; as many as are still nearest to the codeword; and more, which is far. */
 START_TEST(wrong_codewords_are_found_at_the_rate_of_the_bound)
 {
-    const struct mbi_code code = {2, 4, 8, 0, 0}, few = {2, 4, 3, 0, 0}, half = {4, 5, 4, 0, 0};
+    const struct mbi_code code = FLAT(2, 4, 8, 0, 0), few = FLAT(2, 4, 3, 0, 0),
+                          half = FLAT(4, 5, 4, 0, 0);
     struct machine m;
     struct test_random r;
 
@@ -883,11 +1277,137 @@ START_TEST(wrong_codewords_are_found_at_the_rate_of_the_bound)
 }
 END_TEST
 
+/* ---- soundness: further layers ---- */
+
+#define DEPTH 2
+
+/* Enough queries in each layer to find what is far from it. */
+static struct mbi_code deep_code(unsigned queries, unsigned work)
+{
+    struct mbi_code code = FLAT(5, 7, queries, work, 0);
+
+    code.depth = DEPTH;
+    code.further[0] = (struct mbi_layer){3, 5, queries, work};
+    code.further[1] = (struct mbi_layer){2, 4, queries, work};
+    return code;
+}
+
+static const char *cheat_at(struct plain *p, const struct set *s, const struct machine *m,
+                            enum cheat cheat, unsigned layer)
+{
+    struct mbi_proof_writer w;
+    const char *fault;
+
+    p->cheat = cheat;
+    p->layer = layer;
+    cheat_plain(p, &w, s, m);
+    fault = verify(s, w.bytes.data, w.bytes.size);
+    mbi_proof_writer_free(&w);
+    return fault;
+}
+
+static void refused_at(const struct set *s, const struct machine *m, enum cheat cheat,
+                       unsigned layer, const char *words)
+{
+    struct plain p = {.wrong = 0};
+    const char *fault = cheat_at(&p, s, m, cheat, layer);
+
+    test_check(fault && strstr(fault, words), "cheat %d at layer %u, not \"%s\": %s", (int)cheat,
+               layer, words, fault ? fault : "accepted");
+}
+
+START_TEST(cheating_provers_are_refused_in_every_layer)
+{
+    static const unsigned rows[] = {2, 1};
+    struct machine m;
+    struct test_random r;
+    struct set s;
+
+    test_random_init(&r, "cheating_provers_are_refused_in_every_layer");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (int round = 0; round < 10; round++) {
+        const size_t k = random_size(&r, 3);
+
+        strict_set(&s, deep_code(60, 3), rows, 2, &m, &r);
+        for (unsigned layer = 0; layer <= DEPTH; layer++) {
+            refused_at(&s, &m, ROW, layer, not_claims);
+            refused_at(&s, &m, ROW_FOR_CLAIMS, layer, layer < DEPTH ? not_claims : not_row);
+            refused_at(&s, &m, NO_WORK, layer, "work");
+            refused_at(&s, &m, NOT_COMMITTED, layer, not_path);
+            refused_at(&s, &m, Q0, layer, not_claims);
+        }
+        refused_at(&s, &m, Q0, DEPTH + 1, not_claims); /* the rounds after the row */
+        for (unsigned layer = 1; layer <= DEPTH; layer++) {
+            refused_at(&s, &m, ORDER, layer, layer < DEPTH ? not_claims : not_row);
+            refused_at(&s, &m, NOT_THE_ROOT, layer, not_path);
+        }
+        s.claim[k].value = mbi_ext_add(s.claim[k].value, mbi_ext_from(1));
+        refused_at(&s, &m, HONEST, 0, not_claims);
+        for (unsigned layer = 0; layer <= DEPTH; layer++) /* a row that gives the false claim */
+            refused_at(&s, &m, ROW_FOR_CLAIMS, layer, layer < DEPTH ? not_claims : not_row);
+        free_set(&s);
+    }
+    machine_free(&m);
+}
+END_TEST
+
+/* `wrong` columns of a further layer, or of the first vector, have another entry: how often is that
+ * not found? */
+static void check_layer_rate(unsigned layer, unsigned queries, size_t wrong,
+                             const struct machine *m, struct test_random *r)
+{
+    static const unsigned rows[] = {2, 1};
+    const struct mbi_code code = deep_code(queries, 0);
+    const size_t length = (size_t)1 << mbi_code_layer(&code, layer).log_length;
+    const double chance = pow(1 - (double)wrong / (double)length, queries);
+    const int rounds = 400;
+    int accepted = 0;
+    double off;
+
+    for (int i = 0; i < rounds; i++) {
+        struct plain p = {.wrong = wrong, .start = random_size(r, length)};
+        const char *fault;
+        struct set s;
+
+        strict_set(&s, code, rows, 2, m, r);
+        for (size_t k = 0; !layer && k < wrong; k++) {
+            mbi_fe *x = &s.vector[0].codeword[k % 4 * length + (p.start + 5 * k) % length];
+
+            *x = mbi_fe_add(*x, 1);
+        }
+        if (!layer)
+            hash_again(&s, 0, m);
+        fault = cheat_at(&p, &s, m, SYMBOLS, layer);
+        test_check(!fault || strstr(fault, layer < DEPTH ? not_claims : not_row),
+                   "another fault: %s", fault);
+        accepted += !fault;
+        free_set(&s);
+    }
+    off = accepted - rounds * chance;
+    test_check(off * off <= 36 * rounds * chance * (1 - chance) + 4,
+               "layer %u: %d of %d accepted, not %g of them", layer, accepted, rounds, chance);
+}
+
+START_TEST(wrong_codewords_are_found_in_every_layer)
+{
+    struct machine m;
+    struct test_random r;
+
+    test_random_init(&r, "wrong_codewords_are_found_in_every_layer");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    for (unsigned layer = 0; layer <= DEPTH; layer++) {
+        check_layer_rate(layer, 8, 1, &m, &r);
+        check_layer_rate(layer, 3, 6, &m, &r);
+    }
+    machine_free(&m);
+}
+END_TEST
+
 /* Leaves in another order than the powers of the root. */
 START_TEST(leaves_have_their_order)
 {
     static const unsigned rows[] = {2};
-    const struct mbi_code code = {3, 5, 30, 0, 0};
+    const struct mbi_code code = FLAT(3, 5, 30, 0, 0);
     struct machine m;
     struct test_random r;
     struct set s;
@@ -989,7 +1509,7 @@ static void swap_parts(const struct set *s, const struct mbi_proof_writer *w, si
 static void change_columns(const struct set *s, const struct mbi_proof_writer *w,
                            const struct plain *p, size_t at)
 {
-    const size_t column = (size_t)8 << s->root[0].log_rows, path = at + p->n * column;
+    const size_t column = (size_t)8 << s->root[0].log_rows, path = at + p->n[0] * column;
     uint8_t *longer = malloc(w->bytes.size + column), digest[32];
 
     swap_parts(s, w, at, at + column, column, not_path);
@@ -1007,42 +1527,44 @@ static void change_columns(const struct set *s, const struct mbi_proof_writer *w
 
 static void change_claims(struct set *s, const struct mbi_proof_writer *w)
 {
+    const char *const words = s->o.code.depth ? "" : not_claims; /* further on: any fault */
     for (size_t k = 0; k < s->o.n_claims; k++) {
         const struct mbi_claim claim = s->claim[k];
         const struct mbi_ext scale = s->form[k].scale;
 
         for (int c = 0; c < MBI_EXT_D; c++) {
             s->claim[k].value.c[c] = mbi_fe_add(claim.value.c[c], 1);
-            refused(s, w, not_claims);
+            refused(s, w, words);
             s->claim[k] = claim;
         }
         s->form[k].scale = mbi_ext_add(scale, mbi_ext_from(1));
-        refused(s, w, not_claims);
+        refused(s, w, words);
         s->form[k].scale = scale;
         if (k) {
             s->claim[k] = s->claim[0];
             s->claim[0] = claim;
-            refused(s, w, not_claims);
+            refused(s, w, words);
             s->claim[0] = s->claim[k];
             s->claim[k] = claim;
         }
     }
     s->claim[s->o.n_claims - 1].block = 0;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->claim[s->o.n_claims - 1].block = 1;
     s->o.n_claims--;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->o.n_claims++;
 }
 
 /* What the verifier knows besides: roots, their order, the code. */
 static void change_statement(struct set *s, const struct mbi_proof_writer *w)
 {
+    const char *const words = s->o.code.depth ? "" : not_claims; /* further on: any fault */
     const struct mbi_root root = s->root[0];
     const struct mbi_code code = s->o.code;
 
     s->root[0].digest.byte[31] ^= 1;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->root[0] = s->root[1];
     s->root[1] = root;
     test_that(verify(s, w->bytes.data, w->bytes.size));
@@ -1050,17 +1572,17 @@ static void change_statement(struct set *s, const struct mbi_proof_writer *w)
     s->root[0] = root;
     s->root[0].digest = s->root[1].digest;
     s->root[1].digest = root.digest;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->root[1].digest = s->root[0].digest;
     s->root[0] = root;
     s->o.code.queries++;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->o.code = code;
     s->o.code.work--;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->o.code = code;
     s->o.code.log_length++;
-    refused(s, w, not_claims);
+    refused(s, w, words);
     s->o.code = code;
 }
 
@@ -1068,7 +1590,7 @@ START_TEST(every_change_is_refused)
 {
     static const unsigned rows[] = {2, 1};
     /* Another nonce that holds is no change if it leads to the same positions: one in 10^9. */
-    const struct mbi_code code = {2, 5, 9, 6, 0};
+    const struct mbi_code code = FLAT(2, 5, 9, 6, 0);
     struct machine m;
     struct test_random r;
 
@@ -1085,7 +1607,7 @@ START_TEST(every_change_is_refused)
         at = 8 * MBI_EXT_D * (2 * 3 + 4);
         test_that(!verify(&s, w.bytes.data, w.bytes.size));
         change_elements(&s, &w, at);
-        if (p.n > 1)
+        if (p.n[0] > 1)
             change_columns(&s, &w, &p, at + 8);
         change_claims(&s, &w);
         change_statement(&s, &w);
@@ -1099,10 +1621,56 @@ START_TEST(every_change_is_refused)
 }
 END_TEST
 
+/* Every bit, every length, what is not canonical; another root. */
+START_TEST(every_change_is_refused_in_several_layers)
+{
+    static const unsigned rows[] = {2, 1};
+    struct mbi_code code = FLAT(3, 6, 7, 4, 0);
+    struct machine m;
+    struct test_random r;
+
+    test_random_init(&r, "every_change_is_refused_in_several_layers");
+    machine_init(&m, 1, mbi_field_kernels_best());
+    code.depth = DEPTH;
+    code.further[0] = (struct mbi_layer){2, 5, 6, 5};
+    code.further[1] = (struct mbi_layer){1, 4, 5, 3};
+    for (int round = 0; round < 2; round++) {
+        const size_t root = 8 * MBI_EXT_D * 2 * 3; /* of layer 1, behind the rounds */
+        struct mbi_proof_writer w;
+        uint8_t before[32];
+        struct plain p;
+        struct set s;
+
+        strict_set(&s, code, rows, 2, &m, &r);
+        prove_plain(&p, &w, &s, &m, HONEST);
+        test_that(!verify(&s, w.bytes.data, w.bytes.size));
+        change_elements(&s, &w, root);
+        memcpy(before, w.bytes.data + root, 32);
+        memcpy(w.bytes.data + root, s.root[0].digest.byte, 32);
+        test_that(verify(&s, w.bytes.data, w.bytes.size));
+        memcpy(w.bytes.data + root, before, 32);
+        s.o.code.further[1].queries++;
+        test_that(verify(&s, w.bytes.data, w.bytes.size));
+        s.o.code.further[1].queries--;
+        s.o.code.depth--;
+        test_that(verify(&s, w.bytes.data, w.bytes.size));
+        s.o.code.depth++;
+        change_statement(&s, &w);
+        change_claims(&s, &w);
+        change_length(&s, &w);
+        flip_bits(&s, &w);
+        test_that(!verify(&s, w.bytes.data, w.bytes.size)); /* all changes were taken back */
+        mbi_proof_writer_free(&w);
+        free_set(&s);
+    }
+    machine_free(&m);
+}
+END_TEST
+
 START_TEST(any_bytes_are_read_and_refused)
 {
     static const unsigned rows[] = {2, 1};
-    const struct mbi_code code = {2, 4, 6, 0, 0};
+    const struct mbi_code code = FLAT(2, 4, 6, 0, 0);
     struct machine m;
     struct test_random r;
     struct set s;
@@ -1142,7 +1710,7 @@ START_TEST(wrong_statements_are_named)
                                         "names a block",
                                         "joined to none"};
     static const unsigned rows[] = {2, 1};
-    const struct mbi_code code = {2, 4, 6, 0, 0};
+    const struct mbi_code code = FLAT(2, 4, 6, 0, 0);
     struct machine m;
     struct test_random r;
     mambaint_error err;
@@ -1197,7 +1765,7 @@ END_TEST
 START_TEST(wrong_commitments_are_named)
 {
     static const unsigned rows[] = {1};
-    const struct mbi_code code = {2, 4, 6, 0, 0}, long_code = {12, 15, 6, 0, 0};
+    const struct mbi_code code = FLAT(2, 4, 6, 0, 0), long_code = FLAT(12, 15, 6, 0, 0);
     struct mbi_ext wide[8] = {{{0}}};
     const struct mbi_table ext = {MBI_TABLE_EXT, wide, 8};
     struct mbi_commitment c;
@@ -1247,8 +1815,8 @@ static const struct golden {
         bool joined;
     } claim[MAX_CLAIMS];
 } golden[] = {
-    {{3, 4, 5, 0, 0}, {5}, 1, 1, {{0, EQ, 0, 0, false}}},
-    {{3, 5, 9, 6, 0},
+    {FLAT(3, 4, 5, 0, 0), {5}, 1, 1, {{0, EQ, 0, 0, false}}},
+    {FLAT(3, 5, 9, 6, 0),
      {5, 4},
      2,
      4,
@@ -1256,7 +1824,7 @@ static const struct golden {
       {1, SHIFT, 1, 1, false},
       {0, LIST, 5, 3, false},
       {1, ROWS, 0, 0, false}}},
-    {{2, 4, 12, 3, 0},
+    {FLAT(2, 4, 12, 3, 0),
      {2, 5, 3},
      3,
      4,
@@ -1264,14 +1832,14 @@ static const struct golden {
       {1, TRIANGLE, 1, 1, false},
       {0, ROWS, 1, 1, false},
       {1, ROWS, 0, 0, false}}},
-    {{0, 1, 2, 0, 0}, {2, 0}, 2, 1, {{0, TRIANGLE, 0, 0, false}}},
-    {{4, 6, 7, 0, 0}, {4}, 1, 0, {{0, EQ, 0, 0, false}}},
-    {{8, 9, 203, 16, 100},
+    {FLAT(0, 1, 2, 0, 0), {2, 0}, 2, 1, {{0, TRIANGLE, 0, 0, false}}},
+    {FLAT(4, 6, 7, 0, 0), {4}, 1, 0, {{0, EQ, 0, 0, false}}},
+    {FLAT(8, 9, 203, 16, 100),
      {11, 10},
      2,
      4,
      {{0, EQ, 0, 0, false}, {1, EQ, 3, 2, false}, {0, ROWS, 0, 0, false}, {1, SHIFT, 9, 5, false}}},
-    {{2, 4, 6, 0, 0},
+    {FLAT(2, 4, 6, 0, 0),
      {3, 4},
      2,
      5,
@@ -1280,6 +1848,35 @@ static const struct golden {
       {1, POWER, 0, 0, false},
       {0, SHIFT, 0, 0, true},
       {0, ROWS, 1, 2, true}}},
+    {{.log_columns = 4,
+      .log_length = 6,
+      .queries = 9,
+      .work = 2,
+      .depth = 1,
+      .further = {{2, 4, 6, 3}}},
+     {6, 5},
+     2,
+     3,
+     {{0, EQ, 0, 0, false}, {1, SHIFT, 1, 1, false}, {1, ROWS, 0, 0, true}}},
+    {{.log_columns = 6,
+      .log_length = 7,
+      .queries = 20,
+      .depth = 2,
+      .further = {{4, 6, 11, 2}, {1, 4, 7, 0}}},
+     {7},
+     1,
+     2,
+     {{0, POWER, 0, 0, false}, {0, LIST, 3, 2, false}}},
+    {{.log_columns = 3,
+      .log_length = 5,
+      .queries = 8,
+      .work = 1,
+      .depth = 3,
+      .further = {{2, 3, 9, 0}, {1, 3, 5, 1}, {0, 2, 3, 0}}},
+     {3, 6},
+     2,
+     2,
+     {{1, TRIANGLE, 0, 0, false}, {0, ROWS, 0, 0, false}}},
 };
 
 static uint32_t entry(size_t k, size_t x, uint32_t span)
@@ -1420,8 +2017,12 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, queries_are_those_of_the_bound);
     tcase_add_test(t, small_vectors_have_small_openings);
+    tcase_add_test(t, long_vectors_have_further_layers);
+    tcase_add_test(t, no_other_layers_are_better);
     tcase_add_test(t, wrong_codes_are_named);
     tcase_add_test(t, true_claims_are_accepted);
+    tcase_add_test(t, true_claims_are_accepted_in_several_layers);
+    tcase_add_test(t, many_claims_are_accepted);
     tcase_add_test(t, every_machine_writes_the_same_proof);
     tcase_add_test(t, sizes_are_as_planned_on_average);
     tcase_add_test(t, refused_memory_leaves_nothing);
@@ -1429,7 +2030,10 @@ int main(void)
     tcase_add_test(t, a_row_is_checked_without_claims);
     tcase_add_test(t, wrong_codewords_are_found_at_the_rate_of_the_bound);
     tcase_add_test(t, leaves_have_their_order);
+    tcase_add_test(t, cheating_provers_are_refused_in_every_layer);
+    tcase_add_test(t, wrong_codewords_are_found_in_every_layer);
     tcase_add_test(t, every_change_is_refused);
+    tcase_add_test(t, every_change_is_refused_in_several_layers);
     tcase_add_test(t, any_bytes_are_read_and_refused);
     tcase_add_test(t, wrong_statements_are_named);
     tcase_add_test(t, wrong_commitments_are_named);

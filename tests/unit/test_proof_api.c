@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Proofs, keys and statements through the public calls, and their files byte by byte. */
 #include "base/intmath.h"
+#include "api/model.h"
 #include "exec/backend.h"
+#include "proof/layout.h"
+#include "proof/public.h"
 #include "proof/statement.h"
 #include "tiny.h"
 
@@ -728,6 +731,506 @@ START_TEST(kinds_are_not_mixed_up)
 }
 END_TEST
 
+/* ---- models of text ---- */
+
+struct text_model {
+    struct tiny file;
+    mambaint_model *model;
+    mambaint_tokenizer *tokenizer;
+    mambaint_key *key;
+    uint8_t *data; /* the key's file */
+    size_t n;
+    struct mbi_statement_models said;
+    const uint8_t *parameters; /* in the file */
+    size_t n_parameters;
+};
+
+static void text_make(struct text_model *t, const char *preset)
+{
+    struct mbi_key_file file;
+
+    tiny_make(&t->file, tiny_options("preset", preset, "layers", "1", "vocab", "290", NULL));
+    t->model = tiny_open(&t->file, NULL);
+    OK(mambaint_tokenizer_of(&t->tokenizer, t->model));
+    t->key = key_of(&t->model, 1, "committed");
+    t->data = save_key(&t->n, t->key);
+    OK(mbi_key_file_read(&file, t->data, t->n, NULL));
+    t->said = file.models;
+    t->parameters = file.parameters;
+    t->n_parameters = file.n_parameters;
+}
+
+static void text_free(struct text_model *t)
+{
+    free(t->data);
+    mambaint_key_free(t->key);
+    mambaint_tokenizer_unref(t->tokenizer);
+    mambaint_model_unref(t->model);
+    tiny_free(&t->file);
+}
+
+/* Exponents and scales of the model, one behind the other, as they are stored. */
+static uint8_t *plain_parameters(size_t *n, const mambaint_model *m)
+{
+    const struct mbi_graph *g = m->model->graph;
+    uint8_t *out = malloc(1 << 16);
+
+    test_that(out);
+    *n = 0;
+    for (uint32_t i = 0; i < g->n_params; i++) {
+        const struct mbi_type *t = &g->param[i].type;
+        const void *from = m->model->param[i];
+
+        if (g->param[i].quant != MBI_QUANT_DERIVED)
+            continue;
+        test_that(t->dtype == MBI_I8 || t->dtype == MBI_I16);
+        for (size_t k = 0; k < (size_t)t->rows * t->cols; k++) {
+            const int v =
+                t->dtype == MBI_I8 ? ((const int8_t *)from)[k] : ((const int16_t *)from)[k];
+
+            out[(*n)++] = (uint8_t)v;
+            if (t->dtype == MBI_I16)
+                out[(*n)++] = (uint8_t)(v >> 8);
+        }
+    }
+    return out;
+}
+
+START_TEST(keys_have_the_public_parameters)
+{
+    static const char *const presets[] = {"mi-tiny", "mi-tiny-ternary"};
+
+    for (size_t i = 0; i < 2; i++) {
+        static const char domain[] = "mambaint-public";
+        uint8_t digest[MBI_DIGEST_SIZE], id[2][32];
+        mambaint_error err = {0, ""};
+        mambaint_key *back = NULL;
+        struct mbi_blake2b h;
+        struct text_model t;
+        uint8_t *plain, *again;
+        size_t n, n_again;
+
+        text_make(&t, presets[i]);
+        plain = plain_parameters(&n, t.model);
+        ck_assert_uint_gt(n, 50);
+        ck_assert_uint_eq(n, t.n_parameters);
+        ck_assert_uint_eq(n, mbi_public_size(t.model->model->graph));
+        test_same_bytes(t.parameters, plain, n);
+        ck_assert_ptr_eq(t.parameters + n + MBI_DIGEST_SIZE, t.data + t.n);
+        mbi_blake2b_init(&h);
+        mbi_blake2b_add(&h, domain, strlen(domain));
+        mbi_blake2b_add(&h, plain, n);
+        mbi_blake2b_end(&h, digest);
+        test_that(t.said.n == 1 && t.said.model[0].has_public);
+        test_same_bytes(t.said.model[0].parameters, digest, sizeof(digest));
+
+        ck_assert_msg(load_key(&back, t.data, t.n, &err) == MAMBAINT_OK, "%s", err.message);
+        OK(mambaint_key_digest(id[0], t.key));
+        OK(mambaint_key_digest(id[1], back));
+        test_same_bytes(id[0], id[1], sizeof(id[0]));
+        again = save_key(&n_again, back);
+        ck_assert_uint_eq(n_again, t.n);
+        test_same_bytes(again, t.data, t.n);
+        free(again);
+        free(plain);
+        mambaint_key_free(back);
+        back = key_of(&t.model, 1, "public");
+        OK(mambaint_key_digest(id[1], back));
+        ck_assert_mem_ne(id[0], id[1], sizeof(id[0]));
+        ck_assert_int_eq(mambaint_key_save(NULL, 0, NULL, back), MAMBAINT_E_UNSUPPORTED);
+        mambaint_key_free(back);
+        text_free(&t);
+    }
+}
+END_TEST
+
+/* A key with other public parameters and their digest at every place where it stands. */
+static void forge(uint8_t *data, size_t n, const struct text_model *t)
+{
+    const size_t models = KEY_MODELS, size = mbi_load32(data + 12);
+    const size_t at = models + size - 2 * MBI_DIGEST_SIZE, certificate = models + size + 4;
+    const size_t certified = certificate + 16 + size - 2 * MBI_DIGEST_SIZE;
+    const size_t end = certificate + mbi_load32(data + certificate - 4);
+
+    ck_assert_mem_eq(data + certificate, "MIPF", 4);
+    ck_assert_mem_eq(data + certified, data + at, MBI_DIGEST_SIZE);
+    mbi_public_digest(data + at, data + (t->parameters - t->data), t->n_parameters);
+    memcpy(data + certified, data + at, MBI_DIGEST_SIZE);
+    mbi_blake2b(data + end - MBI_DIGEST_SIZE, data + certificate,
+                end - certificate - MBI_DIGEST_SIZE);
+    seal(data, n);
+}
+
+START_TEST(public_parameters_are_bound)
+{
+    struct test_random r;
+    struct text_model t;
+    uint8_t *copy;
+    size_t first, length;
+
+    test_random_init(&r, "public_parameters_are_bound");
+    text_make(&t, "mi-tiny");
+    first = (size_t)(t.parameters - t.data);
+    length = first - 4;
+    copy = copy_of(t.data, t.n);
+    for (size_t at = first; at < t.n - MBI_DIGEST_SIZE; at += STRIDE) {
+        copy[at] ^= (uint8_t)(1 + test_random_below(&r, 255));
+        seal(copy, t.n);
+        bad_key(MAMBAINT_E_FORMAT, "not those of its digest", copy, t.n);
+        copy[at] = t.data[at];
+    }
+    copy[first] ^= 1; /* within its interval */
+    forge(copy, t.n, &t);
+    bad_key(MAMBAINT_E_REFUSED, "certificate", copy, t.n);
+    copy[first] = 100; /* of -8 to 15 */
+    forge(copy, t.n, &t);
+    bad_key(MAMBAINT_E_RANGE, "is 100, outside its interval [-8, 15]", copy, t.n);
+    copy[first] = t.data[first];
+    forge(copy, t.n, &t);
+    test_same_bytes(copy, t.data, t.n);
+    for (int change = -1; change <= 1; change += 2) {
+        mbi_store32(copy + length, (uint32_t)((int)t.n_parameters + change));
+        seal(copy, t.n);
+        bad_key(MAMBAINT_E_FORMAT, "lengths", copy, t.n);
+    }
+    mbi_store32(copy + length, 0);
+    seal(copy, t.n);
+    bad_key(MAMBAINT_E_FORMAT, "lengths", copy, t.n);
+    mbi_store32(copy + length, (uint32_t)t.n_parameters - 1); /* one byte less of them */
+    seal(copy, t.n - 1);
+    bad_key(MAMBAINT_E_FORMAT, "public parameters of model 1 have", copy, t.n - 1);
+    seal(copy, length + MBI_DIGEST_SIZE); /* none at all */
+    bad_key(MAMBAINT_E_FORMAT, "lengths", copy, length + MBI_DIGEST_SIZE);
+    free(copy);
+    test_that(copy = malloc(t.n + 1));
+    memcpy(copy, t.data, t.n);
+    mbi_store32(copy + length, (uint32_t)t.n_parameters + 1);
+    seal(copy, t.n + 1);
+    bad_key(MAMBAINT_E_FORMAT, "1 bytes are left behind", copy, t.n + 1);
+    free(copy);
+    text_free(&t);
+}
+END_TEST
+
+/* ---- statements of tokens ---- */
+
+/* A proof file with a body of so many zeros. */
+static uint8_t *statement_file(size_t *n, const struct mbi_statement *s, size_t body)
+{
+    struct mbi_host host;
+    struct mbi_buf b;
+    uint8_t *copy;
+
+    mbi_host_default(&host);
+    mbi_buf_init(&b, &host);
+    mbi_proof_file_begin(&b, MBI_PROOF_RUN, false, s);
+    mbi_buf_add_zero(&b, body);
+    mbi_proof_file_end(&b);
+    copy = copy_of(b.data, b.size);
+    *n = b.size;
+    mbi_buf_free(&b);
+    return copy;
+}
+
+/* The same of tokens. */
+static uint8_t *tokens_file(size_t *n, const struct mbi_statement_models *said, const int32_t *ids,
+                            size_t n_ids, uint32_t n_outputs, size_t body)
+{
+    uint8_t bytes[4 * 64];
+    const struct mbi_statement s = {.models = *said,
+                                    .lanes = (uint32_t)n_ids - 1,
+                                    .input_kind = MBI_STATEMENT_TOKENS,
+                                    .output_kind = MBI_STATEMENT_TOKENS,
+                                    .n_inputs = (uint32_t)n_ids,
+                                    .n_outputs = n_outputs,
+                                    .input = bytes};
+
+    test_that(n_ids <= 64);
+    for (size_t i = 0; i < n_ids; i++)
+        mbi_store32(bytes + 4 * i, (uint32_t)ids[i]);
+    return statement_file(n, &s, body);
+}
+
+static char *text_with(const mambaint_statement *s, const mambaint_tokenizer *t, const char *key)
+{
+    size_t need = 0;
+    char *text;
+
+    ck_assert_int_eq(mambaint_statement_text_with(NULL, 0, &need, s, t, key), MAMBAINT_E_SPACE);
+    test_that(text = malloc(need));
+    ck_assert_int_eq(mambaint_statement_text_with(text, need - 1, NULL, s, t, key),
+                     MAMBAINT_E_SPACE);
+    OK(mambaint_statement_text_with(text, need, NULL, s, t, key));
+    ck_assert_uint_eq(strlen(text), need - 1);
+    return text;
+}
+
+static void has(char *text, const char *word)
+{
+    test_check(strstr(text, word), "%s lacks %s", text, word);
+}
+
+/* Ids of a prompt, then of a text, then the end of text. */
+static size_t make_list(int32_t *ids, size_t *n_prompt, const struct text_model *t,
+                        const char *prompt, const char *answer)
+{
+    size_t n = 0, m = 0;
+
+    ids[0] = mambaint_tokenizer_end_of_text(t->tokenizer);
+    OK(mambaint_tokenizer_encode(ids + 1, 60, &n, t->tokenizer, prompt, strlen(prompt), 0));
+    *n_prompt = 1 + n;
+    OK(mambaint_tokenizer_encode(ids + 1 + n, 60 - n, &m, t->tokenizer, answer, strlen(answer), 0));
+    ids[1 + n + m] = ids[0];
+    return n + m + 2;
+}
+
+START_TEST(statements_of_tokens_are_told)
+{
+    static const char prompt[] = "\"A\\\n", answer[] = "\033[2J\xe2\x80\xae\xff\xc3\xbc.";
+    char want[512], hex[65];
+    int32_t ids[64], back[64];
+    mambaint_statement *s;
+    struct text_model t;
+    size_t n, n_ids, n_prompt, need, n_answer;
+    uint8_t *data, id[32];
+    char *text;
+
+    text_make(&t, "mi-tiny");
+    n_ids = make_list(ids, &n_prompt, &t, prompt, answer);
+    data = tokens_file(&n, &t.said, ids, n_ids, (uint32_t)(n_ids - n_prompt), 7);
+    s = statement_of(data, n);
+    ck_assert_int_eq(mambaint_statement_ids(back, n_ids - 1, &need, &n_answer, s),
+                     MAMBAINT_E_SPACE);
+    ck_assert(need == n_ids && n_answer == n_ids - n_prompt);
+    OK(mambaint_statement_ids(back, n_ids, NULL, NULL, s));
+    ck_assert_mem_eq(back, ids, n_ids * sizeof(*ids));
+
+    text = text_with(s, NULL, "text");
+    has(text, "answered greedily");
+    has(text, "mamba-integer, layers 1");
+    snprintf(want, sizeof(want), "prompt, %zu tokens: %d %d", n_prompt, ids[0], ids[1]);
+    has(text, want);
+    snprintf(want, sizeof(want), "answer, %zu tokens: %d", n_ids - n_prompt, ids[n_prompt]);
+    has(text, want);
+    test_that(!strstr(text, "as text") && !strstr(text, "features:"));
+    OK(mambaint_key_digest(id, t.key));
+    mbi_hex(hex, id, sizeof(id));
+    has(text, hex);
+    free(text);
+    text = text_with(s, t.tokenizer, "text");
+    has(text, "prompt as text: <|endoftext|> \"\\\"A\\\\\\n\"\n");
+    has(text, "answer as text: \"\\u{1b}[2J\\u{202e}\\xff\xc3\xbc.\" <|endoftext|>\n");
+    free(text);
+    text = text_of(s, "json");
+    has(text, "\"prompt\": null, \"text\": null}");
+    add_list(want, sizeof(want), "ids", ids, n_ids);
+    has(text, want);
+    snprintf(want, sizeof(want), "\"tokens\": %zu, \"n_outputs\": %zu", n_ids - 1,
+             n_ids - n_prompt);
+    has(text, want);
+    mbi_hex(hex, t.said.model[0].parameters, 32);
+    snprintf(want, sizeof(want), "\"public_digest\": \"%s\"", hex);
+    has(text, want);
+    free(text);
+    text = text_with(s, t.tokenizer, "json");
+    has(text, "\"prompt\": \"\\\"A\\\\\\u000a\", \"text\": "
+              "\"\\u001b[2J\xe2\x80\xae\\ufffd\xc3\xbc.\"}");
+    free(text);
+    ck_assert_int_eq(mambaint_statement_text_with(NULL, 0, &need, s, t.tokenizer, "xml"),
+                     MAMBAINT_E_INVALID);
+    mambaint_statement_free(s);
+    free(data);
+    text_free(&t);
+}
+END_TEST
+
+static void mismatch(int32_t rc, const mambaint_error *err, const char *word)
+{
+    test_check(rc == MAMBAINT_E_MISMATCH && err->code == rc && strstr(err->message, word),
+               "%d: '%s' lacks '%s'", rc, err->message, word);
+}
+
+START_TEST(tokens_are_compared)
+{
+    static const char prompt[] = "ab", answer[] = "cde";
+    mambaint_statement *s, *other[3];
+    mambaint_tokenizer *more;
+    mambaint_error err = {0, ""};
+    struct text_model t;
+    struct tiny larger;
+    struct case_of c;
+    int32_t ids[64];
+    size_t n, n_other, n_ids, n_prompt, k;
+    uint8_t *data, *file;
+
+    case_make(&c, NULL);
+    text_make(&t, "mi-tiny");
+    n_ids = make_list(ids, &n_prompt, &t, prompt, answer);
+    k = n_ids - n_prompt;
+    data = tokens_file(&n, &t.said, ids, n_ids, (uint32_t)k, 9);
+    s = statement_of(data, n);
+    OK(mambaint_statement_match_ids(s, NULL, 0, NULL, 0, &err));
+    OK(mambaint_statement_match_ids(s, ids, n_prompt, ids + n_prompt, k, &err));
+    mismatch(mambaint_statement_match_ids(s, ids, n_prompt - 1, NULL, 0, &err), &err,
+             "prompt of the proof has 3 tokens, not 2");
+    mismatch(mambaint_statement_match_ids(s, NULL, 0, ids, k + 1, &err), &err, "answer");
+    mismatch(mambaint_statement_match_ids(s, NULL, 0, ids, 0, &err), &err, "not 0");
+    ids[n_ids - 1]++;
+    mismatch(mambaint_statement_match_ids(s, ids, n_prompt, ids + n_prompt, k, &err), &err,
+             "token 4 of the answer");
+    ids[n_ids - 1]--;
+    OK(mambaint_statement_match_text(s, t.tokenizer, prompt, 2, answer, 3, &err));
+    OK(mambaint_statement_match_text(s, t.tokenizer, NULL, 0, NULL, 0, &err));
+    mismatch(mambaint_statement_match_text(s, t.tokenizer, "ac", 2, NULL, 0, &err), &err,
+             "token 3 of the prompt");
+    mismatch(mambaint_statement_match_text(s, t.tokenizer, "a", 1, NULL, 0, &err), &err, "not 2");
+    mismatch(mambaint_statement_match_text(s, t.tokenizer, "", 0, NULL, 0, &err), &err, "not 1");
+    mismatch(mambaint_statement_match_text(s, t.tokenizer, NULL, 0, "cdf", 3, &err), &err,
+             "up to byte 2");
+    mismatch(mambaint_statement_match_text(s, t.tokenizer, NULL, 0, "cdef", 4, &err), &err,
+             "3 bytes, not 4");
+    mismatch(mambaint_statement_match_text(s, t.tokenizer, NULL, 0, "", 0, &err), &err, "not 0");
+    mismatch(mambaint_statement_match(s, FEATURES, &err), &err, "no features");
+    tiny_make(&larger, tiny_options("preset", "mi-tiny", "vocab", "300", NULL));
+    OK(mambaint_tokenizer_open_memory(&more, NULL, larger.bytes, larger.size, &err));
+    tiny_free(&larger);
+    mismatch(mambaint_statement_match_text(s, more, NULL, 0, NULL, 0, &err), &err, "300 tokens");
+    ck_assert_int_eq(mambaint_statement_text_with(NULL, 0, NULL, s, more, "text"),
+                     MAMBAINT_E_MISMATCH);
+    mambaint_tokenizer_unref(more);
+
+    /* Whoever expects something else is told before the body is looked at. */
+    ids[1] ^= 1;
+    file = tokens_file(&n_other, &t.said, ids, n_ids, (uint32_t)k, 0);
+    other[0] = statement_of(file, n_other);
+    free(file);
+    ids[1] ^= 1;
+    file = tokens_file(&n_other, &t.said, ids, n_ids, (uint32_t)k - 1, 0);
+    other[1] = statement_of(file, n_other);
+    free(file);
+    file = tokens_file(&n_other, &t.said, ids, n_ids - 1, (uint32_t)k - 1, 0);
+    other[2] = statement_of(file, n_other);
+    refused(MAMBAINT_E_FORMAT, "statement alone", t.key, NULL, file, n_other);
+    free(file);
+    refused(MAMBAINT_E_MISMATCH, "tokens are other", t.key, other[0], data, n);
+    refused(MAMBAINT_E_MISMATCH, "answer has another length", t.key, other[1], data, n);
+    refused(MAMBAINT_E_MISMATCH, "steps are other", t.key, other[2], data, n);
+    not_accepted(t.key, data, n, n); /* zeros prove nothing */
+    for (size_t i = 0; i < 3; i++)
+        mambaint_statement_free(other[i]);
+
+    /* Of features, and misuse. */
+    file = prove(&n_other, &c.model[1], 1, tiny_options("features", FEATURES, NULL));
+    other[0] = statement_of(file, n_other);
+    free(file);
+    mismatch(mambaint_statement_match_ids(other[0], NULL, 0, NULL, 0, &err), &err, "not of tokens");
+    mismatch(mambaint_statement_match_text(other[0], NULL, NULL, 0, NULL, 0, &err), &err,
+             "not of tokens");
+    OK(mambaint_statement_ids(NULL, 0, &n_ids, &k, other[0]));
+    ck_assert(!n_ids && !k);
+    mambaint_statement_free(other[0]);
+    ck_assert_int_eq(mambaint_statement_match_ids(NULL, NULL, 0, NULL, 0, NULL),
+                     MAMBAINT_E_INVALID);
+    ck_assert_int_eq(mambaint_statement_match_text(s, NULL, NULL, 0, NULL, 0, NULL),
+                     MAMBAINT_E_INVALID);
+    ck_assert_int_eq(mambaint_statement_ids(NULL, 1, NULL, NULL, s), MAMBAINT_E_INVALID);
+    ck_assert_int_eq(mambaint_statement_ids(NULL, 0, NULL, NULL, NULL), MAMBAINT_E_INVALID);
+    mambaint_statement_free(s);
+    free(data);
+    text_free(&t);
+    case_free(&c);
+}
+END_TEST
+
+/* What the bytes alone do not show, but the graph. */
+START_TEST(statements_of_tokens_have_to_fit_their_model)
+{
+    const int32_t ids[] = {0, 289, 1, 2}, wrong[] = {0, 1, 290, 2}, last[] = {0, 1, 2, -1};
+    struct mbi_statement_models said;
+    mambaint_key *key;
+    struct text_model t;
+    struct case_of c;
+    uint8_t *data, *proof;
+    size_t n, at;
+
+    case_make(&c, NULL);
+    text_make(&t, "mi-tiny");
+    data = tokens_file(&n, &t.said, ids, 4, 1, 0);
+    mambaint_statement_free(statement_of(data, n));
+    at = mbi_load32(data + 12) + 16 - 4 * 4 - 16; /* of the kind of what goes in */
+    mbi_store32(data + at + 8, 290);
+    seal(data, n);
+    unread(MAMBAINT_E_RANGE, "id 0 is 290, outside the vocabulary of 290", data, n);
+    free(data);
+    data = tokens_file(&n, &t.said, wrong, 4, 1, 0);
+    unread(MAMBAINT_E_RANGE, "id 2 is 290", data, n);
+    free(data);
+    data = tokens_file(&n, &t.said, last, 4, 1, 0);
+    unread(MAMBAINT_E_RANGE, "id 3 is 4294967295", data, n);
+    free(data);
+
+    said = t.said;
+    said.model[0].has_public = false;
+    data = tokens_file(&n, &said, ids, 4, 1, 0);
+    unread(MAMBAINT_E_FORMAT, "some public parameters", data, n);
+    free(data);
+    said = t.said;
+    said.model[0].value[0]++; /* layers */
+    data = tokens_file(&n, &said, ids, 4, 1, 0);
+    unread(MAMBAINT_E_MISMATCH, "another graph", data, n);
+    free(data);
+    said.model[0].value[0] = UINT32_MAX;
+    data = tokens_file(&n, &said, ids, 4, 1, 0);
+    unread(MAMBAINT_E_RANGE, "layers", data, n);
+    free(data);
+    said = t.said;
+    said.model[0].value[3]++; /* the inner width, which follows from heads */
+    data = tokens_file(&n, &said, ids, 4, 1, 0);
+    unread(MAMBAINT_E_FORMAT, "contradicts itself", data, n);
+    free(data);
+
+    /* A chain of models of text, fed with features. */
+    {
+        const struct mbi_statement s = {
+            .models = {.n = 2, .model = {t.said.model[0], t.said.model[0]}},
+            .lanes = 1,
+            .input_kind = MBI_STATEMENT_CLEAR,
+            .output_kind = MBI_STATEMENT_CLEAR,
+            .n_inputs = 1,
+            .n_outputs = 1,
+            .input = (const uint8_t *)ids,
+            .output = (const uint8_t *)ids};
+
+        data = statement_file(&n, &s, 0);
+        unread(MAMBAINT_E_UNSUPPORTED, "is in a chain", data, n);
+        free(data);
+    }
+
+    /* A model that takes features, fed with tokens; with public parameters that it has not. */
+    key = key_of(c.model, 1, "committed");
+    proof = prove(&n, c.model, 1, tiny_options("features", FEATURES, NULL));
+    {
+        struct mbi_proof_file file;
+
+        OK(mbi_proof_file_read(&file, proof, n, NULL));
+        said = file.statement.models;
+    }
+    free(proof);
+    data = tokens_file(&n, &said, ids, 4, 1, 1);
+    unread(MAMBAINT_E_FORMAT, "of tokens, but the model takes features", data, n);
+    refused(MAMBAINT_E_FORMAT, "of tokens, but the model takes features", key, NULL, data, n);
+    free(data);
+    said.model[0].has_public = true;
+    data = tokens_file(&n, &said, ids, 4, 1, 1);
+    unread(MAMBAINT_E_FORMAT, "no public parameters", data, n);
+    refused(MAMBAINT_E_MISMATCH, "public parameters of model 1", key, NULL, data, n);
+    free(data);
+    mambaint_key_free(key);
+    text_free(&t);
+    case_free(&c);
+}
+END_TEST
+
 /* ---- check ---- */
 
 static void check_kind(const char *dir, const char *want, const void *data, size_t n, int32_t code)
@@ -812,7 +1315,19 @@ START_TEST(misuse_is_an_error)
     no_proof(MAMBAINT_E_INVALID, "model", c.model, 0, tiny_options(NULL));
     no_proof(MAMBAINT_E_INVALID, "NULL", none, 1, tiny_options(NULL));
     no_proof(MAMBAINT_E_RANGE, "17", many, 17, tiny_options(NULL));
-    no_proof(MAMBAINT_E_MISMATCH, "text", &text, 1, tiny_options(NULL));
+    no_proof(MAMBAINT_E_INVALID, "option prompt", &text, 1, tiny_options(NULL));
+    no_proof(MAMBAINT_E_MISMATCH, "takes text", &text, 1, tiny_options("features", "1", NULL));
+    no_proof(MAMBAINT_E_RANGE, "vocabulary", &text, 1, tiny_options("ids", "1,300", NULL));
+    no_proof(MAMBAINT_E_RANGE, "tokens", &text, 1, tiny_options("ids", "1", "tokens", "0", NULL));
+    no_proof(MAMBAINT_E_NO_BACKEND, "abacus", &text, 1,
+             tiny_options("ids", "1", "backend", "abacus", NULL));
+    no_proof(MAMBAINT_E_MISMATCH, "takes features", c.model, 1,
+             tiny_options("features", FEATURES, "prompt", "a", NULL));
+    no_proof(MAMBAINT_E_MISMATCH, "option ids", c.model, 1, tiny_options("ids", "1", NULL));
+    many[1] = text;
+    no_proof(MAMBAINT_E_MISMATCH, "model 2 (mamba-integer) takes text", many, 3,
+             tiny_options("features", FEATURES, NULL));
+    many[1] = c.model[0];
     no_proof(MAMBAINT_E_INVALID, "features", c.model, 1, tiny_options(NULL));
     no_proof(MAMBAINT_E_INVALID, "features", c.model, 1, tiny_options("features", "1", NULL));
     no_proof(MAMBAINT_E_RANGE, "number 2", c.model, 1, tiny_options("features", "1,4", NULL));
@@ -896,6 +1411,7 @@ END_TEST
 
 struct scene {
     const struct case_of *c;
+    const struct tiny *model;
     const char *weights;
     uint8_t *key, *proof;
     size_t key_size, proof_size;
@@ -962,6 +1478,55 @@ static int32_t verify_on(const struct mbi_host *host, void *arg)
     return rc;
 }
 
+/* A key of a model of text, and a statement about it in words. */
+static int32_t text_on(const struct mbi_host *host, void *arg)
+{
+    const struct scene *s = arg;
+    mambaint_context *ctx = tiny_context(host, 1);
+    mambaint_tokenizer *tokenizer = NULL;
+    mambaint_statement *said = NULL;
+    mambaint_model *m = NULL;
+    mambaint_key *k = NULL;
+    char *text = malloc(8192);
+    int32_t rc = ctx ? mambaint_key_load(&k, ctx, s->key, s->key_size, NULL) : MAMBAINT_E_NO_MEMORY;
+
+    if (rc >= 0)
+        rc = mambaint_model_open_memory(&m, ctx, s->model->bytes, s->model->size, NULL, NULL);
+    if (rc >= 0)
+        rc = mambaint_tokenizer_of(&tokenizer, m);
+    if (rc >= 0)
+        rc = mambaint_statement_read(&said, ctx, s->proof, s->proof_size, NULL);
+    if (rc >= 0)
+        rc = mambaint_statement_match_text(said, tokenizer, "a", 1, "b", 1, NULL);
+    if (rc >= 0)
+        rc = mambaint_statement_text_with(text, 8192, NULL, said, tokenizer, "text");
+    if (rc >= 0)
+        rc = mambaint_statement_text_with(text, 8192, NULL, said, tokenizer, "json");
+    free(text);
+    mambaint_statement_free(said);
+    mambaint_tokenizer_unref(tokenizer);
+    mambaint_key_free(k);
+    mambaint_model_unref(m);
+    mambaint_context_unref(ctx);
+    return rc;
+}
+
+static void refuse_text(void)
+{
+    struct text_model t;
+    struct scene s;
+    int32_t ids[64];
+    size_t n, n_prompt;
+
+    text_make(&t, "mi-tiny");
+    n = make_list(ids, &n_prompt, &t, "a", "b");
+    s = (struct scene){.model = &t.file, .key = t.data, .key_size = t.n};
+    s.proof = tokens_file(&s.proof_size, &t.said, ids, n, (uint32_t)(n - n_prompt), 0);
+    ck_assert_uint_gt(test_refuse_each(text_on, &s), 50);
+    free(s.proof);
+    text_free(&t);
+}
+
 START_TEST(refused_memory_is_an_error)
 {
     struct scene s = {.weights = "committed"};
@@ -978,6 +1543,7 @@ START_TEST(refused_memory_is_an_error)
     ck_assert_uint_gt(test_refuse_each(create_on, &s), 50);
     ck_assert_uint_gt(test_refuse_each(save_on, &s), 50);
     ck_assert_uint_gt(test_refuse_each(verify_on, &s), 50);
+    refuse_text();
     free(s.key);
     free(s.proof);
     mambaint_key_free(k);
@@ -1001,6 +1567,11 @@ int main(void)
     tcase_add_test(t, keys_are_saved_and_loaded);
     tcase_add_test(t, damaged_keys_are_refused);
     tcase_add_test(t, kinds_are_not_mixed_up);
+    tcase_add_test(t, keys_have_the_public_parameters);
+    tcase_add_test(t, public_parameters_are_bound);
+    tcase_add_test(t, statements_of_tokens_are_told);
+    tcase_add_test(t, tokens_are_compared);
+    tcase_add_test(t, statements_of_tokens_have_to_fit_their_model);
     tcase_add_test(t, files_are_known_by_their_kind);
     tcase_add_test(t, misuse_is_an_error);
     tcase_add_test(t, the_order_of_freeing_does_not_matter);

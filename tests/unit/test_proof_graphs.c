@@ -198,7 +198,8 @@ static void random_case(struct proof_case *c, size_t n_stages, struct test_rando
 /* False, and a sentence, if there is no plan for it. */
 static bool can_be_proved(const struct proof_case *c, bool public_weights)
 {
-    const struct mbi_plan_request q = {c->graph, c->n_stages, c->lanes, public_weights, false};
+    const struct mbi_plan_request q = {c->graph, c->n_stages, c->lanes, public_weights,
+                                       false,    0,           NULL};
     struct mbi_plan *plan;
     mambaint_error err;
     const int32_t rc = mbi_plan_create(&plan, &c->host, &q, &err);
@@ -221,16 +222,17 @@ static uint64_t any_digit(unsigned *base, const struct proof_case *c, struct tes
 
     for (;;) {
         const struct mbi_var *v = &p->var[random_size(r, p->n_vars)];
-        const size_t digits = v->kind == MBI_VAR_COMMITTED ? v->bits / 2 + v->bits % 2 : 0;
-        const size_t row = random_size(r, v->rows), col = random_size(r, v->cols);
+        const uint32_t log = p->digit_bits, whole = v->bits / log, left = v->bits % log;
+        const size_t digits = v->kind == MBI_VAR_COMMITTED ? whole + (left > 0) : 0;
+        const size_t row = random_size(r, v->n[0]), col = random_size(r, v->n[2]);
         size_t k;
 
         if (!digits)
             continue;
         k = random_size(r, digits);
-        *base = k < v->bits / 2 ? 4 : 2;
-        return ((k < v->bits / 2 ? v->digits + k : v->odd) << (v->row_bits + v->col_bits)) +
-               (row << v->col_bits) + col;
+        *base = 1u << (k < whole ? log : left);
+        return ((k < whole ? v->digits + k : v->odd) << mbi_var_bits(v)) +
+               mbi_var_place(v, row, col);
     }
 }
 
@@ -253,22 +255,37 @@ static bool has_digits(const struct mbi_var *v, int64_t x)
     return x >= v->lo && (uint64_t)(x - v->lo) >> v->bits == 0;
 }
 
+/* Where digits are counted, the counts follow. */
+static void count_again(const struct proof_case *c, mbi_fe *digit)
+{
+    const struct mbi_lookup *l = &c->plan->lookup;
+
+    if (c->plan->digit_bits != MBI_DIGIT_MAX)
+        return;
+    memset(digit + l->counts[1], 0, (c->plan->end - l->counts[1]) * sizeof(*digit));
+    for (uint32_t w = 1; w <= MBI_DIGIT_MAX; w++)
+        for (uint64_t x = l->begin[w]; x < l->begin[w + 1]; x++)
+            digit[l->counts[w] + digit[x]]++;
+}
+
 /* Another value of a committed element with its digits, and its complement if it can have one. */
 static void set_element(const struct proof_case *c, mbi_fe *digit, uint32_t var, size_t row,
                         size_t col, int64_t x)
 {
     const struct mbi_var *v = &c->plan->var[var];
-    const size_t size = (size_t)1 << (v->row_bits + v->col_bits);
-    mbi_fe *at = digit + (row << v->col_bits) + col;
+    const size_t size = (size_t)1 << mbi_var_bits(v);
+    const uint32_t log = c->plan->digit_bits, whole = v->bits / log;
+    mbi_fe *at = digit + mbi_var_place(v, row, col);
     uint64_t left = (uint64_t)(x - v->lo);
 
     mbi_witness_set(c->witness, var, row, col, x);
-    for (uint32_t k = 0; k < v->bits / 2; k++, left >>= 2)
-        at[(v->digits + k) * size] = left & 3;
-    if (v->bits & 1)
-        at[v->odd * size] = left & 1;
+    for (uint32_t k = 0; k < whole; k++, left >>= log)
+        at[(v->digits + k) * size] = left & ((1u << log) - 1);
+    if (v->bits % log)
+        at[v->odd * size] = left & ((1u << log) - 1);
     if (v->complement != MBI_NONE)
         set_element(c, digit, v->complement, row, col, mbi_max_i64(v->hi - x, 0));
+    count_again(c, digit);
 }
 
 /* A term of a relation that is a committed variable, or NULL if the one drawn is none. */
@@ -282,34 +299,6 @@ static const struct mbi_term *any_term(const struct mbi_plan *p, const struct mb
 
 /* ---- derived variables, from their definitions ---- */
 
-static int64_t view_at(const struct proof_case *c, const struct mbi_view *view,
-                       const size_t letter[MBI_LETTERS + 1])
-{
-    const int64_t col = (int64_t)letter[view->col] + view->col_from;
-
-    if (col < 0 || col >= c->plan->var[view->var].cols)
-        return 0;
-    return mbi_witness_get(c->witness, view->var, letter[view->row], (size_t)col);
-}
-
-static int64_t sum_of_terms(const struct proof_case *c, const struct mbi_relation *l, size_t row,
-                            size_t col)
-{
-    int64_t sum = 0;
-
-    for (uint32_t i = 0; i < l->n_terms; i++)
-        for (size_t k = 0; k < l->sum; k++) {
-            const struct mbi_term *t = &c->plan->term[l->first_term + i];
-            const size_t letter[] = {row, col, k, 0};
-            int64_t x = t->c;
-
-            for (uint32_t v = 0; v < t->n; v++)
-                x *= view_at(c, &t->view[v], letter);
-            sum += x;
-        }
-    return sum;
-}
-
 /* The values of all derived variables; the output is then what the committed ones say. */
 static void derive(const struct proof_case *c)
 {
@@ -317,13 +306,12 @@ static void derive(const struct proof_case *c)
     const struct mbi_stage_plan *last = &p->stage[p->n_stages - 1];
     const uint32_t logits = last->node[last->graph->logits].var;
 
-    for (uint32_t i = 0; i < p->n_vars; i++)
-        for (size_t row = 0; p->var[i].kind == MBI_VAR_DERIVED && row < p->var[i].rows; row++)
-            for (size_t col = 0; col < p->var[i].cols; col++)
-                mbi_witness_set(c->witness, i, row, col,
-                                sum_of_terms(c, &p->relation[p->var[i].relation], row, col));
-    for (size_t row = 0; row < p->var[logits].rows; row++)
-        for (size_t col = 0; col < p->var[logits].cols; col++)
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        c->witness->done[i] = false;
+        mbi_witness_compute(c->witness, i);
+    }
+    for (size_t row = 0; row < p->var[logits].n[0]; row++)
+        for (size_t col = 0; col < p->var[logits].n[2]; col++)
             mbi_witness_set(c->witness, p->output, row, col,
                             mbi_witness_get(c->witness, logits, row, col));
 }
@@ -351,13 +339,15 @@ static bool move_two(const struct proof_case *c, mbi_fe *digit, struct test_rand
     const struct mbi_relation *l = &p->relation[random_size(r, p->n_relations)];
     const struct mbi_term *s = l->is_product ? NULL : any_term(p, l, r);
     const struct mbi_term *t = l->is_product ? NULL : any_term(p, l, r);
-    const size_t row = random_size(r, l->rows), col = random_size(r, l->cols);
+    size_t row, col;
     int64_t x, y, unit;
     const char *fault;
     bool holds;
 
     if (l->defines != MBI_NONE || !s || !t || s == t)
         return false;
+    row = random_size(r, l->n[0]);
+    col = random_size(r, l->n[s->view[0].axis[2].field[0].letter]);
     unit = mbi_min_i64(llabs(s->c), llabs(t->c)) * (test_random_below(r, 2) ? 1 : -1);
     x = mbi_witness_get(c->witness, s->view[0].var, row, col);
     y = mbi_witness_get(c->witness, t->view[0].var, row, col);
@@ -392,7 +382,7 @@ static void other_output(const struct proof_case *c, struct test_random *r)
 {
     const uint32_t var = c->plan->output;
     const struct mbi_var *v = &c->plan->var[var];
-    const size_t row = random_size(r, v->rows), col = random_size(r, v->cols);
+    const size_t row = random_size(r, v->n[0]), col = random_size(r, v->n[2]);
     const int64_t was = mbi_witness_get(c->witness, var, row, col);
     struct mbi_proof_writer w;
 
@@ -425,7 +415,7 @@ static bool same_output(const struct proof_case *c, const struct mbi_witness *a,
     const uint32_t var = c->plan->output;
 
     for (size_t row = 0; row < c->lanes; row++)
-        for (size_t col = 0; col < c->plan->var[var].cols; col++)
+        for (size_t col = 0; col < c->plan->var[var].n[2]; col++)
             if (mbi_witness_get(a, var, row, col) != mbi_witness_get(b, var, row, col))
                 return false;
     return true;
@@ -449,8 +439,8 @@ static void other_input(struct proof_case *c, struct test_random *r)
         run_again(c, i);
     ck_assert_int_eq(mbi_witness_create(&after, c->plan, c->run, NULL), MAMBAINT_OK);
     same = same_output(c, before, after);
-    for (size_t row = 0; row < v->rows; row++)
-        for (size_t col = 0; col < v->cols; col++)
+    for (size_t row = 0; row < v->n[0]; row++)
+        for (size_t col = 0; col < v->n[2]; col++)
             mbi_witness_set(after, c->plan->output, row, col,
                             mbi_witness_get(before, c->plan->output, row, col));
     mbi_witness_free(c->witness);

@@ -33,10 +33,27 @@ static void random_models(struct mbi_statement_models *m, struct test_random *r)
         for (uint32_t k = 0; k < model->n_values; k++)
             model->value[k] = (uint32_t)test_random_u64(r);
         test_random_bytes(r, model->graph, sizeof(model->graph));
+        if ((model->has_public = test_random_below(r, 2)))
+            test_random_bytes(r, model->parameters, sizeof(model->parameters));
     }
 }
 
 static const uint8_t noise[4 * 64] = {1, 2, 3, 255, 128, 7};
+
+static const uint8_t many[4 * (MBI_STATEMENT_LANES + 1)] = {7, 0, 0, 0, 255, 255, 255, 255};
+
+static void random_tokens(struct mbi_statement *s, struct test_random *r)
+{
+    const uint64_t most = test_random_below(r, 8) ? 64 : MBI_STATEMENT_LANES;
+
+    s->models.n = 1;
+    memset(&s->models.model[1], 0, sizeof(s->models.model) - sizeof(s->models.model[0]));
+    s->lanes = 1 + (uint32_t)test_random_below(r, most);
+    s->input_kind = s->output_kind = MBI_STATEMENT_TOKENS;
+    s->n_inputs = s->lanes + 1;
+    s->n_outputs = 1 + (uint32_t)test_random_below(r, s->lanes);
+    s->input = many;
+}
 
 static void random_statement(struct mbi_statement *s, enum mbi_proof_type type,
                              struct test_random *r)
@@ -45,6 +62,10 @@ static void random_statement(struct mbi_statement *s, enum mbi_proof_type type,
     random_models(&s->models, r);
     if (type == MBI_PROOF_CERTIFICATE)
         return;
+    if (test_random_below(r, 2)) {
+        random_tokens(s, r);
+        return;
+    }
     s->lanes = 1 + (uint32_t)test_random_below(r, MBI_STATEMENT_LANES);
     s->input_kind = s->output_kind = MBI_STATEMENT_CLEAR;
     s->n_inputs = 1 + (uint32_t)test_random_below(r, 64);
@@ -58,8 +79,11 @@ static bool same_statement(const struct mbi_statement *a, const struct mbi_state
            a->lanes == b->lanes && a->input_kind == b->input_kind &&
            a->output_kind == b->output_kind && a->n_inputs == b->n_inputs &&
            a->n_outputs == b->n_outputs &&
-           (!a->n_inputs || !memcmp(a->input, b->input, a->n_inputs)) &&
-           (!a->n_outputs || !memcmp(a->output, b->output, 4 * (size_t)a->n_outputs));
+           (!a->n_inputs ||
+            !memcmp(a->input, b->input,
+                    a->n_inputs * (a->input_kind == MBI_STATEMENT_TOKENS ? 4 : 1))) &&
+           (!a->n_outputs || a->output_kind == MBI_STATEMENT_TOKENS ||
+            !memcmp(a->output, b->output, 4 * (size_t)a->n_outputs));
 }
 
 static const char *get(struct mbi_statement *s, enum mbi_proof_type type, const void *data,
@@ -105,16 +129,35 @@ START_TEST(statements_are_read_as_they_were_written)
 }
 END_TEST
 
-/* One field at a time outside its range; where the fields lie, for one model "ab" with one value:
- * 0 models, 4 length, 8 name, 10 values, 14 value, 18 graph, 50 weights, 82 t0, 90 lanes, 94 kind,
- * 98 count, 102 one feature, 103 kind, 107 count, 111 one output. */
+/* A word of a statement, and what is said of it. */
+struct field_case {
+    size_t at;
+    uint32_t value;
+    const char *says;
+};
+
+static void check_cases(const struct field_case *c, size_t n, const struct mbi_buf *honest)
+{
+    struct mbi_statement s;
+
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *data = copy_of(honest->data, honest->size);
+        const char *fault;
+
+        mbi_store32(data + c[i].at, c[i].value);
+        fault = get(&s, MBI_PROOF_RUN, data, honest->size);
+        test_check(fault && strstr(fault, c[i].says), "byte %zu as %u: %s", c[i].at, c[i].value,
+                   fault ? fault : "accepted");
+        free(data);
+    }
+}
+
+/* Features: one field at a time outside its range; where the fields lie, for one model "ab" with
+ * one value: 0 models, 4 length, 8 name, 10 values, 14 value, 18 graph, 50 weights, 82 t0, 90
+ * lanes, 94 kind, 98 count, 102 one feature, 103 kind, 107 count, 111 one output. */
 START_TEST(fields_out_of_range_are_refused)
 {
-    static const struct {
-        size_t at;
-        uint32_t value;
-        const char *says;
-    } cases[] = {
+    static const struct field_case cases[] = {
         {0, 0, "number of models"},
         {0, 17, "number of models"},
         {0, 2, "name"},
@@ -124,18 +167,24 @@ START_TEST(fields_out_of_range_are_refused)
         {4, UINT32_MAX, "name"},
         {10, 25, "24"},
         {10, UINT32_MAX, "24"},
+        {10, 1 | 2 << 16, "marks"},
+        {10, 1 | 0x8000u << 16, "marks"},
+        {10, 1 | 1 << 16, ""}, /* all that follows is 32 bytes further on */
         {82, 1, "position"},
         {86, 1, "position"},
         {90, 0, "steps"},
         {90, 4097, "steps"},
         {90, UINT32_MAX, "steps"},
         {94, 0, "kind"},
-        {94, 2, "kind"},
+        {94, 3, "kind"},
+        {94, UINT32_MAX, "kind"},
+        {94, 2, "kind"}, /* whose value takes four bytes */
         {98, 0, "no values"},
         {98, 1000, "more values"},
         {98, UINT32_MAX, "more values"},
         {103, 0, "kind"},
-        {103, 2, "kind"},
+        {103, 2, "go with"},
+        {103, 3, "kind"},
         {107, 0, "no values"},
         {107, 2, "more values"},
         {107, UINT32_MAX, "more values"},
@@ -158,21 +207,112 @@ START_TEST(fields_out_of_range_are_refused)
     mbi_statement_put(&b, &s);
     ck_assert_uint_eq(b.size, 115);
     ck_assert_ptr_null(get(&back, MBI_PROOF_RUN, b.data, b.size));
-    for (size_t i = 0; i < MBI_COUNT(cases); i++) {
-        uint8_t *data = copy_of(b.data, b.size);
-        const char *fault;
-
-        mbi_store32(data + cases[i].at, cases[i].value);
-        fault = get(&back, MBI_PROOF_RUN, data, b.size);
-        test_check(fault && strstr(fault, cases[i].says), "byte %zu as %u: %s", cases[i].at,
-                   cases[i].value, fault ? fault : "accepted");
-        free(data);
-    }
+    check_cases(cases, MBI_COUNT(cases), &b);
     for (int c = 0; c < 256; c++) {
         const bool fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
 
         b.data[9] = (uint8_t)c;
         test_check(!get(&back, MBI_PROOF_RUN, b.data, b.size) == fine, "a name with byte %d", c);
+    }
+    mbi_buf_free(&b);
+}
+END_TEST
+
+/* The same of tokens, for one model "ab" with one value and public parameters: 18 graph, 50
+ * parameters, 82 weights, 114 t0, 122 lanes, 126 kind, 130 count, 134 three ids, 146 kind, 150
+ * count. */
+START_TEST(fields_of_tokens_out_of_range_are_refused)
+{
+    static const struct field_case cases[] = {
+        {0, 2, "name"},
+        {10, 1, "position"}, /* no mark: then the rest is read in another place */
+        {10, 1 | 3 << 16, "marks"},
+        {122, 0, "steps"},
+        {122, 1, "one more"},
+        {122, 3, "one more"},
+        {122, 4096, "one more"},
+        {122, 4097, "steps"},
+        {126, 0, "kind"},
+        {126, 1, "kind"}, /* whose values take a byte each */
+        {126, 3, "kind"},
+        {130, 0, "no values"},
+        {130, 2, "kind"}, /* the third id in its place */
+        {130, 6, "more values"},
+        {130, 0x40000001, "more values"},
+        {130, UINT32_MAX, "more values"},
+        {146, 0, "kind"},
+        {146, 1, "go with"},
+        {146, 3, "kind"},
+        {150, 0, "no values"},
+        {150, 3, "more answered"},
+        {150, UINT32_MAX, "more answered"},
+    };
+    struct mbi_statement s = {
+        .models = {.n = 1, .model = {{.name = "ab", .n_values = 1, .has_public = true}}},
+        .lanes = 2,
+        .input_kind = MBI_STATEMENT_TOKENS,
+        .output_kind = MBI_STATEMENT_TOKENS,
+        .n_inputs = 3,
+        .n_outputs = 1,
+        .input = many};
+    struct mbi_statement back;
+    struct mbi_host host;
+    struct mbi_buf b;
+
+    mbi_host_default(&host);
+    memset(s.models.model[0].graph, 0xff, MBI_DIGEST_SIZE);
+    memset(s.models.model[0].parameters, 0xff, MBI_DIGEST_SIZE);
+    memset(s.models.weights, 0xff, MBI_DIGEST_SIZE);
+    mbi_buf_init(&b, &host);
+    mbi_statement_put(&b, &s);
+    ck_assert_uint_eq(b.size, 154);
+    ck_assert_uint_eq(mbi_load32(b.data + 10), 0x10001);
+    ck_assert_ptr_null(get(&back, MBI_PROOF_RUN, b.data, b.size));
+    for (uint32_t n = 1; n <= 2; n++) {
+        mbi_store32(b.data + 150, n);
+        ck_assert_ptr_null(get(&back, MBI_PROOF_RUN, b.data, b.size));
+    }
+    check_cases(cases, MBI_COUNT(cases), &b);
+    b.size = 0;
+    s.models.n = 2;
+    s.models.model[1] = s.models.model[0];
+    mbi_statement_put(&b, &s);
+    test_that(strstr(get(&back, MBI_PROOF_RUN, b.data, b.size), "one model"));
+    mbi_buf_free(&b);
+}
+END_TEST
+
+/* The models' part of a model without public parameters is what it was before there were any. */
+START_TEST(marks_are_in_the_name)
+{
+    struct mbi_statement_models m = {.n = 1, .model = {{.name = "ab", .n_values = 1}}}, other;
+    uint8_t id[3][MBI_DIGEST_SIZE], want[MBI_DIGEST_SIZE];
+    mambaint_error err;
+    struct mbi_host host;
+    struct mbi_buf b;
+
+    mbi_host_default(&host);
+    mbi_buf_init(&b, &host);
+    mbi_buf_add_text(&b, "mambaint-model-id");
+    mbi_buf_add32(&b, 0);
+    for (int i = 0; i < 3; i++) {
+        const size_t before = b.size;
+
+        other = m;
+        m.model[0].has_public = i > 0;
+        m.model[0].parameters[5] = (uint8_t)(i > 1);
+        mbi_statement_put_models(&b, &m);
+        mbi_blake2b(want, b.data, b.size);
+        mbi_statement_model_id(id[i], &m, false);
+        ck_assert_mem_eq(id[i], want, sizeof(want));
+        b.size = before;
+        ck_assert_int_eq(mbi_statement_same_models(&m, false, &m, false, "x", &err), MAMBAINT_OK);
+        if (!i)
+            continue;
+        ck_assert_mem_ne(id[i], id[i - 1], sizeof(want));
+        ck_assert_int_eq(mbi_statement_same_models(&m, false, &other, false, "x", &err),
+                         MAMBAINT_E_MISMATCH);
+        test_that(strstr(err.message, "public parameters of model 1"));
     }
     mbi_buf_free(&b);
 }
@@ -192,7 +332,8 @@ START_TEST(junk_is_no_statement)
 
         mbi_buf_init(&b, &host);
         random_statement(&s, MBI_PROOF_RUN, &r);
-        s.models.n = 1 + s.models.n / 8;
+        if (s.input_kind != MBI_STATEMENT_TOKENS)
+            s.models.n = 1 + s.models.n / 8;
         mbi_statement_put(&b, &s);
         for (uint64_t k = test_random_below(&r, 4); k-- > 0;)
             b.data[test_random_below(&r, b.size)] = (uint8_t)test_random_u64(&r);
@@ -211,6 +352,8 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_test(t, statements_are_read_as_they_were_written);
     tcase_add_test(t, fields_out_of_range_are_refused);
+    tcase_add_test(t, fields_of_tokens_out_of_range_are_refused);
+    tcase_add_test(t, marks_are_in_the_name);
     tcase_add_test(t, junk_is_no_statement);
     suite_add_tcase(s, t);
     return test_main(s);

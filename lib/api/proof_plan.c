@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans: what prover and verifier derive from models and the size of a run. */
+#include "api/proof.h"
+#if MBI_HAVE_SODIUM
+
+/* What falls short of the profile's level is refused. */
+static int32_t find_level(struct mbi_proof_plan *p, const struct mbi_host *host, const char *what,
+                          mambaint_error *err)
+{
+    struct mbi_proof_shape shape;
+
+    if (!MBI_EXT(proof_shape)(&shape, p->plan, host))
+        return shape.fault
+                   ? mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: %s", shape.fault)
+                   : mbi_fail_memory(err, "a proof");
+    p->level = MBI_EXT(proof_level)(p->plan, &shape, &p->code);
+    if (p->level < MBI_PROOF_LEVEL)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "a %s of models of this size would not reach %d bits of soundness", what,
+                        MBI_PROOF_LEVEL);
+    return MAMBAINT_OK;
+}
+
+/* The rows of a weight, taken out of the vector piece by piece. */
+static bool fill_table(struct mbi_table *t, const struct mbi_proof_models *m,
+                       const struct mbi_plan *p, const struct mbi_var *v)
+{
+    const int16_t *from = m->vector.data;
+    int16_t *to;
+
+    t->type = MBI_TABLE_I16;
+    t->n = (size_t)v->n[0] << mbi_row_log(v);
+    if (!(t->data = to = mbi_alloc(&m->ctx->host, t->n, sizeof(*to))))
+        return false;
+    for (uint32_t k = 0; k < v->n_pieces; k++) {
+        const struct mbi_piece *piece = &p->piece[v->first_piece + k];
+        const unsigned bits = (unsigned)piece->log_rows + piece->col_bits;
+
+        memcpy(to + ((size_t)piece->row << mbi_row_log(v)), from + (piece->block << bits),
+               sizeof(*to) << bits);
+    }
+    return true;
+}
+
+static int32_t make_tables(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                           mambaint_error *err)
+{
+    if (!(p->table = mbi_alloc(&m->ctx->host, p->plan->n_vars, sizeof(*p->table))))
+        return mbi_fail_memory(err, "the weights of a proof");
+    for (uint32_t i = 0; i < p->plan->n_vars; i++)
+        if (p->plan->var[i].kind == MBI_VAR_WEIGHT &&
+            !fill_table(&p->table[i], m, p->plan, &p->plan->var[i]))
+            return mbi_fail_memory(err, "the weights of a proof");
+    return MAMBAINT_OK;
+}
+
+int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                           uint32_t lanes, uint32_t n_outputs, mambaint_error *err)
+{
+    const struct mbi_plan_request q = {.graph = m->graph,
+                                       .n_stages = m->n,
+                                       .lanes = lanes,
+                                       .public_weights = m->public_weights,
+                                       .n_outputs = n_outputs,
+                                       .param = m->param};
+    int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
+
+    if (rc < 0)
+        return rc;
+    if (!MBI_EXT(walk_code)(&p->code, p->plan))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
+    if ((rc = find_level(p, &m->ctx->host, "proof", err)) < 0)
+        return rc;
+    return m->public_weights ? make_tables(p, m, err) : MAMBAINT_OK;
+}
+
+int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                                   mambaint_error *err)
+{
+    const struct mbi_plan_request q = {
+        .graph = m->graph, .n_stages = m->n, .lanes = 1, .certificate = true};
+    const int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
+
+    p->code = m->code;
+    return rc < 0 ? rc : find_level(p, &m->ctx->host, "certificate", err);
+}
+
+void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host)
+{
+    for (uint32_t i = 0; p->table && i < p->plan->n_vars; i++)
+        mbi_free(host, (void *)(uintptr_t)p->table[i].data);
+    mbi_free(host, p->table);
+    mbi_plan_free(p->plan);
+    *p = (struct mbi_proof_plan){.plan = NULL};
+}
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Range: the limbs of a committed vector lie below 2^width, by a sum of fractions that is zero only
+ * if each limb is in a table that the vector counts itself (LogUp), proved layer by layer down a
+ * binary tree of fractions. Needs MBI_HAVE_SODIUM.                                 proof.md, lookup
+ */
+#ifndef MBI_PROOF_LOOKUP_H
+#define MBI_PROOF_LOOKUP_H
+
+#include "proof/poly.h"
+#include "proof/stream.h"
+
+#define MBI_LOOKUP_BITS 27u  /* of the vector */
+#define MBI_LOOKUP_WIDTH 16u /* of a limb */
+
+/*
+ * Where limbs and counts lie in a vector of 2^bits entries; all others may hold anything. Limbs of
+ * width w are the entries [begin[w], begin[w + 1]), those of all widths [0, begin[17]). How often
+ * the value v occurs among them is entry counts[w] + v; a width without limbs has no counts, and
+ * the counts of all widths are [counts[1], counts[17]), behind the limbs. Index 0 is not used.
+ */
+struct mbi_lookup {
+    unsigned bits;
+    uint64_t begin[MBI_LOOKUP_WIDTH + 2];
+    uint64_t counts[MBI_LOOKUP_WIDTH + 2];
+};
+
+/* What is left to prove of the vector f: limbs is the sum over x < begin[17] of eq(point, x) f(x),
+ * counts that over counts[1] <= x < counts[17]. */
+struct mbi_lookup_end {
+    struct mbi_ext point[MBI_LOOKUP_BITS];
+    struct mbi_ext limbs, counts;
+};
+
+/* Sets the places of the counts, from `first` on. */
+void MBI_EXT(lookup_place)(struct mbi_lookup *lookup, uint64_t first);
+
+/* NULL, or what is wrong with a lookup, as a part of a sentence: both sides refuse it. */
+const char *MBI_EXT(lookup_fault)(const struct mbi_lookup *lookup);
+
+/* How many elements of F a lookup adds to a proof, of 8 bytes each. */
+size_t MBI_EXT(lookup_size)(const struct mbi_lookup *lookup);
+
+/* Writes the counts of a prover's vector of 2^bits entries, whose limbs are there; false if a limb
+ * is not below 2^width, which is not counted then. */
+bool MBI_EXT(lookup_count)(int32_t *vector, const struct mbi_lookup *lookup);
+
+/*
+ * Proves a lookup in the vector f, of any type but MBI_TABLE_EXT, whose root was absorbed before.
+ * The memory is 2.5 elements of E for every entry of the vector, and little more.
+ */
+int32_t MBI_EXT(lookup_prove)(struct mbi_lookup_end *end, const struct mbi_lookup *lookup,
+                              const struct mbi_table *f, struct mbi_proof_writer *out,
+                              const struct mbi_host *host, const struct mbi_field_kernels *kernels,
+                              mambaint_error *err);
+
+/* The same end from the proof; false and a fault of the reader if it proves nothing. */
+bool MBI_EXT(lookup_verify)(struct mbi_lookup_end *end, const struct mbi_lookup *lookup,
+                            struct mbi_proof_reader *in);
+
+#endif

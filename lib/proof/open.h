@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What prover and verifier of an opening do the same way: the stack of the vectors, what is
+ * absorbed and drawn, and the sums that both compute. Internal to the files open*.c.
+ *                                                                          proof.md, commitment
+ */
+#ifndef MBI_PROOF_OPEN_H
+#define MBI_PROOF_OPEN_H
+
+#include "proof/commit.h"
+
+/* ---- matrices under a root (commit.c) ---- */
+
+/* Encoded rows, over F: one of E is D of them, coordinate by coordinate. Row r's value at the j-th
+ * power is at codeword[r L + j]. */
+struct mbi_matrix {
+    size_t rows;
+    unsigned log_length;
+    mbi_fe *codeword;
+    struct mbi_digest *tree;
+};
+
+static inline const struct mbi_digest *mbi_matrix_root(const struct mbi_matrix *m)
+{
+    return m->tree + (mbi_merkle_size((size_t)1 << m->log_length) - 1);
+}
+
+/* Memory for it; on failure, too, there is something to free. */
+bool MBI_EXT(matrix_alloc)(struct mbi_matrix *m, const struct mbi_host *host);
+void MBI_EXT(matrix_free)(struct mbi_matrix *m, const struct mbi_host *host);
+
+/* Encodes the first `rows` rows, of 2^log_columns entries that lie at the begin of their codewords
+ * (all others are zero), and hashes. */
+int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, size_t rows, unsigned log_columns,
+                               const struct mbi_ntt *ntt, mambaint_error *err);
+
+/* The matrix of a further layer: 2^log_rows rows of the layer's columns, over E. */
+int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, unsigned log_rows,
+                           const struct mbi_layer *layer, const struct mbi_ntt *ntt,
+                           mambaint_error *err);
+
+/* ---- openings (open.c) ---- */
+
+/* The rows of all vectors as one matrix of 2^rounds rows; rows that no vector has are zero. */
+struct mbi_open_stack {
+    uint64_t first[MBI_OPEN_VECTORS];
+    unsigned rounds;
+};
+
+void MBI_EXT(open_stack_init)(struct mbi_open_stack *s, const struct mbi_opening *o);
+
+/* log2 of the entries of a vector, and of the rows of a further layer i > 0. */
+static inline unsigned mbi_open_bits(const struct mbi_opening *o, size_t vector)
+{
+    return o->root[vector].log_rows + o->code.log_columns;
+}
+
+static inline unsigned mbi_open_log_rows(const struct mbi_code *code, unsigned i)
+{
+    return mbi_code_layer(code, i - 1).log_columns - code->further[i - 1].log_columns;
+}
+
+struct mbi_ext MBI_EXT(open_draw)(struct mbi_transcript *t);
+
+/* Absorbs the statement, draws *join and returns the sum of join^k value_k. Further terms do not
+ * count: they share the power of their claim. */
+struct mbi_ext MBI_EXT(open_join)(struct mbi_ext *join, struct mbi_transcript *t,
+                                  const struct mbi_opening *o);
+
+/* At r, the polynomial of degree 2 with the values q0 and q1 at 0 and 1, q2 that of X^2. */
+static inline struct mbi_ext mbi_open_quadratic(struct mbi_ext q0, struct mbi_ext q1,
+                                                struct mbi_ext q2, struct mbi_ext r)
+{
+    const struct mbi_ext linear = mbi_ext_sub(mbi_ext_sub(q1, q0), q2);
+
+    return mbi_ext_add(q0, mbi_ext_mul(r, mbi_ext_add(linear, mbi_ext_mul(r, q2))));
+}
+
+/* The positions of a layer, of which `queries` are drawn; returns how many are left. */
+size_t MBI_EXT(open_positions)(uint32_t *position, const struct mbi_layer *layer,
+                               struct mbi_transcript *t);
+
+/* Sum over r of weight[r] column[r], over F; and over E, D elements of F each. */
+struct mbi_ext MBI_EXT(open_fold_base)(const mbi_fe *column, const struct mbi_ext *weight,
+                                       size_t rows);
+struct mbi_ext MBI_EXT(open_fold)(const mbi_fe *column, const struct mbi_ext *weight, size_t rows);
+
+/* claim + sum over j < n of join^(j+1) value[j]. */
+struct mbi_ext MBI_EXT(open_join_values)(struct mbi_ext claim, struct mbi_ext join,
+                                         const struct mbi_ext *value, size_t n);
+
+/* ---- the prover's weights (open_fill.c) ---- */
+
+/* w[i]: for each entry of vector i the joined forms, the k-th claim times join^k. False for want of
+ * memory. */
+bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, struct mbi_ext join,
+                        const struct mbi_host *host, const struct mbi_field_kernels *kernels);
+
+#endif

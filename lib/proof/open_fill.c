@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The weights of an opening: the forms of all claims, entry by entry. Most forms are a product of a
+ * part over their first bits and one over their last ones; both are expanded once, and an entry
+ * costs one multiplication.
+ */
+#include "base/intmath.h"
+#include "proof/open.h"
+#if MBI_HAVE_SODIUM
+
+#define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
+#define CHUNK 13u              /* bits of what a thread fills at once */
+#define LOW_MIN 4u             /* bits of a form's second part */
+#define LOW_CUT 10u            /* ... where it is cut off */
+#define LOW_MAX 12u            /* ... at most, where it is a factor */
+#define ROOM ((size_t)1 << 18) /* entries of expanded parts at a time, if one claim's fit */
+
+#define CLAIMS 256u /* ... and claims */
+
+/* A claim whose form is expanded; `low` is NULL for one that is not such a product. */
+struct product {
+    const struct mbi_claim *claim;
+    struct mbi_ext power; /* of the challenge that joins the claims */
+    struct mbi_form high_form, low_form;
+    struct mbi_ext *high, *low;
+};
+
+struct fill {
+    const struct mbi_opening *o;
+    const struct mbi_field_kernels *kernels;
+    struct mbi_ext *w; /* of one vector */
+    size_t vector;
+    unsigned log; /* of a chunk */
+    struct product *product;
+    size_t n;
+    struct mbi_ext *room;
+};
+
+/* ---- forms as products ---- */
+
+/* The factor that has the form's last bit, and its one free index there. */
+static bool find_last(size_t *factor, size_t *index, const struct mbi_form *form)
+{
+    for (*factor = 0; *factor < form->n_factors; (*factor)++) {
+        const struct mbi_form_factor *f = &form->factor[*factor];
+        size_t free = 0;
+        bool last = false;
+
+        for (size_t v = 0; v < f->n_indices; v++) {
+            if (f->index[v].at == MBI_FORM_SUMMED)
+                continue;
+            free++;
+            if (f->index[v].bits && (unsigned)f->index[v].at + f->index[v].bits == form->bits) {
+                *index = v;
+                last = true;
+            }
+        }
+        if (last)
+            return free == 1;
+    }
+    return false;
+}
+
+/* eq(z, .) over all of its index: a product over the bits. */
+static bool is_whole_eq(const struct mbi_form_factor *f)
+{
+    const struct mbi_form_index *x = &f->index[0];
+
+    return f->kind == MBI_FORM_RULED && f->n_indices == 1 && f->n_rules == 1 &&
+           x->weight == MBI_FORM_EQ && f->rule[0].order == MBI_FORM_BELOW && !f->rule[0].low &&
+           f->rule[0].high == MBI_MAX_BITS && f->rule[0].n >> x->bits;
+}
+
+/* Factors over no bits may stand anywhere; here they stand where every form has room for them. */
+static void keep_factor(struct mbi_form *form, const struct mbi_form_factor *f)
+{
+    struct mbi_form_factor *to = &form->factor[form->n_factors++];
+
+    *to = *f;
+    for (size_t v = 0; v < to->n_indices; v++)
+        if (to->index[v].at != MBI_FORM_SUMMED && !to->index[v].bits)
+            to->index[v].at = 0;
+}
+
+/* The two parts of a form; false if it has none, or ones that do not pay. */
+static bool split(struct product *p)
+{
+    const struct mbi_form *form = p->claim->form;
+    size_t last, index;
+    unsigned low;
+
+    if (!find_last(&last, &index, form))
+        return false;
+    low = form->factor[last].index[index].bits;
+    if (low < LOW_MIN || (low > LOW_MAX && !is_whole_eq(&form->factor[last])))
+        return false;
+    if (low > LOW_MAX)
+        low = LOW_CUT;
+    p->high_form = (struct mbi_form){.bits = form->bits - low, .scale = form->scale};
+    p->low_form = (struct mbi_form){.bits = low, .scale = mbi_ext_from(1)};
+    for (size_t k = 0; k < form->n_factors; k++)
+        if (k != last)
+            keep_factor(&p->high_form, &form->factor[k]);
+    keep_factor(&p->low_form, &form->factor[last]);
+    if (low < form->factor[last].index[index].bits) {
+        const struct mbi_form_index *x = &form->factor[last].index[0];
+        const unsigned high = x->bits - low;
+
+        p->high_form.factor[p->high_form.n_factors++] =
+            MBI_EXT(form_eq)(x->at, high, (uint64_t)1 << high, x->z);
+        p->low_form.factor[0] = MBI_EXT(form_eq)(0, low, (uint64_t)1 << low, x->z + high);
+    }
+    p->low_form.factor[0].index[index].at = 0;
+    return true;
+}
+
+static void expand(struct mbi_ext *out, const struct mbi_form *form)
+{
+    const unsigned log = form->bits < MBI_FORM_BLOCK_LOG ? form->bits : MBI_FORM_BLOCK_LOG;
+
+    for (uint64_t begin = 0; begin >> form->bits == 0; begin += (uint64_t)1 << log)
+        MBI_EXT(form_block)(out + begin, form, begin, log);
+}
+
+static void expand_products(void *arg, size_t begin, size_t end)
+{
+    const struct fill *a = arg;
+
+    for (const struct product *p = a->product + begin; p < a->product + end; p++) {
+        if (!p->low)
+            continue;
+        expand(p->low, &p->low_form);
+        expand(p->high, &p->high_form);
+        for (size_t i = 0; i < (size_t)1 << p->high_form.bits; i++)
+            p->high[i] = mbi_ext_mul(p->high[i], p->power);
+    }
+}
+
+/* ---- entries ---- */
+
+/* Entries begin .. end of the claim's block, which begins at w[0]: both are multiples of the low
+ * part's size. */
+static void add_product(const struct fill *a, struct mbi_ext *w, const struct product *p,
+                        size_t begin, size_t end)
+{
+    const unsigned log = p->low_form.bits;
+
+    for (size_t i = begin >> log; i < end >> log; i++)
+        mbi_ext_mul_add(a->kernels, w + (i << log), p->low, p->high[i], (size_t)1 << log);
+}
+
+/* The same, of a claim that is no product. */
+static void add_blocks(const struct fill *a, struct mbi_ext *w, const struct product *p,
+                       size_t begin, size_t end)
+{
+    const unsigned bits = p->claim->form->bits,
+                   log = bits < MBI_FORM_BLOCK_LOG ? bits : MBI_FORM_BLOCK_LOG;
+    struct mbi_ext more[BLOCK];
+
+    for (; begin < end; begin += (size_t)1 << log) {
+        MBI_EXT(form_block)(more, p->claim->form, begin, log);
+        mbi_ext_mul_add(a->kernels, w + begin, more, p->power, (size_t)1 << log);
+    }
+}
+
+/* Blocks and chunks are aligned: one lies in the other, or they have nothing in common. */
+static void fill_chunks(void *arg, size_t chunk, size_t end_chunk)
+{
+    const struct fill *a = arg;
+    const size_t size = (size_t)1 << a->log;
+
+    for (; chunk < end_chunk; chunk++)
+        for (const struct product *p = a->product; p < a->product + a->n; p++) {
+            const unsigned bits = p->claim->form->bits;
+            const size_t first = (size_t)p->claim->block << bits, from = chunk << a->log;
+
+            if (p->claim->vector != a->vector ||
+                (first ^ from) >> (bits < a->log ? a->log : bits) != 0)
+                continue;
+            (p->low ? add_product : add_blocks)(
+                a, a->w + first, p, from > first ? from - first : 0,
+                from > first ? mbi_min_size(from - first + size, (size_t)1 << bits)
+                             : mbi_min_size(from + size - first, (size_t)1 << bits));
+        }
+}
+
+static void clear_chunks(void *arg, size_t begin, size_t end)
+{
+    const struct fill *a = arg;
+
+    memset(a->w + (begin << a->log), 0, ((end - begin) << a->log) * sizeof(*a->w));
+}
+
+/* All chunks of every vector. */
+static void for_vectors(struct fill *a, struct mbi_ext *const *w, const struct mbi_host *host,
+                        void (*chunks)(void *arg, size_t begin, size_t end))
+{
+    for (a->vector = 0; a->vector < a->o->n_roots; a->vector++) {
+        const unsigned bits = mbi_open_bits(a->o, a->vector);
+
+        a->w = w[a->vector];
+        a->log = bits < CHUNK ? bits : CHUNK;
+        mbi_parallel_for(host, (size_t)1 << (bits - a->log), 1, chunks, a);
+    }
+}
+
+/* ---- the whole ---- */
+
+/* Claims from `begin` on, as many as there is room for; returns how many. */
+static size_t take_claims(struct fill *a, size_t begin, struct mbi_ext *power, struct mbi_ext join)
+{
+    size_t used = 0;
+
+    for (a->n = 0; a->n < CLAIMS && begin + a->n < a->o->n_claims; a->n++) {
+        struct product *p = &a->product[a->n];
+        size_t size = 0;
+
+        p->claim = &a->o->claim[begin + a->n];
+        p->low = NULL;
+        if (split(p) && p->high_form.bits < 8 * sizeof(size) - 2)
+            size = ((size_t)1 << p->high_form.bits) + ((size_t)1 << p->low_form.bits);
+        if (size <= ROOM && used + size > ROOM)
+            break;
+        if (begin + a->n && !p->claim->joined)
+            *power = mbi_ext_mul(*power, join);
+        p->power = *power;
+        if (size && size <= ROOM) {
+            p->low = a->room + used;
+            p->high = p->low + ((size_t)1 << p->low_form.bits);
+            used += size;
+        }
+    }
+    return a->n;
+}
+
+bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, struct mbi_ext join,
+                        const struct mbi_host *host, const struct mbi_field_kernels *kernels)
+{
+    struct fill a = {.o = o, .kernels = kernels};
+    struct mbi_ext power = mbi_ext_from(1);
+
+    a.product = mbi_alloc(host, CLAIMS, sizeof(*a.product));
+    a.room = mbi_alloc(host, ROOM, sizeof(*a.room));
+    if (a.product && a.room) {
+        for_vectors(&a, w, host, clear_chunks);
+        for (size_t begin = 0; begin < o->n_claims;) {
+            begin += take_claims(&a, begin, &power, join);
+            mbi_parallel_for(host, a.n, 1, expand_products, &a);
+            for_vectors(&a, w, host, fill_chunks);
+        }
+    }
+    mbi_free(host, a.room);
+    mbi_free(host, a.product);
+    return a.product && a.room;
+}
+#endif

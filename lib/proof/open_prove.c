@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Openings: the prover. */
+#include "base/intmath.h"
+#include "proof/open.h"
+#if MBI_HAVE_SODIUM
+
+#define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
+#define SLICES 64u /* of a round: units of work, whatever the number of threads */
+
+/* A row of the matrix that is folded, and its weights. NULL stands for zeros: `w` of a row that no
+ * vector has, `v` of it and of one whose entries are still those of a vector. */
+struct row {
+    struct mbi_ext *v, *w;
+    const struct mbi_table *base; /* from entry `begin` on */
+    size_t begin;
+};
+
+struct prover {
+    const struct mbi_opening *o;
+    const struct mbi_commitment *vector;
+    const struct mbi_host *host;
+    const struct mbi_field_kernels *kernels;
+    struct mbi_proof_writer *out;
+    struct mbi_ntt ntt; /* if there are further layers */
+    struct mbi_open_stack stack;
+    struct mbi_ext join, claim, r;
+    struct mbi_ext alpha[MBI_MAX_BITS];
+    unsigned rounds;
+    struct row *row;
+    unsigned log_columns; /* entries of a row */
+    size_t half;          /* pairs of rows in this round */
+    struct mbi_ext *folded, *weight;
+    struct mbi_ext low[SLICES], square[SLICES];
+    struct mbi_matrix matrix; /* of the present layer, if it is a further one */
+    uint32_t *position;
+    struct mbi_ext *sum; /* folded columns, for each position */
+    size_t n;            /* positions */
+    struct mbi_ext *eq;  /* of the present layer's rows */
+    mbi_fe *power;       /* for each position, BLOCK of them */
+};
+
+/* ---- rounds ---- */
+
+static const struct mbi_ext zeros[BLOCK];
+
+/* n entries of two rows, n <= BLOCK. */
+struct pair {
+    const struct mbi_ext *v[2], *w[2];
+    const struct row *row[2];
+};
+
+static void pair_init(struct pair *p, const struct prover *a, size_t j, size_t x)
+{
+    for (size_t h = 0; h < 2; h++) {
+        const struct row *row = &a->row[j + h * a->half];
+
+        p->row[h] = row;
+        p->v[h] = row->v ? row->v + x : zeros;
+        p->w[h] = row->w ? row->w + x : zeros;
+    }
+}
+
+static void load(mbi_fe *out, const struct row *row, size_t x, size_t n)
+{
+    if (row->base)
+        MBI_EXT(table_load)(out, row->base, row->begin + x, n);
+    else
+        memset(out, 0, n * sizeof(*out));
+}
+
+static bool is_base(const struct pair *p) { return p->row[0]->base || p->row[1]->base; }
+
+/* out = b - a of n elements of E. */
+static void rises(struct mbi_ext *out, const struct prover *a, const struct mbi_ext *const x[2],
+                  size_t n)
+{
+    a->kernels->sub((mbi_fe *)out, (const mbi_fe *)x[1], (const mbi_fe *)x[0], n * MBI_EXT_D);
+}
+
+/* The pairs' part of a round's polynomial: its value at 0 and its coefficient of X^2. */
+static void pairs_of_base(struct mbi_ext value[2], const struct prover *a, const struct pair *p,
+                          size_t x, size_t n)
+{
+    mbi_fe v[2][BLOCK];
+    struct mbi_ext rise[BLOCK];
+
+    for (size_t h = 0; h < 2; h++)
+        load(v[h], p->row[h], x, n);
+    value[0] = mbi_ext_dot_base(a->kernels, p->w[0], v[0], n);
+    rises(rise, a, p->w, n);
+    a->kernels->sub(v[1], v[1], v[0], n);
+    value[1] = mbi_ext_dot_base(a->kernels, rise, v[1], n);
+}
+
+static void pairs_of_ext(struct mbi_ext value[2], const struct prover *a, const struct pair *p,
+                         size_t n)
+{
+    struct mbi_ext v[BLOCK], w[BLOCK];
+
+    value[0] = mbi_ext_dot(a->kernels, p->w[0], p->v[0], n);
+    rises(v, a, p->v, n);
+    rises(w, a, p->w, n);
+    value[1] = mbi_ext_dot(a->kernels, w, v, n);
+}
+
+/* A row that is not there makes both the same, or the first zero. */
+static void pairs_of_one(struct mbi_ext value[2], const struct prover *a, const struct pair *p,
+                         size_t x, size_t n)
+{
+    const size_t h = p->row[0]->w ? 0 : 1;
+    mbi_fe v[BLOCK];
+
+    if (p->row[h]->base) {
+        load(v, p->row[h], x, n);
+        value[1] = mbi_ext_dot_base(a->kernels, p->w[h], v, n);
+    } else {
+        value[1] = mbi_ext_dot(a->kernels, p->w[h], p->v[h], n);
+    }
+    value[0] = h ? mbi_ext_from(0) : value[1];
+}
+
+/* Calls fn for the blocks of a slice: entries x .. x + n of the j-th pair of rows. */
+static void for_blocks(struct prover *a, size_t slice,
+                       void (*fn)(struct prover *a, size_t slice, size_t j, size_t x, size_t n))
+{
+    const size_t columns = (size_t)1 << a->log_columns, all = a->half << a->log_columns;
+    const size_t end = (size_t)((uint64_t)all * (slice + 1) / SLICES);
+    size_t begin = (size_t)((uint64_t)all * slice / SLICES);
+
+    while (begin < end) {
+        const size_t x = begin & (columns - 1);
+        const size_t n = mbi_min_size(mbi_min_size(BLOCK, end - begin), columns - x);
+
+        fn(a, slice, begin >> a->log_columns, x, n);
+        begin += n;
+    }
+}
+
+static void add_block(struct prover *a, size_t slice, size_t j, size_t x, size_t n)
+{
+    struct mbi_ext value[2];
+    struct pair p;
+
+    pair_init(&p, a, j, x);
+    if (!p.row[0]->w && !p.row[1]->w)
+        return;
+    if (!p.row[0]->w || !p.row[1]->w)
+        pairs_of_one(value, a, &p, x, n);
+    else if (is_base(&p))
+        pairs_of_base(value, a, &p, x, n);
+    else
+        pairs_of_ext(value, a, &p, n);
+    a->low[slice] = mbi_ext_add(a->low[slice], value[0]);
+    a->square[slice] = mbi_ext_add(a->square[slice], value[1]);
+}
+
+/* In place of the first row that is there; entries of vectors go to where `v` is set for the fold.
+ */
+static void fold_block(struct prover *a, size_t slice, size_t j, size_t x, size_t n)
+{
+    const struct row *row = &a->row[j], *high = row + a->half;
+    struct mbi_ext *w = row->w ? row->w : high->w, *v = row->v ? row->v : high->v;
+    struct pair p;
+
+    (void)slice;
+    if (!w)
+        return;
+    pair_init(&p, a, j, x);
+    mbi_ext_fold(a->kernels, w + x, p.w[0], p.w[1], a->r, n);
+    if (is_base(&p)) {
+        mbi_fe from[2][BLOCK];
+
+        load(from[0], row, x, n);
+        load(from[1], high, x, n);
+        mbi_ext_fold_base(a->kernels, v + x, from[0], from[1], a->r, n);
+    } else {
+        mbi_ext_fold(a->kernels, v + x, p.v[0], p.v[1], a->r, n);
+    }
+}
+
+static void round_part(void *arg, size_t slice, size_t end)
+{
+    struct prover *a = arg;
+
+    for (; slice < end; slice++) {
+        a->low[slice] = a->square[slice] = mbi_ext_from(0);
+        for_blocks(a, slice, add_block);
+    }
+}
+
+static void fold_part(void *arg, size_t slice, size_t end)
+{
+    for (; slice < end; slice++)
+        for_blocks(arg, slice, fold_block);
+}
+
+/* Threads do not pay for a few blocks. */
+static void for_slices(struct prover *a, void (*part)(void *arg, size_t begin, size_t end))
+{
+    if (a->half << a->log_columns < 4 * BLOCK)
+        part(a, 0, SLICES);
+    else
+        mbi_parallel_for(a->host, SLICES, 1, part, a);
+}
+
+/* The rows of the half, after the fold. */
+static void keep_rows(struct prover *a)
+{
+    for (size_t j = 0; j < a->half; j++) {
+        struct row *row = &a->row[j];
+        const struct row *high = row + a->half;
+
+        *row = (struct row){.v = row->v ? row->v : high->v, .w = row->w ? row->w : high->w};
+    }
+}
+
+/* The message of a round, its challenge, and the claim that is left. */
+static void prove_round(struct prover *a)
+{
+    struct mbi_ext q0 = mbi_ext_from(0), square = q0, q1, message[2];
+
+    for_slices(a, round_part);
+    for (size_t i = 0; i < SLICES; i++) {
+        q0 = mbi_ext_add(q0, a->low[i]);
+        square = mbi_ext_add(square, a->square[i]);
+    }
+    q1 = mbi_ext_sub(a->claim, q0);
+    message[0] = q0;
+    message[1] = mbi_ext_add(mbi_ext_sub(q1, q0), mbi_ext_add(q1, mbi_ext_add(square, square)));
+    mbi_put_elements(a->out, "round", (const mbi_fe *)message, 2 * MBI_EXT_D);
+    a->alpha[a->rounds++] = a->r = MBI_EXT(open_draw)(&a->out->transcript);
+    for_slices(a, fold_part);
+    keep_rows(a);
+    a->claim = mbi_open_quadratic(q0, q1, square, a->r);
+}
+
+/* Of 2^log_rows rows. */
+static void prove_rounds(struct prover *a, unsigned log_rows)
+{
+    for (a->half = (size_t)1 << log_rows >> 1; a->half; a->half /= 2)
+        prove_round(a);
+}
+
+/* ---- the stack ---- */
+
+/* Where the first fold leaves entries: in rows of `folded`, one for each pair that has a row. */
+static void place_folded(struct prover *a)
+{
+    const size_t half = (size_t)1 << a->stack.rounds >> 1;
+    struct mbi_ext *v = a->folded;
+
+    for (size_t j = 0; j < half; j++)
+        if (a->row[j].w || a->row[j + half].w) {
+            a->row[j].v = v;
+            v += (size_t)1 << a->log_columns;
+        }
+}
+
+/* The rows of all vectors. */
+static bool stack_rows(struct prover *a)
+{
+    struct mbi_ext *w[MBI_OPEN_VECTORS], *next = a->weight;
+
+    memset(a->row, 0, sizeof(*a->row) << a->stack.rounds);
+    for (size_t i = 0; i < a->o->n_roots; i++) {
+        struct row *row = a->row + a->stack.first[i];
+
+        w[i] = next;
+        for (size_t r = 0; r >> a->o->root[i].log_rows == 0; r++) {
+            row[r] = (struct row){NULL, next, &a->vector[i].vector, r << a->log_columns};
+            next += (size_t)1 << a->log_columns;
+        }
+    }
+    if (!MBI_EXT(open_fill)(w, a->o, a->join, a->host, a->kernels))
+        return false;
+    if (a->stack.rounds) {
+        place_folded(a);
+    } else { /* one row */
+        for (size_t c = 0; c >> a->log_columns == 0; c++)
+            a->folded[c] = mbi_ext_from(mbi_table_field(a->row->base, c));
+        *a->row = (struct row){.v = a->folded, .w = a->weight};
+    }
+    return true;
+}
+
+/* Entries and weights of the one row that is left as rows of a further layer. */
+static void cut_row(struct prover *a, unsigned log_rows)
+{
+    struct mbi_ext *v = a->row->v, *w = a->row->w;
+
+    a->log_columns -= log_rows;
+    for (size_t r = 0; r >> log_rows == 0; r++)
+        a->row[r] = (struct row){.v = v + (r << a->log_columns), .w = w + (r << a->log_columns)};
+}
+
+/* ---- columns ---- */
+
+/* The columns at the positions, then the path that leads from them to the root. Folds them, too. */
+static bool put_columns(struct prover *a, const struct mbi_matrix *m, const struct mbi_ext *eq,
+                        bool base)
+{
+    const size_t length = (size_t)1 << m->log_length;
+    mbi_fe *column = NULL;
+    size_t all;
+
+    if (!mbi_mul_size(&all, a->n, m->rows) || !(column = mbi_alloc(a->host, all, sizeof(*column))))
+        return false;
+    for (size_t i = 0; i < a->n; i++) {
+        mbi_fe *to = column + i * m->rows;
+
+        for (size_t r = 0; r < m->rows; r++)
+            to[r] = m->codeword[r * length + a->position[i]];
+        a->sum[i] = mbi_ext_add(a->sum[i], base ? MBI_EXT(open_fold_base)(to, eq, m->rows)
+                                                : MBI_EXT(open_fold)(to, eq, m->rows / MBI_EXT_D));
+    }
+    mbi_put_elements(a->out, "columns", column, all);
+    mbi_free(a->host, column);
+    mbi_put_opening(a->out, m->tree, length, a->position, a->n);
+    return true;
+}
+
+/* Work, positions and columns of layer i. The point of its rows is at alpha[from]. */
+static bool put_layer(struct prover *a, unsigned i, unsigned from)
+{
+    const struct mbi_layer layer = mbi_code_layer(&a->o->code, i);
+    const unsigned rounds = i ? mbi_open_log_rows(&a->o->code, i) : a->stack.rounds;
+    bool done = true;
+
+    mbi_put_work(a->out, layer.work);
+    a->n = MBI_EXT(open_positions)(a->position, &layer, &a->out->transcript);
+    MBI_EXT(eq_table)(a->eq, a->alpha + from, rounds, mbi_ext_from(1));
+    for (size_t j = 0; j < a->n; j++)
+        a->sum[j] = mbi_ext_from(0);
+    if (i)
+        return put_columns(a, &a->matrix, a->eq, false);
+    for (size_t k = 0; k < a->o->n_roots && done; k++) {
+        const struct mbi_commitment *c = &a->vector[k];
+        const struct mbi_matrix m = {(size_t)1 << c->root.log_rows, c->code.log_length, c->codeword,
+                                     c->tree};
+
+        done = put_columns(a, &m, a->eq + a->stack.first[k], true);
+    }
+    return done;
+}
+
+/* ---- further layers ---- */
+
+struct powers {
+    struct prover *a;
+    struct mbi_ext *scale; /* join^(j+1) for each position */
+    unsigned log, log_length;
+};
+
+static void first_powers(void *arg, size_t begin, size_t end)
+{
+    const struct powers *p = arg;
+
+    for (size_t j = begin; j < end; j++) {
+        const mbi_fe x = mbi_fe_pow(mbi_fe_root(p->log_length), p->a->position[j]);
+        mbi_fe *to = p->a->power + j * BLOCK;
+
+        to[0] = 1;
+        for (size_t i = 1; i < (size_t)1 << p->log; i++)
+            to[i] = mbi_fe_mul(to[i - 1], x);
+    }
+}
+
+/* Blocks of the weights get, for each position, scale x^i: x^i = x^(begin) x^(i - begin). */
+static void add_powers(void *arg, size_t begin, size_t end)
+{
+    const struct powers *p = arg;
+    const struct prover *a = p->a;
+    const mbi_fe root = mbi_fe_root(p->log_length);
+
+    for (size_t block = begin; block < end; block++)
+        for (size_t j = 0; j < a->n; j++) {
+            const mbi_fe x = mbi_fe_pow(root, ((uint64_t)block << p->log) * a->position[j]);
+
+            mbi_ext_mul_add_base(a->kernels, a->row->w + (block << p->log), a->power + j * BLOCK,
+                                 mbi_ext_scale(p->scale[j], x), (size_t)1 << p->log);
+        }
+}
+
+/* The folded columns of layer i become claims about the row. */
+static void join_positions(struct prover *a, unsigned i)
+{
+    const struct mbi_ext join = MBI_EXT(open_draw)(&a->out->transcript);
+    struct powers p = {.a = a,
+                       .scale = a->sum,
+                       .log = a->log_columns < MBI_FORM_BLOCK_LOG ? a->log_columns
+                                                                  : MBI_FORM_BLOCK_LOG,
+                       .log_length = mbi_code_layer(&a->o->code, i).log_length};
+    struct mbi_ext power = join;
+
+    a->claim = MBI_EXT(open_join_values)(a->claim, join, a->sum, a->n);
+    for (size_t j = 0; j < a->n; j++, power = mbi_ext_mul(power, join))
+        a->sum[j] = power;
+    mbi_parallel_for(a->host, a->n, 16, first_powers, &p);
+    mbi_parallel_for(a->host, (size_t)1 << (a->log_columns - p.log), 8, add_powers, &p);
+}
+
+/* From layer i, whose rows are folded to one, to the next one's folded row. */
+static int32_t next_layer(struct prover *a, unsigned i, unsigned from, mambaint_error *err)
+{
+    const unsigned log_rows = mbi_open_log_rows(&a->o->code, i + 1);
+    struct mbi_matrix next;
+    int32_t rc =
+        MBI_EXT(matrix_of)(&next, a->row->v, log_rows, &a->o->code.further[i], &a->ntt, err);
+
+    if (rc >= 0) {
+        mbi_put_bytes(a->out, "folded", mbi_matrix_root(&next), sizeof(struct mbi_digest));
+        if (!put_layer(a, i, from))
+            rc = mbi_fail_memory(err, "an opening");
+    }
+    MBI_EXT(matrix_free)(&a->matrix, a->host);
+    a->matrix = next;
+    if (rc < 0)
+        return rc;
+    join_positions(a, i);
+    cut_row(a, log_rows);
+    prove_rounds(a, log_rows);
+    return MAMBAINT_OK;
+}
+
+/* ---- the whole ---- */
+
+/* Are these the commitments of the roots? */
+static bool same_roots(const struct mbi_opening *o, const struct mbi_commitment *vector)
+{
+    bool same = true;
+
+    for (size_t i = 0; i < o->n_roots; i++)
+        same &= vector[i].root.log_rows == o->root[i].log_rows &&
+                vector[i].code.log_columns == o->code.log_columns &&
+                vector[i].code.log_length == o->code.log_length &&
+                !memcmp(&vector[i].root.digest, &o->root[i].digest, sizeof(struct mbi_digest));
+    return same;
+}
+
+/* Of the stack, the rows that are there: two of E for each entry, but after the first fold. */
+static bool alloc_rows(struct prover *a)
+{
+    const size_t columns = (size_t)1 << a->log_columns;
+    const size_t last = (size_t)1 << mbi_code_layer(&a->o->code, a->o->code.depth).log_columns;
+    size_t rows = 0, most = (size_t)1 << a->stack.rounds, bytes;
+
+    for (size_t i = 0; i < a->o->n_roots; i++)
+        rows += (size_t)1 << a->o->root[i].log_rows;
+    for (unsigned i = 1; i <= a->o->code.depth; i++)
+        most = mbi_max_size(most, (size_t)1 << mbi_open_log_rows(&a->o->code, i));
+    if (a->o->code.depth)
+        most = mbi_max_size(most, last);
+    if (!mbi_mul_size(&bytes, rows << a->log_columns, sizeof(*a->weight)))
+        return false;
+    a->row = mbi_alloc(a->host, most, sizeof(*a->row));
+    a->eq = mbi_alloc(a->host, most, sizeof(*a->eq));
+    a->weight = mbi_alloc_huge(a->host, bytes);
+    rows = mbi_min_size(rows, mbi_max_size((size_t)1 << a->stack.rounds >> 1, 1));
+    a->folded = mbi_alloc_huge(a->host, rows * columns * sizeof(*a->folded));
+    return a->row && a->eq && a->weight && a->folded;
+}
+
+static bool prover_alloc(struct prover *a)
+{
+    size_t most = 0;
+
+    MBI_EXT(open_stack_init)(&a->stack, a->o);
+    a->log_columns = a->o->code.log_columns;
+    if (a->stack.rounds + a->log_columns >= 8 * sizeof(size_t) - 1)
+        return false;
+    for (unsigned i = 0; i <= a->o->code.depth; i++)
+        most = mbi_max_size(most, mbi_code_layer(&a->o->code, i).queries);
+    a->position = mbi_alloc(a->host, most, sizeof(*a->position));
+    a->sum = mbi_alloc(a->host, most, sizeof(*a->sum));
+    a->power = mbi_alloc(a->host, a->o->code.depth ? most * BLOCK : 1, sizeof(*a->power));
+    return a->position && a->sum && a->power && alloc_rows(a);
+}
+
+static void prover_free(struct prover *a)
+{
+    MBI_EXT(matrix_free)(&a->matrix, a->host);
+    mbi_ntt_free(&a->ntt);
+    mbi_free_aligned(a->host, a->folded);
+    mbi_free_aligned(a->host, a->weight);
+    mbi_free(a->host, a->row);
+    mbi_free(a->host, a->eq);
+    mbi_free(a->host, a->position);
+    mbi_free(a->host, a->sum);
+    mbi_free(a->host, a->power);
+}
+
+/* Roots of unity for the longest of the further layers. */
+static int32_t init_ntt(struct prover *a, mambaint_error *err)
+{
+    unsigned log = 0;
+
+    for (unsigned i = 0; i < a->o->code.depth; i++)
+        log = a->o->code.further[i].log_length > log ? a->o->code.further[i].log_length : log;
+    return log ? mbi_ntt_init(&a->ntt, a->host, a->kernels, log, err) : MAMBAINT_OK;
+}
+
+static int32_t prove(struct prover *a, mambaint_error *err)
+{
+    const unsigned depth = a->o->code.depth;
+    unsigned from = 0;
+    int32_t rc = init_ntt(a, err);
+
+    if (rc < 0)
+        return rc;
+    a->claim = MBI_EXT(open_join)(&a->join, &a->out->transcript, a->o);
+    if (!stack_rows(a))
+        return mbi_fail_memory(err, "an opening");
+    prove_rounds(a, a->stack.rounds);
+    for (unsigned i = 0; i < depth && rc >= 0; i++) {
+        const unsigned next = a->rounds;
+
+        rc = next_layer(a, i, from, err);
+        from = next;
+    }
+    if (rc < 0)
+        return rc;
+    mbi_put_elements(a->out, "row", (const mbi_fe *)a->row->v,
+                     MBI_EXT_D * ((size_t)1 << a->log_columns));
+    if (depth) {
+        const unsigned columns = a->log_columns;
+
+        cut_row(a, columns);
+        prove_rounds(a, columns);
+    }
+    return put_layer(a, depth, from) ? MAMBAINT_OK : mbi_fail_memory(err, "an opening");
+}
+
+int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commitment *vector,
+                            struct mbi_proof_writer *out, const struct mbi_host *host,
+                            const struct mbi_field_kernels *kernels, mambaint_error *err)
+{
+    struct prover a = {.o = o, .vector = vector, .host = host, .kernels = kernels, .out = out};
+    const char *fault = MBI_EXT(open_fault)(o);
+    int32_t rc;
+
+    if (!fault && !same_roots(o, vector))
+        fault = "a root is not that of its commitment";
+    if (fault)
+        return mbi_fail(err, MAMBAINT_E_INTERNAL, "an opening was planned wrongly: %s", fault);
+    rc = prover_alloc(&a) ? prove(&a, err) : mbi_fail_memory(err, "an opening");
+    prover_free(&a);
+    return rc;
+}
+#endif

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Openings: the verifier. */
+#include "base/intmath.h"
+#include "proof/open.h"
+#if MBI_HAVE_SODIUM
+
+#define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
+
+/* What the positions of a layer say of the next one's vector. */
+struct joined {
+    mbi_fe *x; /* powers of the root */
+    size_t n;
+    struct mbi_ext join;
+    unsigned from; /* the first coordinate of the point that is the vector's */
+};
+
+struct verifier {
+    const struct mbi_opening *o;
+    struct mbi_proof_reader *in;
+    const struct mbi_host *host;
+    struct mbi_open_stack stack;
+    struct mbi_ext alpha[MBI_MAX_BITS]; /* all rounds, of all layers */
+    unsigned rounds;
+    struct mbi_ext join, claim;
+    struct mbi_digest root;  /* of the present layer's matrix, if it is a further one */
+    struct mbi_ext *row;     /* what the rows of the last layer were folded to */
+    struct mbi_ext *weight;  /* eq(alpha, .) of the present layer */
+    struct mbi_ext *sum;     /* folded columns, for each position */
+    uint32_t *position;      /* `queries` of them are drawn, n are left */
+    mbi_fe *column;          /* of one vector */
+    struct mbi_digest *leaf; /* of one vector */
+    void *scratch;
+    size_t n;
+    struct joined joined[MBI_CODE_DEPTH];
+};
+
+/* ---- memory: the most that any layer takes ---- */
+
+struct most {
+    size_t queries, positions, rows, entries;
+};
+
+static bool most_of(struct most *m, const struct mbi_opening *o, const struct mbi_open_stack *s)
+{
+    unsigned highest = 0;
+
+    for (size_t i = 0; i < o->n_roots; i++)
+        highest = o->root[i].log_rows > highest ? o->root[i].log_rows : highest;
+    *m = (struct most){0};
+    for (unsigned i = 0; i <= o->code.depth; i++) {
+        const struct mbi_layer a = mbi_code_layer(&o->code, i);
+        const unsigned rounds = i ? mbi_open_log_rows(&o->code, i) : s->rounds;
+        const size_t n = mbi_min_size(a.queries, (size_t)1 << a.log_length);
+        size_t entries;
+
+        if (rounds >= 8 * sizeof(entries) - 2 ||
+            !mbi_mul_size(&entries, n, i ? (size_t)MBI_EXT_D << rounds : (size_t)1 << highest))
+            return false;
+        m->queries = mbi_max_size(m->queries, a.queries);
+        m->positions = mbi_max_size(m->positions, n);
+        m->rows = mbi_max_size(m->rows, (size_t)1 << rounds);
+        m->entries = mbi_max_size(m->entries, entries);
+    }
+    return true;
+}
+
+static bool verifier_alloc(struct verifier *v)
+{
+    const struct mbi_code *code = &v->o->code;
+    struct most most;
+
+    if (!most_of(&most, v->o, &v->stack))
+        return false;
+    for (unsigned i = 0; i < code->depth; i++)
+        if (!(v->joined[i].x =
+                  mbi_alloc(v->host, mbi_code_layer(code, i).queries, sizeof(*v->joined[i].x))))
+            return false;
+    return (v->row = mbi_alloc(v->host, (size_t)1 << mbi_code_layer(code, code->depth).log_columns,
+                               sizeof(*v->row))) &&
+           (v->weight = mbi_alloc(v->host, most.rows, sizeof(*v->weight))) &&
+           (v->sum = mbi_alloc(v->host, most.positions, sizeof(*v->sum))) &&
+           (v->position = mbi_alloc(v->host, most.queries, sizeof(*v->position))) &&
+           (v->column = mbi_alloc(v->host, most.entries, sizeof(*v->column))) &&
+           (v->leaf = mbi_alloc(v->host, most.positions, sizeof(*v->leaf))) &&
+           (v->scratch = mbi_alloc(v->host, mbi_merkle_scratch(most.positions), 1));
+}
+
+static void verifier_free(struct verifier *v)
+{
+    mbi_free(v->host, v->row);
+    mbi_free(v->host, v->weight);
+    mbi_free(v->host, v->sum);
+    mbi_free(v->host, v->position);
+    mbi_free(v->host, v->column);
+    mbi_free(v->host, v->leaf);
+    mbi_free(v->host, v->scratch);
+    for (unsigned i = 0; i < MBI_CODE_DEPTH; i++)
+        mbi_free(v->host, v->joined[i].x);
+}
+
+/* ---- the claims ---- */
+
+static void get_rounds(struct verifier *v, unsigned n)
+{
+    const mbi_fe half = (MBI_FIELD_P + 1) / 2;
+
+    for (; n--; v->rounds++) {
+        struct mbi_ext q[2], q1, square, r;
+
+        mbi_get_elements((mbi_fe *)q, 2 * MBI_EXT_D, v->in, "round");
+        q1 = mbi_ext_sub(v->claim, q[0]);
+        square = mbi_ext_add(mbi_ext_sub(q[1], mbi_ext_add(q1, q1)), q[0]);
+        v->alpha[v->rounds] = r = MBI_EXT(open_draw)(&v->in->transcript);
+        v->claim = mbi_open_quadratic(q[0], q1, mbi_ext_scale(square, half), r);
+    }
+}
+
+/*
+ * <row, W~(alpha, .)> for the form W of a claim. In the stack, the bits before those of the form
+ * select its place: `before` coordinates of alpha and, of a form shorter than a row, some of the
+ * column.
+ */
+static struct mbi_ext form_of_row(const struct verifier *v, const struct mbi_claim *c)
+{
+    const unsigned rounds = v->stack.rounds, columns = v->o->code.log_columns;
+    const unsigned bits = c->form->bits, inner = bits < columns ? bits : columns;
+    const unsigned log = inner < MBI_FORM_BLOCK_LOG ? inner : MBI_FORM_BLOCK_LOG;
+    const unsigned before = rounds + columns - (bits > columns ? bits : columns);
+    const uint64_t place = (v->stack.first[c->vector] << columns) + (c->block << bits);
+    const size_t column = (size_t)(place & (((uint64_t)1 << columns) - 1));
+    const struct mbi_table row = {MBI_TABLE_EXT, v->row, (size_t)1 << columns};
+    struct mbi_ext sum = mbi_ext_from(0), block[BLOCK];
+
+    for (size_t begin = 0; begin < (size_t)1 << inner; begin += (size_t)1 << log) {
+        MBI_EXT(form_rest)(block, c->form, v->alpha + before, bits - inner, begin, log);
+        sum = mbi_ext_add(sum, MBI_EXT(table_dot)(&row, column + begin, block, (size_t)1 << log));
+    }
+    return mbi_ext_mul(sum,
+                       MBI_EXT(eq_index)(v->alpha, before, place >> (rounds + columns - before)));
+}
+
+/* W~(alpha) for the form W of a claim, with a coordinate for every bit of the stack. */
+static struct mbi_ext form_at_point(const struct verifier *v, const struct mbi_claim *c)
+{
+    const unsigned bits = c->form->bits, before = v->rounds - bits;
+    const uint64_t place = (v->stack.first[c->vector] << v->o->code.log_columns >> bits) + c->block;
+
+    return mbi_ext_mul(MBI_EXT(form_at)(c->form, v->alpha + before),
+                       MBI_EXT(eq_index)(v->alpha, before, place));
+}
+
+/* All claims, each form by itself; in powers of the challenge that joined them. */
+static struct mbi_ext join_forms(const struct verifier *v,
+                                 struct mbi_ext (*form)(const struct verifier *v,
+                                                        const struct mbi_claim *c))
+{
+    struct mbi_ext sum = mbi_ext_from(0), terms = sum;
+
+    for (size_t k = v->o->n_claims; k-- > 0;) {
+        terms = mbi_ext_add(terms, form(v, &v->o->claim[k]));
+        if (v->o->claim[k].joined)
+            continue;
+        sum = mbi_ext_add(mbi_ext_mul(sum, v->join), terms);
+        terms = mbi_ext_from(0);
+    }
+    return sum;
+}
+
+/* The extension of the powers of x at a point of n coordinates. */
+static struct mbi_ext powers_at(mbi_fe x, const struct mbi_ext *point, unsigned n)
+{
+    struct mbi_ext r = mbi_ext_from(1);
+
+    for (; n-- > 0; x = mbi_fe_mul(x, x)) {
+        struct mbi_ext factor = mbi_ext_scale(point[n], mbi_fe_sub(x, 1));
+
+        factor.c[0] = mbi_fe_add(factor.c[0], 1);
+        r = mbi_ext_mul(r, factor);
+    }
+    return r;
+}
+
+/* What was joined after a layer: sum of join^(j+1) times the powers of x_j, at the point. */
+static struct mbi_ext join_powers(const struct verifier *v, const struct joined *a)
+{
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t j = a->n; j-- > 0;)
+        sum = mbi_ext_mul(
+            mbi_ext_add(sum, powers_at(a->x[j], v->alpha + a->from, v->rounds - a->from)), a->join);
+    return sum;
+}
+
+/* The row gives what is left of the claims: entry by entry, or where there are further layers at
+ * one point more. */
+static void check_claims(struct verifier *v)
+{
+    const unsigned columns = mbi_code_layer(&v->o->code, v->o->code.depth).log_columns;
+    const struct mbi_table row = {MBI_TABLE_EXT, v->row, (size_t)1 << columns};
+    struct mbi_ext sum;
+
+    if (v->o->code.depth) {
+        get_rounds(v, columns);
+        sum = join_forms(v, form_at_point);
+        for (unsigned i = 0; i < v->o->code.depth; i++)
+            sum = mbi_ext_add(sum, join_powers(v, &v->joined[i]));
+        sum = mbi_ext_mul(sum, MBI_EXT(table_at)(&row, v->alpha + (v->rounds - columns), columns));
+    } else {
+        sum = join_forms(v, form_of_row);
+    }
+    if (!mbi_ext_equal(sum, v->claim))
+        mbi_refuse(v->in, "the folded row of an opening does not give its claims");
+}
+
+/* ---- the columns ---- */
+
+/* n columns of `width` elements for each of the rows: they are under a root, and their folds go to
+ * the sums. */
+static void get_columns(struct verifier *v, const struct mbi_digest *root, unsigned log_length,
+                        const struct mbi_ext *weight, size_t rows, size_t width)
+{
+    struct mbi_columns one = {v->column, rows * width, 1, 1, NULL};
+
+    mbi_get_elements(v->column, v->n * rows * width, v->in, "columns");
+    for (size_t i = 0; i < v->n && !v->in->fault; i++, one.data += rows * width) {
+        mbi_hash_columns(&one, &v->leaf[i], 0, 1);
+        v->sum[i] =
+            mbi_ext_add(v->sum[i], width == 1 ? MBI_EXT(open_fold_base)(one.data, weight, rows)
+                                              : MBI_EXT(open_fold)(one.data, weight, rows));
+    }
+    mbi_get_opening(v->in, root, (size_t)1 << log_length, v->position, v->leaf, v->n, v->scratch);
+}
+
+/* Work, positions and columns of layer i, whose rows were folded by the last rounds but `since`. */
+static void get_layer(struct verifier *v, unsigned i, unsigned since)
+{
+    const struct mbi_layer a = mbi_code_layer(&v->o->code, i);
+    const unsigned rounds = i ? mbi_open_log_rows(&v->o->code, i) : v->stack.rounds;
+
+    mbi_get_work(v->in, a.work);
+    if (v->in->fault)
+        return;
+    v->n = MBI_EXT(open_positions)(v->position, &a, &v->in->transcript);
+    MBI_EXT(eq_table)(v->weight, v->alpha + (v->rounds - since - rounds), rounds, mbi_ext_from(1));
+    for (size_t j = 0; j < v->n; j++)
+        v->sum[j] = mbi_ext_from(0);
+    if (i)
+        get_columns(v, &v->root, a.log_length, v->weight, (size_t)1 << rounds, MBI_EXT_D);
+    for (size_t k = 0; !i && k < v->o->n_roots && !v->in->fault; k++)
+        get_columns(v, &v->o->root[k].digest, a.log_length, v->weight + v->stack.first[k],
+                    (size_t)1 << v->o->root[k].log_rows, 1);
+}
+
+#define ABREAST 4 /* powers, so that none waits for the one before it */
+
+/* The polynomial with the row as its coefficients, at x: sums of 2^27 products at most. */
+static struct mbi_ext row_at(const struct verifier *v, mbi_fe x, unsigned log_columns)
+{
+    const size_t n = (size_t)1 << log_columns;
+    struct mbi_fe_sum sum[MBI_EXT_D] = {{0}};
+    mbi_fe power[ABREAST], step = 1;
+    struct mbi_ext r;
+
+    for (size_t i = 0; i < ABREAST; i++) {
+        power[i] = step;
+        step = mbi_fe_mul(step, x);
+    }
+    for (size_t c = 0; c < n; c += ABREAST)
+        for (size_t i = 0; i < ABREAST && c + i < n; i++) {
+            for (int k = 0; k < MBI_EXT_D; k++)
+                mbi_fe_sum_add(&sum[k], v->row[c + i].c[k], power[i]);
+            power[i] = mbi_fe_mul(power[i], step);
+        }
+    for (int k = 0; k < MBI_EXT_D; k++)
+        r.c[k] = mbi_fe_sum_value(&sum[k]);
+    return r;
+}
+
+/* Every opened column folds to the row's value at its place. */
+static void check_columns(const struct verifier *v)
+{
+    const struct mbi_layer a = mbi_code_layer(&v->o->code, v->o->code.depth);
+    const mbi_fe root = mbi_fe_root(a.log_length);
+
+    for (size_t i = 0; i < v->n; i++)
+        if (!mbi_ext_equal(row_at(v, mbi_fe_pow(root, v->position[i]), a.log_columns), v->sum[i])) {
+            mbi_refuse(v->in, "an opened column does not fold to the row of an opening");
+            return;
+        }
+}
+
+/* ---- the whole ---- */
+
+/* The folded columns of layer i become claims about the row, which is now a vector of its own. */
+static void join_layer(struct verifier *v, unsigned i)
+{
+    const mbi_fe root = mbi_fe_root(mbi_code_layer(&v->o->code, i).log_length);
+    struct joined *a = &v->joined[i];
+
+    a->join = MBI_EXT(open_draw)(&v->in->transcript);
+    a->n = v->n;
+    a->from = v->rounds;
+    for (size_t j = 0; j < v->n; j++)
+        a->x[j] = mbi_fe_pow(root, v->position[j]);
+    v->claim = MBI_EXT(open_join_values)(v->claim, a->join, v->sum, v->n);
+}
+
+static void verify(struct verifier *v)
+{
+    const unsigned depth = v->o->code.depth,
+                   columns = mbi_code_layer(&v->o->code, depth).log_columns;
+
+    v->claim = MBI_EXT(open_join)(&v->join, &v->in->transcript, v->o);
+    get_rounds(v, v->stack.rounds);
+    for (unsigned i = 0; i < depth && !v->in->fault; i++) {
+        struct mbi_digest root;
+
+        mbi_get_bytes(&root, sizeof(root), v->in, "folded");
+        get_layer(v, i, 0);
+        if (v->in->fault)
+            return;
+        v->root = root;
+        join_layer(v, i);
+        get_rounds(v, mbi_open_log_rows(&v->o->code, i + 1));
+    }
+    mbi_get_elements((mbi_fe *)v->row, MBI_EXT_D * ((size_t)1 << columns), v->in, "row");
+    if (!v->in->fault)
+        check_claims(v);
+    if (!v->in->fault)
+        get_layer(v, depth, depth ? columns : 0);
+    if (!v->in->fault)
+        check_columns(v);
+}
+
+bool MBI_EXT(open_verify)(const struct mbi_opening *o, struct mbi_proof_reader *in,
+                          const struct mbi_host *host)
+{
+    const char *fault = MBI_EXT(open_fault)(o);
+    struct verifier v = {.o = o, .in = in, .host = host};
+
+    if (fault) {
+        mbi_refuse(in, fault);
+        return false;
+    }
+    MBI_EXT(open_stack_init)(&v.stack, o);
+    if (verifier_alloc(&v))
+        verify(&v);
+    else
+        mbi_refuse(in, "there is not enough memory to check an opening");
+    verifier_free(&v);
+    return !in->fault;
+}
+#endif

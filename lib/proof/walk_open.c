@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The claims that are left, as terms of one opening: digits of variables, pieces of weights. */
+#include "proof/walk_parts.h"
+#if MBI_HAVE_SODIUM
+
+struct mbi_form MBI_EXT(walk_form)(const struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+    struct mbi_form form = {.scale = part->scale};
+
+    if (!v || part->joint) {
+        form.bits = v ? mbi_var_bits(v) : w->plan->bits;
+        form.factor[form.n_factors++] = part->factor[0];
+        return form;
+    }
+    for (int k = 0; k < MBI_AXES; k++) {
+        if (v->log[k])
+            form.factor[form.n_factors++] = MBI_EXT(factor_moved)(&part->factor[k], form.bits);
+        else
+            form.scale = mbi_ext_mul(form.scale, MBI_EXT(factor_total)(&part->factor[k], 0));
+        form.bits += v->log[k];
+    }
+    return form;
+}
+
+/* The entries of the factors of a part; NULL for want of memory. */
+static struct mbi_ext *expand(struct mbi_walk *w, const struct mbi_part *part, int axis)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    struct mbi_ext *e = mbi_alloc(w->host, (size_t)1 << v->log[axis], sizeof(*e));
+
+    if (e)
+        MBI_EXT(walk_expand)(e, &part->factor[axis], v->log[axis]);
+    else
+        w->failed = true;
+    return e;
+}
+
+/* Sum over rows and middle of their weights, times the row's product with the last weights. */
+static struct mbi_ext fold_rows(const struct mbi_var *v, const struct mbi_table *table,
+                                const struct mbi_ext *row, const struct mbi_ext *mid,
+                                const struct mbi_ext *col)
+{
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t r = 0; r < v->n[0]; r++)
+        for (size_t m = 0; m < v->n[1]; m++) {
+            const size_t begin = mbi_var_place(v, r, m * v->n[2]);
+
+            sum = mbi_ext_add(sum, mbi_ext_mul(mbi_ext_mul(row[r], mid[m]),
+                                               MBI_EXT(table_dot)(table, begin, col, v->n[2])));
+        }
+    return sum;
+}
+
+struct mbi_ext MBI_EXT(walk_part_value)(struct mbi_walk *w, const struct mbi_part *part,
+                                        const struct mbi_table *table)
+{
+    struct mbi_ext *e[MBI_AXES] = {NULL}, sum = mbi_ext_from(0);
+
+    if (part->joint) {
+        mbi_walk_cannot(w, "a list of places is of what is public");
+        return sum;
+    }
+    for (int k = 0; k < MBI_AXES; k++)
+        e[k] = expand(w, part, k);
+    if (e[0] && e[1] && e[2])
+        sum = fold_rows(&w->plan->var[part->var], table, e[0], e[1], e[2]);
+    for (int k = 0; k < MBI_AXES; k++)
+        mbi_free(w->host, e[k]);
+    return mbi_ext_mul(sum, part->scale);
+}
+
+/* [col < token of the row]: of each row the sum of the first columns' weights. */
+static struct mbi_ext less_value(struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    struct mbi_ext *row = expand(w, part, 0), *col = expand(w, part, 2);
+    struct mbi_ext sum = mbi_ext_from(0), begin = sum;
+
+    if (row && col && w->job->token) {
+        for (size_t c = 0; c < v->n[2]; c++) { /* col[c]: the sum of all before it */
+            const struct mbi_ext next = mbi_ext_add(begin, col[c]);
+
+            col[c] = begin;
+            begin = next;
+        }
+        for (size_t r = 0; r < v->n[0]; r++) {
+            const uint32_t token = w->job->token[(size_t)v->from + r];
+
+            sum = mbi_ext_add(sum, mbi_ext_mul(row[r], token < v->n[2] ? col[token] : begin));
+        }
+    }
+    mbi_free(w->host, row);
+    mbi_free(w->host, col);
+    return mbi_ext_mul(mbi_ext_mul(sum, part->scale),
+                       MBI_EXT(factor_total)(&part->factor[1], v->log[1]));
+}
+
+struct mbi_ext MBI_EXT(walk_public_value)(struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+
+    return v->kind == MBI_VAR_PUBLIC && v->input == MBI_PUBLIC_LESS && !part->joint
+               ? less_value(w, part)
+               : MBI_EXT(walk_part_value)(w, part, &w->job->table[part->var]);
+}
+
+/* Digits of a committed variable. */
+static size_t planes_of(const struct mbi_walk *w, const struct mbi_var *v)
+{
+    return (v->bits + w->plan->digit_bits - 1) / w->plan->digit_bits;
+}
+
+static size_t terms_of(const struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+
+    if (!v)
+        return 1;
+    if (v->kind != MBI_VAR_WEIGHT && v->kind != MBI_VAR_COMMITTED)
+        return 0; /* sort_parts() has refused it */
+    return v->kind == MBI_VAR_WEIGHT ? v->n_pieces : planes_of(w, v);
+}
+
+/* The witness vector, or the digits of a variable in it. */
+static void put_digits(struct mbi_claim *claim, struct mbi_form *form, const struct mbi_walk *w,
+                       const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+
+    const unsigned log = w->plan->digit_bits;
+
+    for (size_t k = 0; k < terms_of(w, part); k++) {
+        form[k] = MBI_EXT(walk_form)(w, part);
+        if (!v)
+            continue;
+        claim[k].block = k < v->bits / log ? v->digits + k : v->odd;
+        form[k].scale = mbi_ext_scale(form[k].scale, (mbi_fe)1 << log * k);
+    }
+}
+
+/*
+ * left = right + n where one of them is the free index, which becomes row + index: the free one is
+ * left (row + x = i + n) or right (i = row + x + n). Then n is a signed number, and which of the
+ * two is left follows from its sign.
+ */
+static void cut_sum(struct mbi_form_rule *rule, uint32_t row)
+{
+    const int64_t n = rule->left == 0 ? (int64_t)rule->n - row : -(int64_t)rule->n - row;
+
+    /* x = i + n */
+    rule->left = n < 0 ? 1 : 0;
+    rule->right = n < 0 ? 0 : 1;
+    rule->n = (uint64_t)(n < 0 ? -n : n);
+}
+
+static const char no_piece[] = "the rows of a weight are read by fields";
+
+/* The entries of a list that lie in [row, row + 2^log). */
+static struct mbi_form_factor cut_list(struct mbi_walk *w, const struct mbi_form_factor *f,
+                                       unsigned bits, uint32_t row, unsigned log)
+{
+    const size_t n = f->values.n;
+    uint32_t *list = MBI_EXT(walk_keep)(w, n, sizeof(*list));
+    struct mbi_ext *value = MBI_EXT(walk_keep)(w, n, sizeof(*value));
+    const struct mbi_table values = {MBI_TABLE_EXT, value, n};
+    size_t kept = 0;
+
+    if (log == bits || w->failed || f->index[1].weight != MBI_FORM_ONES) {
+        if (log != bits)
+            mbi_walk_cannot(w, no_piece);
+        return *f;
+    }
+    for (size_t l = 0; l < n; l++)
+        if (f->list[l] >= row && f->list[l] - row < (uint64_t)1 << log) {
+            list[kept] = f->list[l] - row;
+            value[kept++] = mbi_table_ext(&f->values, l);
+        }
+    return MBI_EXT(form_list)(0, log, (uint64_t)1 << log, list, kept, &values, NULL,
+                              f->index[1].bits);
+}
+
+/* The entries [row, row + 2^log) of a factor, of which `bits` is the length. */
+static struct mbi_form_factor cut(struct mbi_walk *w, struct mbi_ext *scale,
+                                  const struct mbi_form_factor *f, unsigned bits, uint32_t row,
+                                  unsigned log)
+{
+    struct mbi_form_factor r = *f;
+    struct mbi_form_index *x = &r.index[0];
+
+    if (r.kind == MBI_FORM_ROWS && x->weight == MBI_FORM_ONES) {
+        const size_t n = r.values.n > row ? r.values.n - row : 0;
+
+        x->bits = (uint8_t)log;
+        r.values.data = (const struct mbi_ext *)r.values.data + (n ? row : 0);
+        r.values.n = mbi_min_size(n, (size_t)1 << log);
+        return r;
+    }
+    if (r.kind == MBI_FORM_LIST)
+        return cut_list(w, f, bits, row, log);
+    if (r.kind != MBI_FORM_RULED || x->at == MBI_FORM_SUMMED || x->weight == MBI_FORM_POWER) {
+        mbi_walk_cannot(w, no_piece);
+        return r;
+    }
+    x->bits = (uint8_t)log;
+    if (x->weight == MBI_FORM_EQ) {
+        *scale = mbi_ext_mul(*scale, MBI_EXT(eq_index)(x->z, bits - log, row >> log));
+        x->z += bits - log;
+    }
+    for (unsigned k = 0; k < r.n_rules; k++) {
+        struct mbi_form_rule *rule = &r.rule[k];
+
+        if (rule->low || rule->high < bits) {
+            mbi_walk_cannot(w, no_piece);
+        } else if (rule->order == MBI_FORM_BELOW && rule->left == 0) {
+            rule->n = rule->n > row ? rule->n - row : 0;
+            rule->n = mbi_min_size(rule->n, (size_t)1 << log);
+        } else if (rule->order == MBI_FORM_SUM) {
+            cut_sum(rule, row);
+        }
+    }
+    return r;
+}
+
+/* The pieces of a weight. */
+static void put_pieces(struct mbi_claim *claim, struct mbi_form *form, struct mbi_walk *w,
+                       const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    const struct mbi_ext own = mbi_ext_mul(part->scale, MBI_EXT(factor_total)(&part->factor[1], 0));
+
+    if (part->joint)
+        mbi_walk_cannot(w, no_piece);
+    for (size_t k = 0; k < v->n_pieces && !w->failed; k++) {
+        const struct mbi_piece *piece = &w->plan->piece[v->first_piece + k];
+        struct mbi_ext scale = own;
+        const struct mbi_form_factor row =
+            cut(w, &scale, &part->factor[0], v->log[0], piece->row, piece->log_rows);
+
+        form[k] = (struct mbi_form){
+            .bits = (unsigned)piece->log_rows + piece->col_bits,
+            .scale = scale,
+            .n_factors = 2,
+            .factor = {row, MBI_EXT(factor_moved)(&part->factor[2], piece->log_rows)}};
+        claim[k].vector = 1;
+        claim[k].block = piece->block;
+    }
+}
+
+/* One term of an opening for each block of a part. Returns how many. */
+static size_t put_terms(struct mbi_claim *claim, struct mbi_form *form, struct mbi_walk *w,
+                        const struct mbi_part *part)
+{
+    const size_t n = terms_of(w, part);
+
+    for (size_t k = 0; k < n; k++)
+        claim[k] = (struct mbi_claim){.form = &form[k], .joined = true};
+    if (part->var != MBI_NONE && w->plan->var[part->var].kind == MBI_VAR_WEIGHT)
+        put_pieces(claim, form, w, part);
+    else
+        put_digits(claim, form, w, part);
+    return n;
+}
+
+/* The sum of all weights of a part. */
+static struct mbi_ext part_total(const struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    struct mbi_ext x = part->scale;
+
+    if (part->joint)
+        return mbi_ext_mul(x, MBI_EXT(factor_total)(&part->factor[0], mbi_var_bits(v)));
+    for (int k = 0; k < MBI_AXES; k++)
+        x = mbi_ext_mul(x, MBI_EXT(factor_total)(&part->factor[k], v->log[k]));
+    return x;
+}
+
+/* The offset of a committed variable leaves the claim's value. */
+static void take_offset(struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+
+    if (v && v->kind == MBI_VAR_COMMITTED && v->lo)
+        MBI_EXT(walk_take)(w, part->claim, mbi_ext_times(part_total(w, part), v->lo));
+}
+
+/* Of a range of one value: it has no digits, and is its offset. */
+static bool is_constant(const struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+
+    return v->kind == MBI_VAR_COMMITTED && !v->bits;
+}
+
+/* Parts by claim, in the order in which they were added. */
+struct order {
+    size_t *next, *first; /* of a part, of a claim: SIZE_MAX is the end */
+    size_t n_terms;
+};
+
+static bool sort_parts(struct order *o, struct mbi_walk *w)
+{
+    o->next = MBI_EXT(walk_keep)(w, w->n_parts, sizeof(*o->next));
+    o->first = MBI_EXT(walk_keep)(w, w->n_claims, sizeof(*o->first));
+    if (w->failed)
+        return false;
+    for (size_t i = 0; i < w->n_claims; i++)
+        o->first[i] = SIZE_MAX;
+    for (size_t i = w->n_parts; i-- > 0;) {
+        const uint32_t claim = w->part[i].claim;
+
+        if (claim == MBI_NONE)
+            continue;
+        if (!terms_of(w, &w->part[i]) && !is_constant(w, &w->part[i]))
+            mbi_walk_cannot(w, "a variable is neither committed nor replaced");
+        take_offset(w, &w->part[i]);
+        o->next[i] = o->first[claim];
+        o->first[claim] = i;
+        o->n_terms += terms_of(w, &w->part[i]);
+    }
+    return !w->failed;
+}
+
+void MBI_EXT(walk_open)(struct mbi_walk *w)
+{
+    const struct mbi_root root[] = {w->witness, w->job->weights};
+    struct mbi_opening o = {
+        .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
+    struct order order = {0};
+    struct mbi_claim *claim;
+    struct mbi_form *form;
+
+    if (!sort_parts(&order, w))
+        return;
+    claim = MBI_EXT(walk_keep)(w, order.n_terms, sizeof(*claim));
+    form = MBI_EXT(walk_keep)(w, order.n_terms, sizeof(*form));
+    if (w->failed)
+        return;
+    for (size_t i = 0; i < w->n_claims; i++) {
+        const size_t begin = o.n_claims;
+
+        for (size_t k = order.first[i]; k != SIZE_MAX; k = order.next[k])
+            o.n_claims += put_terms(claim + o.n_claims, form + o.n_claims, w, &w->part[k]);
+        if (o.n_claims > begin) {
+            claim[begin].joined = false;
+            claim[begin].value = w->value[i];
+        } else if (!mbi_ext_is_zero(w->value[i])) {
+            w->side->contradiction(w);
+        }
+    }
+    if (w->failed)
+        return;
+    o.claim = claim;
+    w->side->open(w, &o);
+}
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the walk share: claims and their parts, and the weights of letters. */
+#ifndef MBI_PROOF_WALK_PARTS_H
+#define MBI_PROOF_WALK_PARTS_H
+
+#include "base/intmath.h"
+#include "proof/walk.h"
+
+/* ---- memory that lives as long as the walk; a failure is noted in it ---- */
+
+void *MBI_EXT(walk_keep)(struct mbi_walk *w, size_t n, size_t size);
+struct mbi_ext *MBI_EXT(walk_draw)(struct mbi_walk *w, size_t n);
+
+/* The protocol has no step for it: then neither side goes on. */
+static inline void mbi_walk_cannot(struct mbi_walk *w, const char *why)
+{
+    if (!w->failed)
+        w->fault = why;
+    w->failed = true;
+}
+
+/* ---- claims ---- */
+
+uint32_t MBI_EXT(walk_claim)(struct mbi_walk *w, struct mbi_ext value);
+void MBI_EXT(walk_part)(struct mbi_walk *w, const struct mbi_part *part);
+/* The value of a claim, less x. */
+void MBI_EXT(walk_take)(struct mbi_walk *w, uint32_t claim, struct mbi_ext x);
+
+static inline struct mbi_ext mbi_ext_times(struct mbi_ext a, int64_t c)
+{
+    return mbi_ext_scale(a, mbi_fe_from_i64(c));
+}
+
+/* ---- factors ---- */
+
+static inline unsigned mbi_index_bits(uint32_t n) { return (unsigned)mbi_bitlen(n - 1); }
+
+/* The sum of a factor's entries. */
+struct mbi_ext MBI_EXT(factor_total)(const struct mbi_form_factor *f, unsigned bits);
+/* The factor moved so that its free indices begin `at` bits later. */
+struct mbi_form_factor MBI_EXT(factor_moved)(const struct mbi_form_factor *f, unsigned at);
+
+/* ---- letters ---- */
+
+/* What each letter of a relation is weighted with, over its own bits from 0 on. */
+struct mbi_weights {
+    const struct mbi_relation *relation;
+    struct mbi_ext scale; /* of indices of a result that no letter leads to */
+    struct mbi_form_factor factor[MBI_LETTERS];
+    /* Letters that are fields of one index of a result whose factor does not fall apart: bits of
+     * letters, and the factor of all of them. */
+    uint32_t whole[MBI_AXES];
+    struct mbi_form_factor whole_factor[MBI_AXES];
+};
+
+bool MBI_EXT(view_has)(const struct mbi_view *v, uint32_t letter);
+
+/* The part of a view whose letters are weighted; `live`: the letters that are summed here, of which
+ * the view may lack some. */
+struct mbi_part MBI_EXT(part_of_view)(struct mbi_walk *w, const struct mbi_view *view,
+                                      const struct mbi_weights *l, uint32_t live);
+/* The weights of a definition's letters where its variable is weighted as in a part. */
+struct mbi_weights MBI_EXT(weights_of_part)(const struct mbi_relation *r,
+                                            const struct mbi_part *part);
+/* The weight of a sum over some letters, which are the fields of its index in their order. */
+struct mbi_form MBI_EXT(sum_weight)(struct mbi_walk *w, const struct mbi_weights *l,
+                                    uint32_t letters);
+
+/* ---- steps ---- */
+
+void MBI_EXT(walk_relations)(struct mbi_walk *w);
+void MBI_EXT(walk_replace)(struct mbi_walk *w);
+void MBI_EXT(walk_open)(struct mbi_walk *w);
+
+#endif

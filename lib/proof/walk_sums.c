@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Relations at a random point, sum-checks of those with products, and the variables that are
+ * replaced by what defines them. */
+#include "proof/walk_parts.h"
+#if MBI_HAVE_SODIUM
+
+/* Adds scale times a term of at most one view, weighted by its letters, to a claim. */
+static void add_linear(struct mbi_walk *w, uint32_t claim, const struct mbi_term *t,
+                       const struct mbi_weights *l, struct mbi_ext scale)
+{
+    const uint32_t all = (1u << l->relation->n_letters) - 1;
+    struct mbi_part p;
+
+    scale = mbi_ext_mul(mbi_ext_times(scale, t->c), l->scale);
+    if (t->n) {
+        p = MBI_EXT(part_of_view)(w, &t->view[0], l, all);
+        p.claim = claim;
+        p.scale = mbi_ext_mul(p.scale, scale);
+        MBI_EXT(walk_part)(w, &p);
+        return;
+    }
+    for (uint32_t k = 0; k < l->relation->n_letters; k++)
+        scale = mbi_ext_mul(
+            scale, MBI_EXT(factor_total)(&l->factor[k], mbi_index_bits(l->relation->n[k])));
+    MBI_EXT(walk_take)(w, claim, scale);
+}
+
+/* ---- sums ---- */
+
+/* A sum-check under construction: `sum` and `table` have room for what is added. */
+struct batch {
+    uint32_t letters; /* of the sum: a bit for each */
+    unsigned bits;
+    struct mbi_sum *sum;
+    struct mbi_walk_table *table;
+    struct mbi_weights *weights; /* by table: of the letters behind the sum */
+    uint32_t n_sums, n_tables;
+};
+
+static bool batch_init(struct batch *b, struct mbi_walk *w, uint32_t n_sums, uint32_t n_tables)
+{
+    *b = (struct batch){.sum = MBI_EXT(walk_keep)(w, n_sums, sizeof(*b->sum)),
+                        .table = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->table)),
+                        .weights = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->weights))};
+    return b->sum && b->table && b->weights;
+}
+
+static void set_letters(struct batch *b, const struct mbi_relation *r, uint32_t letters)
+{
+    b->letters = letters;
+    b->bits = 0;
+    for (uint32_t k = 0; k < r->n_letters; k++)
+        b->bits += letters >> k & 1 ? mbi_index_bits(r->n[k]) : 0;
+}
+
+/* A view over the letters of the sum; it is summed over those of its own that the sum lacks. */
+static uint32_t add_table(struct batch *b, const struct mbi_view *view, const struct mbi_weights *l)
+{
+    struct mbi_walk_table *t = &b->table[b->n_tables];
+    const struct mbi_relation *r = l->relation;
+    unsigned left = b->bits;
+
+    *t = (struct mbi_walk_table){.view = *view, .relation = r};
+    for (uint32_t k = 0; k < MBI_LETTERS; k++) {
+        t->shift[k] = MBI_MAX_BITS;
+        if (k >= r->n_letters)
+            continue;
+        if (b->letters >> k & 1) {
+            left -= mbi_index_bits(r->n[k]);
+            t->shift[k] = (uint8_t)left;
+        } else if (MBI_EXT(view_has)(view, k)) {
+            t->summed |= 1u << k;
+            t->weight[k] = l->factor[k];
+        }
+    }
+    b->weights[b->n_tables] = *l;
+    return b->n_tables++;
+}
+
+/* Runs the batch and claims each of its tables at the point where it ends. */
+static void run_batch(struct mbi_walk *w, struct batch *b)
+{
+    const struct mbi_sum_batch batch = {b->bits, b->sum, b->n_sums, b->n_tables};
+    struct mbi_ext *point = MBI_EXT(walk_keep)(w, b->bits, sizeof(*point));
+    struct mbi_ext *value = MBI_EXT(walk_keep)(w, b->n_tables, sizeof(*value));
+
+    if (w->failed)
+        return;
+    w->side->sum(w, point, value, &batch, b->table);
+    for (uint32_t i = 0; i < b->n_tables; i++) {
+        struct mbi_weights *l = &b->weights[i];
+        struct mbi_part p;
+        unsigned at = 0;
+
+        for (uint32_t k = 0; k < l->relation->n_letters; k++) {
+            const uint32_t n = l->relation->n[k];
+
+            if (!(b->letters >> k & 1))
+                continue;
+            l->factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(n), n, point + at);
+            at += mbi_index_bits(n);
+        }
+        p = MBI_EXT(part_of_view)(w, &b->table[i].view, l, b->letters);
+        p.claim = MBI_EXT(walk_claim)(w, value[i]);
+        MBI_EXT(walk_part)(w, &p);
+    }
+}
+
+/* ---- relations that are zero ---- */
+
+/* The random point at which all relations are taken, for each letter: shorter indices use its
+ * begin. */
+struct tau {
+    const struct mbi_ext *z[MBI_LETTERS];
+};
+
+static struct mbi_weights weights_at(const struct mbi_relation *r, const struct tau *tau)
+{
+    struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
+
+    for (uint32_t k = 0; k < r->n_letters; k++)
+        l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], tau->z[k]);
+    return l;
+}
+
+static void claim_relation(struct mbi_walk *w, const struct mbi_relation *r, const struct tau *tau)
+{
+    const struct mbi_weights l = weights_at(r, tau);
+    const uint32_t claim = MBI_EXT(walk_claim)(w, mbi_ext_from(0));
+
+    for (uint32_t i = 0; i < r->n_terms; i++)
+        add_linear(w, claim, &w->plan->term[r->first_term + i], &l, mbi_ext_from(1));
+}
+
+static bool same_axis(const struct mbi_axis *a, const struct mbi_axis *b)
+{
+    bool same =
+        a->kind == b->kind && a->log == b->log && a->from == b->from && a->n_fields == b->n_fields;
+
+    for (uint32_t k = 0; same && k < a->n_fields; k++)
+        same = a->field[k].letter == b->field[k].letter && a->field[k].shift == b->field[k].shift;
+    return same;
+}
+
+static bool same_view(const struct mbi_view *a, const struct mbi_view *b)
+{
+    return a->var == b->var && same_axis(&a->axis[0], &b->axis[0]) &&
+           same_axis(&a->axis[1], &b->axis[1]) && same_axis(&a->axis[2], &b->axis[2]);
+}
+
+static bool same_letters(const struct mbi_relation *a, const struct mbi_relation *b)
+{
+    bool same = a->n_letters == b->n_letters;
+
+    for (uint32_t k = 0; same && k < a->n_letters; k++)
+        same = a->n[k] == b->n[k];
+    return same;
+}
+
+/* The number of a view among the tables; it is added if it is not there. Views of one variable are
+ * near each other. */
+static uint32_t find_table(struct batch *b, const struct mbi_view *view,
+                           const struct mbi_weights *l)
+{
+    for (uint32_t i = b->n_tables; i-- > 0;)
+        if (same_view(&b->table[i].view, view) && same_letters(b->table[i].relation, l->relation))
+            return i;
+    return add_table(b, view, l);
+}
+
+/* A relation with products, as one sum over its letters. */
+static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_relation *r,
+                         const struct tau *tau)
+{
+    const struct mbi_weights l = weights_at(r, tau);
+    struct mbi_form *weight = MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
+    struct mbi_sum_term *term = MBI_EXT(walk_keep)(w, r->n_terms, sizeof(*term));
+    uint32_t *table = MBI_EXT(walk_keep)(w, MBI_SUM_TABLES, sizeof(*table));
+    size_t n_tables = 0;
+
+    if (w->failed)
+        return;
+    *weight = MBI_EXT(sum_weight)(w, &l, b->letters);
+    for (uint32_t i = 0; i < r->n_terms && !w->failed; i++) {
+        const struct mbi_term *t = &w->plan->term[r->first_term + i];
+
+        term[i] = (struct mbi_sum_term){.c = mbi_fe_from_i64(t->c), .degree = (uint8_t)t->n};
+        for (uint32_t k = 0; k < t->n; k++) {
+            const uint32_t number = find_table(b, &t->view[k], &l);
+            size_t own = 0;
+
+            while (own < n_tables && table[own] != number)
+                own++;
+            if (own == MBI_SUM_TABLES) {
+                mbi_walk_cannot(w, "a relation has too many views");
+                return;
+            }
+            if (own == n_tables)
+                table[n_tables++] = number;
+            term[i].factor[k] = (uint8_t)own;
+        }
+    }
+    b->sum[b->n_sums++] = (struct mbi_sum){.weight = weight,
+                                           .n_weights = 1,
+                                           .term = term,
+                                           .n_terms = r->n_terms,
+                                           .table = table,
+                                           .n_tables = n_tables,
+                                           .claim = mbi_ext_from(0)};
+}
+
+static bool is_zero_product(const struct mbi_relation *r)
+{
+    return r->defines == MBI_NONE && r->is_product;
+}
+
+/* One sum-check for all relations with products of the size of relation `first`. */
+static void check_products(struct mbi_walk *w, uint32_t first, const struct tau *tau)
+{
+    const struct mbi_plan *p = w->plan;
+    const struct mbi_relation *like = &p->relation[first];
+    uint32_t n = 0, n_views = 0;
+    struct batch b;
+
+    for (uint32_t i = first; i < p->n_relations; i++)
+        if (is_zero_product(&p->relation[i]) && p->relation[i].like == first) {
+            n++;
+            n_views += MBI_TERM_VIEWS * p->relation[i].n_terms;
+        }
+    if (!batch_init(&b, w, n, n_views))
+        return;
+    set_letters(&b, like, (1u << MBI_LETTERS) - 1);
+    for (uint32_t i = first; i < p->n_relations && !w->failed; i++)
+        if (is_zero_product(&p->relation[i]) && p->relation[i].like == first)
+            add_relation(w, &b, &p->relation[i], tau);
+    run_batch(w, &b);
+}
+
+void MBI_EXT(walk_relations)(struct mbi_walk *w)
+{
+    const struct mbi_plan *p = w->plan;
+    unsigned bits[MBI_LETTERS] = {0};
+    struct tau tau;
+
+    for (uint32_t i = 0; i < p->n_relations; i++)
+        for (uint32_t k = 0; k < p->relation[i].n_letters; k++)
+            bits[k] = (unsigned)mbi_max_size(bits[k], mbi_index_bits(p->relation[i].n[k]));
+    for (uint32_t k = 0; k < MBI_LETTERS; k++)
+        tau.z[k] = MBI_EXT(walk_draw)(w, bits[k]);
+    for (uint32_t i = 0; i < p->n_relations && !w->failed; i++)
+        if (p->relation[i].defines == MBI_NONE && !p->relation[i].is_product)
+            claim_relation(w, &p->relation[i], &tau);
+    for (uint32_t i = 0; i < p->n_relations && !w->failed; i++)
+        if (is_zero_product(&p->relation[i]) && p->relation[i].like == i)
+            check_products(w, i, &tau);
+}
+
+/* ---- products ---- */
+
+static bool is_public(const struct mbi_walk *w, uint32_t var)
+{
+    const struct mbi_var *v = &w->plan->var[var];
+
+    return v->kind == MBI_VAR_PUBLIC || (v->kind == MBI_VAR_WEIGHT && w->plan->public_weights);
+}
+
+/* The letters that the sum-check of a product is over: those of both views, those of a mask, and
+ * those whose factor does not fall apart. */
+static uint32_t sum_letters(const struct mbi_term *t, const struct mbi_weights *l)
+{
+    const struct mbi_relation *r = l->relation;
+    uint32_t letters = 0;
+
+    for (uint32_t k = 0; k < r->n_letters; k++)
+        if (MBI_EXT(view_has)(&t->view[0], k) && MBI_EXT(view_has)(&t->view[1], k))
+            letters |= 1u << k;
+    if (mbi_is_masked(r))
+        letters |= 1u << r->small | 1u << r->large;
+    return letters | l->whole[0] | l->whole[1] | l->whole[2];
+}
+
+/* The value of a view of public integers at some letters. */
+static mbi_fe public_at(const struct mbi_walk *w, const struct mbi_view *view,
+                        const uint32_t at[MBI_LETTERS])
+{
+    const struct mbi_var *v = &w->plan->var[view->var];
+    int64_t x[MBI_AXES];
+
+    for (int k = 0; k < MBI_AXES; k++) {
+        x[k] = view->axis[k].from;
+        for (uint32_t f = 0; f < view->axis[k].n_fields; f++)
+            x[k] += (int64_t)at[view->axis[k].field[f].letter] << view->axis[k].field[f].shift;
+        if (x[k] < 0 || x[k] >= v->n[k])
+            return 0;
+    }
+    return mbi_table_field(&w->job->table[view->var],
+                           mbi_var_place(v, (size_t)x[0], (size_t)x[1] * v->n[2] + (size_t)x[2]));
+}
+
+/* What a public view and the factor of one of its letters are together: rows for that letter, in
+ * which the other ones are summed up with their own factors. */
+static struct mbi_form_factor public_rows(struct mbi_walk *w, const struct mbi_view *view,
+                                          const struct mbi_weights *l, uint32_t shared)
+{
+    const struct mbi_relation *r = l->relation;
+    struct mbi_ext *e[MBI_LETTERS] = {NULL};
+    struct mbi_ext *rows = MBI_EXT(walk_keep)(w, r->n[shared], sizeof(*rows));
+    const struct mbi_table table = {MBI_TABLE_EXT, rows, r->n[shared]};
+    uint32_t at[MBI_LETTERS] = {0}, k = 0;
+
+    for (k = 0; k < r->n_letters; k++)
+        if (MBI_EXT(view_has)(view, k)) {
+            const unsigned bits = mbi_index_bits(r->n[k]);
+
+            if (!(e[k] = MBI_EXT(walk_keep)(w, (size_t)1 << bits, sizeof(*e[k]))))
+                return l->factor[shared];
+            MBI_EXT(walk_expand)(e[k], &l->factor[k], bits);
+        }
+    if (w->failed)
+        return l->factor[shared];
+    do {
+        struct mbi_ext x = mbi_ext_from(1);
+
+        for (k = 0; k < r->n_letters; k++)
+            if (e[k])
+                x = mbi_ext_mul(x, e[k][at[k]]);
+        rows[at[shared]] = mbi_ext_add(rows[at[shared]], mbi_ext_scale(x, public_at(w, view, at)));
+        for (k = 0; k < r->n_letters; k++) {
+            if (!e[k])
+                continue;
+            if (++at[k] < r->n[k])
+                break;
+            at[k] = 0;
+        }
+    } while (k < r->n_letters);
+    return MBI_EXT(form_rows)(0, mbi_index_bits(r->n[shared]), &table, NULL);
+}
+
+static bool is_plain(const struct mbi_view *v)
+{
+    return v->axis[0].kind == MBI_AXIS_PLAIN && v->axis[2].kind == MBI_AXIS_PLAIN;
+}
+
+/* The view of a product that is public, where that makes it linear in the other one; or 2. */
+static unsigned public_view(const struct mbi_walk *w, const struct mbi_term *t, uint32_t letters)
+{
+    if (!letters || (letters & (letters - 1)))
+        return 2;
+    for (unsigned k = 0; k < 2; k++)
+        if (is_public(w, t->view[k].var) && is_plain(&t->view[k]) &&
+            w->plan->var[t->view[k].var].input != MBI_PUBLIC_LESS)
+            return k;
+    return 2;
+}
+
+static void replace_half_public(struct mbi_walk *w, const struct mbi_part *part,
+                                struct mbi_weights *l, const struct mbi_term *t, unsigned known,
+                                uint32_t letters)
+{
+    const uint32_t letter = (uint32_t)mbi_bitlen(letters) - 1;
+    uint32_t live = 0;
+    struct mbi_part p;
+
+    l->factor[letter] = public_rows(w, &t->view[known], l, letter);
+    for (uint32_t k = 0; k < l->relation->n_letters; k++)
+        if (!MBI_EXT(view_has)(&t->view[known], k))
+            live |= 1u << k;
+    p = MBI_EXT(part_of_view)(w, &t->view[!known], l, live);
+    p.claim = part->claim;
+    p.scale = mbi_ext_mul(mbi_ext_mul(p.scale, l->scale), mbi_ext_times(part->scale, t->c));
+    MBI_EXT(walk_part)(w, &p);
+}
+
+/* A letter that neither view has: its factor is summed up. */
+static struct mbi_ext lost_letters(const struct mbi_term *t, const struct mbi_weights *l,
+                                   uint32_t letters)
+{
+    struct mbi_ext x = mbi_ext_from(1);
+
+    for (uint32_t k = 0; k < l->relation->n_letters; k++)
+        if (!(letters >> k & 1) && !MBI_EXT(view_has)(&t->view[0], k) &&
+            !MBI_EXT(view_has)(&t->view[1], k))
+            x = mbi_ext_mul(
+                x, MBI_EXT(factor_total)(&l->factor[k], mbi_index_bits(l->relation->n[k])));
+    return x;
+}
+
+/* The sum of one part of a variable that is a product: its value is sent. */
+static void add_product(struct mbi_walk *w, struct batch *b, const struct mbi_part *part,
+                        const struct mbi_weights *l, const struct mbi_term *t)
+{
+    struct mbi_form *weight = MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
+    struct mbi_sum_term *term = MBI_EXT(walk_keep)(w, 1, sizeof(*term));
+    uint32_t *table = MBI_EXT(walk_keep)(w, 2, sizeof(*table));
+    struct mbi_ext value;
+    struct mbi_part one = *part;
+
+    if (w->failed)
+        return;
+    one.scale = mbi_ext_from(1);
+    value = w->side->value(w, &one);
+    MBI_EXT(walk_take)(w, part->claim, mbi_ext_mul(part->scale, value));
+    *weight = MBI_EXT(sum_weight)(w, l, b->letters);
+    weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, l, b->letters));
+    *term = (struct mbi_sum_term){mbi_fe_from_i64(t->c), 2, {0, 1}};
+    table[0] = add_table(b, &t->view[0], l);
+    table[1] = add_table(b, &t->view[1], l);
+    b->sum[b->n_sums++] = (struct mbi_sum){weight, 1, term, 1, table, 2, value};
+}
+
+static bool is_of(const struct mbi_part *part, uint32_t var)
+{
+    return part->claim != MBI_NONE && part->var == var;
+}
+
+/* Those of the parts of a product whose sums are over these letters, by one sum-check. */
+static void sum_parts(struct mbi_walk *w, uint32_t var, const struct mbi_relation *r,
+                      uint32_t letters)
+{
+    const struct mbi_term *t = &w->plan->term[r->first_term];
+    const size_t n_parts = w->n_parts;
+    uint32_t n = 0;
+    struct batch b;
+
+    for (size_t i = w->first[var].first; i < n_parts; i = w->part[i].next)
+        n += is_of(&w->part[i], var);
+    if (!n || !batch_init(&b, w, n, 2 * n))
+        return;
+    set_letters(&b, r, letters);
+    for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
+        const struct mbi_part part = w->part[i];
+        struct mbi_weights l;
+
+        if (!is_of(&part, var))
+            continue;
+        l = MBI_EXT(weights_of_part)(r, &part);
+        if (sum_letters(t, &l) != letters)
+            continue;
+        w->part[i].claim = MBI_NONE;
+        add_product(w, &b, &part, &l, t);
+    }
+    if (b.n_sums && !w->failed)
+        run_batch(w, &b);
+}
+
+static void replace_product(struct mbi_walk *w, uint32_t var, const struct mbi_relation *r)
+{
+    const struct mbi_term *t = &w->plan->term[r->first_term];
+    const size_t n_parts = w->n_parts;
+
+    for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
+        const struct mbi_part part = w->part[i];
+        struct mbi_weights l;
+        uint32_t letters;
+        unsigned known;
+
+        if (!is_of(&part, var))
+            continue;
+        l = MBI_EXT(weights_of_part)(r, &part);
+        letters = sum_letters(t, &l);
+        if ((known = public_view(w, t, letters)) == 2) {
+            sum_parts(w, var, r, letters);
+            continue;
+        }
+        w->part[i].claim = MBI_NONE;
+        replace_half_public(w, &part, &l, t, known, letters);
+    }
+}
+
+/* ---- variables that are not committed ---- */
+
+static void replace_linear(struct mbi_walk *w, uint32_t var, const struct mbi_relation *r)
+{
+    const size_t n_parts = w->n_parts;
+
+    for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
+        const struct mbi_part part = w->part[i];
+        struct mbi_weights l;
+
+        if (!is_of(&part, var))
+            continue;
+        w->part[i].claim = MBI_NONE;
+        l = MBI_EXT(weights_of_part)(r, &part);
+        if (l.whole[0] || l.whole[1] || l.whole[2])
+            mbi_walk_cannot(w, "a sum has a weight that does not fall apart");
+        for (uint32_t k = 0; k < r->n_terms && !w->failed; k++)
+            add_linear(w, part.claim, &w->plan->term[r->first_term + k], &l, part.scale);
+    }
+}
+
+static void take_public(struct mbi_walk *w, uint32_t var)
+{
+    for (size_t i = w->first[var].first; i != SIZE_MAX; i = w->part[i].next) {
+        struct mbi_part *part = &w->part[i];
+
+        if (!is_of(part, var))
+            continue;
+        MBI_EXT(walk_take)(w, part->claim, MBI_EXT(walk_public_value)(w, part));
+        part->claim = MBI_NONE;
+    }
+}
+
+static bool has_parts(const struct mbi_walk *w, uint32_t var)
+{
+    for (size_t i = w->first[var].first; i != SIZE_MAX; i = w->part[i].next)
+        if (is_of(&w->part[i], var))
+            return true;
+    return false;
+}
+
+/* A list of places is no weight of an index: it has no letters to fall apart into. */
+static bool has_list(const struct mbi_walk *w, uint32_t var)
+{
+    for (size_t i = w->first[var].first; i != SIZE_MAX; i = w->part[i].next)
+        if (is_of(&w->part[i], var) && w->part[i].joint)
+            return true;
+    return false;
+}
+
+/* A definition reads what was declared before it. */
+void MBI_EXT(walk_replace)(struct mbi_walk *w)
+{
+    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;) {
+        const struct mbi_var *v = &w->plan->var[i];
+
+        if (!has_parts(w, i))
+            continue;
+        if (is_public(w, i))
+            take_public(w, i);
+        if (v->kind != MBI_VAR_DERIVED)
+            continue;
+        if (has_list(w, i)) {
+            mbi_walk_cannot(w, "a list of places is of what is not committed");
+            return;
+        }
+        if (w->plan->relation[v->relation].is_product)
+            replace_product(w, i, &w->plan->relation[v->relation]);
+        else
+            replace_linear(w, i, &w->plan->relation[v->relation]);
+    }
+}
+#endif

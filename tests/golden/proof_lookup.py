@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes proof_lookup.txt: lookups of docs/proof.md, section 3, proved and verified.
+
+An evaluation of its own, written from that text: a prover that adds fractions and folds tables one
+entry at a time, and a verifier whose two claims are compared with sums over the whole vector. It
+never calls the library; tests/unit/test_lookup.c holds the library against its answers.
+
+Usage: proof_lookup.py >proof_lookup.txt
+       proof_lookup.py --check FILE      status 1 if FILE is not what this program writes
+"""
+import itertools
+
+from proof_forms import Extension, packed
+from proof_stream import Writer, main, number
+
+CASES = [
+    # bits, limbs of each width, the first count
+    (0, {}, 1),
+    (2, {1: 2}, 2),
+    (3, {2: 3}, 4),
+    (5, {1: 5, 2: 1, 3: 7}, 14),
+    (6, {5: 20}, 25),
+    (13, {3: 100, 4: 3000, 10: 1500}, 5000),
+    (13, {1: 10}, 20),
+]
+
+
+class Lookup:
+    def __init__(self, bits, limbs, first):
+        """regions: (width, begin, end, first count) of the widths that have limbs."""
+        self.bits, self.regions, at, count = bits, [], 0, first
+        for w, n in sorted(limbs.items()):
+            self.regions.append((w, at, at + n, count))
+            at, count = at + n, count + 2**w
+        self.limbs, self.first, self.end = at, first, count
+
+
+def vector(lookup):
+    """Noise, in which limbs and counts are set."""
+    f = [(x * 2654435761 + 12345) % 2**31 for x in range(2**lookup.bits)]
+    for w, begin, end, count in lookup.regions:
+        for x in range(begin, end):
+            f[x] = ((x + 3) * 2654435761 % 2**32) >> (32 - w)
+        for v in range(2**w):
+            f[count + v] = f[begin:end].count(v)
+    return f
+
+
+# ---- the fractions ---------------------------------------------------------------------------
+
+
+def fractions(e, lookup, f, alpha, gamma):
+    """p and q of every entry, in the order of the vector."""
+    leaves = [(e.of(0), e.of(1))] * len(f)
+    for w, begin, end, count in lookup.regions:
+        a = e.sub(alpha, e.mul(gamma, e.of(w)))
+        for x in range(begin, end):
+            leaves[x] = (e.of(1), e.sub(a, e.of(f[x])))
+        for v in range(2**w):
+            leaves[count + v] = (e.of(-f[count + v]), e.sub(a, e.of(v)))
+    return leaves
+
+
+def rotated(leaves, n):
+    t = min(n, 12)
+    return [leaves[i * 2**t + j] for j in range(2**t) for i in range(2 ** (n - t))]
+
+
+def layers(e, leaves, n):
+    """layer[k]: the lists p and q of layer k."""
+    layer = [None] * n + [tuple(map(list, zip(*leaves)))]
+    for k in reversed(range(n)):
+        p, q = layer[k + 1]
+        half = 2**k
+        layer[k] = ([e.add(e.mul(p[y], q[half + y]), e.mul(p[half + y], q[y])) for y in range(half)],
+                    [e.mul(q[y], q[half + y]) for y in range(half)])
+    return layer
+
+
+# ---- the prover ------------------------------------------------------------------------------
+
+
+def eq_table(e, z):
+    table = [e.of(1)]
+    for z_k in z:
+        table = list(itertools.chain(*((e.sub(w, e.mul(w, z_k)), e.mul(w, z_k)) for w in table)))
+    return table
+
+
+def fold(e, table, r):
+    half = len(table) // 2
+    return [e.add(a, e.mul(r, e.sub(b, a))) for a, b in zip(table[:half], table[half:])]
+
+
+def ext(w, e):
+    return w.elements(e.degree)
+
+
+def prove(e, lookup, f):
+    """The bytes, the point of the vector and the two sums that the proof claims."""
+    w, n = Writer("test"), lookup.bits
+    both = w.elements(2 * e.degree)
+    alpha, gamma = both[:e.degree], both[e.degree:]
+    layer = layers(e, rotated(fractions(e, lookup, f, alpha, gamma), n), n)
+    assert layer[0][0][0] == e.of(0)
+    w.put("product", packed([layer[0][1][0]]))
+    claim_p, claim_q, z = e.of(0), layer[0][1][0], []
+    for k in range(n):
+        lam, half, s = ext(w, e), 2**k, []
+        p, q = layer[k + 1]
+        rows = [p[:half], p[half:], q[:half], q[half:]]
+        running = e.add(claim_p, e.mul(lam, claim_q))
+
+        def g(p0, p1, q0, q1):
+            return e.add(e.mul(p0, q1), e.mul(p1, q0), e.mul(lam, q0, q1))
+
+        for i in range(k):
+            weights, half = eq_table(e, z[i + 1:]), half // 2
+            h = [e.of(0)] * 3  # the values at 0, 1 and 2
+            for x, weight in enumerate(weights):
+                low, high = [r[x] for r in rows], [r[half + x] for r in rows]
+                third = [e.sub(e.add(b, b), a) for a, b in zip(low, high)]
+                h = [e.add(h_j, e.mul(weight, g(*v))) for h_j, v in zip(h, (low, high, third))]
+            # h(2) - 2 h(1) + h(0) = 2 h_2
+            two = e.add(e.sub(h[2], e.add(h[1], h[1])), h[0])
+            h_2 = e.mul(two, e.of((2**64 - 2**32 + 2) // 2))
+            h_1 = e.sub(e.sub(h[1], h[0]), h_2)
+            assert running == e.add(h[0], e.mul(z[i], e.add(h_1, h_2)))
+            w.put("round", packed([h_1, h_2]))
+            s.append(ext(w, e))
+            running = e.add(h[0], e.mul(s[-1], e.add(h_1, e.mul(s[-1], h_2))))
+            rows = [fold(e, r, s[-1]) for r in rows]
+        end = [r[0] for r in rows]
+        assert running == g(*end)
+        w.put("values", packed(end))
+        mu = ext(w, e)
+        claim_p, claim_q = fold(e, end[:2], mu)[0], fold(e, end[2:], mu)[0]
+        z = [mu] + s
+    t = min(n, 12)
+    point = z[t:] + z[:t]
+    return w.proof, point, claims(e, lookup, alpha, gamma, point, claim_p, claim_q)
+
+
+# ---- the end ---------------------------------------------------------------------------------
+
+
+def below(e, r, a):
+    """I(a) and J(a)."""
+    n, one, index, prefix = len(r), e.of(0), e.of(0), e.of(1)
+    place = [e.of(2 ** (n - 1 - k)) for k in range(n)]
+    if a == 2**n:
+        return e.of(1), e.add(e.of(0), *(e.mul(r_k, b) for r_k, b in zip(r, place)))
+    for i in range(n):
+        zero = e.mul(prefix, e.sub(e.of(1), r[i]))
+        if a >> (n - 1 - i) & 1:
+            before = e.of(a >> (n - i) << (n - i))
+            v = e.add(before, *(e.mul(r[k], place[k]) for k in range(i + 1, n)))
+            one, index = e.add(one, zero), e.add(index, e.mul(zero, v))
+            zero = e.mul(prefix, r[i])
+        prefix = zero
+    return one, index
+
+
+def claims(e, lookup, alpha, gamma, r, p, q):
+    def between(a, b):
+        return [e.sub(y, x) for x, y in zip(below(e, r, a), below(e, r, b))]
+
+    real = e.add(between(0, lookup.limbs)[0], between(lookup.first, lookup.end)[0])
+    limbs = e.sub(e.sub(e.of(1), real), q)
+    for w, begin, end, count in lookup.regions:
+        a = e.sub(alpha, e.mul(gamma, e.of(w)))
+        one, index = between(count, count + 2**w)
+        limbs = e.add(limbs, e.mul(a, between(begin, end)[0]),
+                      e.sub(e.mul(e.add(a, e.of(count)), one), index))
+    return limbs, e.sub(between(0, lookup.limbs)[0], p)
+
+
+# ---- the verifier ----------------------------------------------------------------------------
+
+
+def verify(e, lookup, proof):
+    w, n, at = Writer("test"), lookup.bits, 0
+
+    def get(tag, count):
+        nonlocal at
+        data = proof[at:at + 8 * e.degree * count]
+        at += len(data)
+        w.put(tag, data)
+        words = [number(data[i:i + 8]) for i in range(0, len(data), 8)]
+        return [words[i:i + e.degree] for i in range(0, len(words), e.degree)]
+
+    both = w.elements(2 * e.degree)
+    alpha, gamma = both[:e.degree], both[e.degree:]
+    (q,), p, z = get("product", 1), e.of(0), []
+    assert q != e.of(0)
+    for k in range(n):
+        lam, s = ext(w, e), []
+        c = e.add(p, e.mul(lam, q))
+        for i in range(k):
+            h_1, h_2 = get("round", 2)
+            h_0 = e.sub(c, e.mul(z[i], e.add(h_1, h_2)))
+            s.append(ext(w, e))
+            c = e.add(h_0, e.mul(s[i], h_1), e.mul(s[i], s[i], h_2))
+        p0, p1, q0, q1 = get("values", 4)
+        assert c == e.add(e.mul(p0, q1), e.mul(p1, q0), e.mul(lam, q0, q1))
+        mu = ext(w, e)
+        p, q = e.add(p0, e.mul(mu, e.sub(p1, p0))), e.add(q0, e.mul(mu, e.sub(q1, q0)))
+        z = [mu] + s
+    assert at == len(proof)
+    t = min(n, 12)
+    point = z[t:] + z[:t]
+    return point, claims(e, lookup, alpha, gamma, point, p, q)
+
+
+def lines():
+    yield "# Made by proof_lookup.py: lookup DEGREE CASE proof point... limbs counts; an element is"
+    yield "# its coordinates, a proof is hexadecimal bytes."
+    for degree in (2, 3):
+        e = Extension(degree)
+        for case, shape in enumerate(CASES):
+            lookup = Lookup(*shape)
+            f = vector(lookup)
+            proof, point, ends = prove(e, lookup, f)
+            assert len(proof) == 8 * degree * (1 + lookup.bits * (lookup.bits + 3))
+            assert verify(e, lookup, proof) == (point, ends)
+            weights = eq_table(e, point)
+            for end, a, b in zip(ends, (0, lookup.first), (lookup.limbs, lookup.end)):
+                assert end == e.add(e.of(0), *(e.mul(weights[x], e.of(f[x])) for x in range(a, b)))
+            words = ["lookup", degree, case, proof.hex(), *itertools.chain(*point, *ends)]
+            yield " ".join(map(str, words))
+
+
+if __name__ == "__main__":
+    main(lines(), __doc__)
