@@ -85,7 +85,9 @@ static uint64_t planes_of(const struct mbi_plan *p, const struct mbi_var *v, uin
 {
     if (v->kind != MBI_VAR_COMMITTED)
         return 0;
-    return width == p->digit_bits ? v->bits / p->digit_bits : v->bits % p->digit_bits == width;
+    if (width == p->digit_bits)
+        return v->bits / p->digit_bits;
+    return v->bits % p->digit_bits == width ? 1 : 0;
 }
 
 /* The digits of a width, larger variables first; returns the end. */

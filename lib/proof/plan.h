@@ -68,7 +68,7 @@ struct mbi_relation {
     struct mbi_view result;
     uint32_t n_letters, n[MBI_LETTERS]; /* ranges */
     uint8_t small, large;               /* letters with small <= large; equal: no mask */
-    uint32_t first_term, n_terms;
+    uint32_t first_term, n_terms, n_views;
     bool is_product; /* a term has two views or more, or there is a mask */
     uint32_t like;   /* of a zero one with products: the first whose letters have as many bits */
 };

@@ -526,6 +526,7 @@ void mbi_gadget_term(struct mbi_gadget *g, struct mbi_term term)
     }
     array[p->n_terms++] = term;
     r->n_terms++;
+    r->n_views += term.n;
     r->is_product |= term.n > 1 || mbi_is_masked(r);
     add_interval(p, r, term_interval(p, r, &term));
 }

@@ -41,9 +41,9 @@ struct mbi_part {
 struct mbi_walk_table {
     struct mbi_view view;
     const struct mbi_relation *relation;
-    uint32_t summed; /* a bit for each letter */
-    struct mbi_form_factor weight[MBI_LETTERS];
-    uint8_t shift[MBI_LETTERS]; /* of a letter's field; MBI_MAX_BITS: it has none */
+    uint32_t summed;                      /* a bit for each letter */
+    const struct mbi_form_factor *weight; /* by letter: of those */
+    uint8_t shift[MBI_LETTERS];           /* of a letter's field; MBI_MAX_BITS: it has none */
 };
 
 struct mbi_walk;

@@ -33,16 +33,15 @@ struct batch {
     unsigned bits;
     struct mbi_sum *sum;
     struct mbi_walk_table *table;
-    struct mbi_weights *weights; /* by table: of the letters behind the sum */
+    struct mbi_weights *weights; /* by table, of the letters that the sum lacks; NULL: it has all */
     uint32_t n_sums, n_tables;
 };
 
 static bool batch_init(struct batch *b, struct mbi_walk *w, uint32_t n_sums, uint32_t n_tables)
 {
     *b = (struct batch){.sum = MBI_EXT(walk_keep)(w, n_sums, sizeof(*b->sum)),
-                        .table = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->table)),
-                        .weights = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->weights))};
-    return b->sum && b->table && b->weights;
+                        .table = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->table))};
+    return b->sum && b->table;
 }
 
 static void set_letters(struct batch *b, const struct mbi_relation *r, uint32_t letters)
@@ -70,10 +69,12 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view, const st
             t->shift[k] = (uint8_t)left;
         } else if (MBI_EXT(view_has)(view, k)) {
             t->summed |= 1u << k;
-            t->weight[k] = l->factor[k];
         }
     }
-    b->weights[b->n_tables] = *l;
+    if (b->weights) {
+        b->weights[b->n_tables] = *l;
+        t->weight = b->weights[b->n_tables].factor;
+    }
     return b->n_tables++;
 }
 
@@ -88,19 +89,20 @@ static void run_batch(struct mbi_walk *w, struct batch *b)
         return;
     w->side->sum(w, point, value, &batch, b->table);
     for (uint32_t i = 0; i < b->n_tables; i++) {
-        struct mbi_weights *l = &b->weights[i];
+        const struct mbi_relation *r = b->table[i].relation;
+        struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
         struct mbi_part p;
         unsigned at = 0;
 
-        for (uint32_t k = 0; k < l->relation->n_letters; k++) {
-            const uint32_t n = l->relation->n[k];
-
+        if (b->weights)
+            l = b->weights[i];
+        for (uint32_t k = 0; k < r->n_letters; k++) {
             if (!(b->letters >> k & 1))
                 continue;
-            l->factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(n), n, point + at);
-            at += mbi_index_bits(n);
+            l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], point + at);
+            at += mbi_index_bits(r->n[k]);
         }
-        p = MBI_EXT(part_of_view)(w, &b->table[i].view, l, b->letters);
+        p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters);
         p.claim = MBI_EXT(walk_claim)(w, value[i]);
         MBI_EXT(walk_part)(w, &p);
     }
@@ -225,7 +227,7 @@ static void check_products(struct mbi_walk *w, uint32_t first, const struct tau 
     for (uint32_t i = first; i < p->n_relations; i++)
         if (is_zero_product(&p->relation[i]) && p->relation[i].like == first) {
             n++;
-            n_views += MBI_TERM_VIEWS * p->relation[i].n_terms;
+            n_views += p->relation[i].n_views;
         }
     if (!batch_init(&b, w, n, n_views))
         return;
@@ -424,7 +426,8 @@ static void sum_parts(struct mbi_walk *w, uint32_t var, const struct mbi_relatio
 
     for (size_t i = w->first[var].first; i < n_parts; i = w->part[i].next)
         n += is_of(&w->part[i], var);
-    if (!n || !batch_init(&b, w, n, 2 * n))
+    if (!n || !batch_init(&b, w, n, 2 * n) ||
+        !(b.weights = MBI_EXT(walk_keep)(w, 2 * (size_t)n, sizeof(*b.weights))))
         return;
     set_letters(&b, r, letters);
     for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
