@@ -20,6 +20,7 @@ MBI_INLINE int64_t mbi_clamp_i64(int64_t x, int64_t lo, int64_t hi)
 MBI_INLINE int64_t mbi_min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
 MBI_INLINE int64_t mbi_max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 MBI_INLINE size_t mbi_min_size(size_t a, size_t b) { return a < b ? a : b; }
+MBI_INLINE uint64_t mbi_min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 MBI_INLINE size_t mbi_max_size(size_t a, size_t b) { return a > b ? a : b; }
 
 /* Saturate to `bits` bits, two's complement. */

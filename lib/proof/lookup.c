@@ -343,7 +343,7 @@ static void fill(struct mbi_ext *out, struct mbi_ext value, size_t n)
 static void subtract_from(struct mbi_ext *out, const struct prover *a, struct mbi_ext from,
                           const mbi_fe *f, size_t n)
 {
-    mbi_fe first[CHUNK];
+    mbi_fe first[CHUNK] = {0};
 
     for (size_t i = 0; i < n; i++)
         first[i] = from.c[0];

@@ -92,7 +92,7 @@ struct mbi_ext MBI_EXT(factor_total)(const struct mbi_form_factor *f, unsigned b
     struct shift q;
 
     if (read_eq(&q, f) && (!q.z || q.below >> bits))
-        return mbi_ext_from(q.z ? 1 : mbi_min_size(q.below, (size_t)1 << bits));
+        return mbi_ext_from(q.z ? 1 : mbi_min_u64(q.below, (uint64_t)1 << bits));
     for (unsigned k = 0; k < bits; k++)
         half[k] = mbi_ext_from((MBI_FIELD_P + 1) / 2);
     return mbi_ext_scale(MBI_EXT(form_at)(&form, half), (mbi_fe)1 << bits);
@@ -242,7 +242,7 @@ static bool by_fields(struct mbi_form_factor *out, struct mbi_walk *w, struct mb
         put_coordinates(z, bits, field->shift, own, q.z);
         if (!q.z)
             *scale = mbi_ext_scale(*scale, (mbi_fe)1 << own);
-        q.below = mbi_min_size(q.below, n);
+        q.below = mbi_min_u64(q.below, n);
         if (q.below < (uint64_t)1 << own && q.below << field->shift != all &&
             !add_mask(out, q.below, field->shift, own))
             return false;

@@ -215,7 +215,7 @@ static struct mbi_form_factor cut(struct mbi_walk *w, struct mbi_ext *scale,
             mbi_walk_cannot(w, no_piece);
         } else if (rule->order == MBI_FORM_BELOW && rule->left == 0) {
             rule->n = rule->n > row ? rule->n - row : 0;
-            rule->n = mbi_min_size(rule->n, (size_t)1 << log);
+            rule->n = mbi_min_u64(rule->n, (uint64_t)1 << log);
         } else if (rule->order == MBI_FORM_SUM) {
             cut_sum(rule, row);
         }

@@ -296,7 +296,7 @@ void mbi_witness_count(const struct mbi_witness *w)
 
     if (w->plan->digit_bits != MBI_DIGIT_MAX)
         return;
-    memset(vector + l->counts[1], 0, (w->plan->end - l->counts[1]) * sizeof(*vector));
+    memset(vector + l->counts[1], 0, (size_t)(w->plan->end - l->counts[1]) * sizeof(*vector));
     for (uint32_t width = 1; width <= MBI_DIGIT_MAX; width++)
         for (uint64_t x = l->begin[width]; x < l->begin[width + 1]; x++)
             if ((uint32_t)vector[x] >> width == 0) /* another one cannot be counted */
