@@ -134,10 +134,10 @@ struct mbi_op_gadget {
 
 /*
  * A variable of [lanes][cols] integers that the prover commits, each proved to lie in [lo, hi].
- * With `loose` the range may be any that holds [lo, hi] and is cheaper; then nothing may rest on
- * its ends. One of a single value (lo = hi) costs nothing, so that a gadget may declare the same
- * variables whatever its attributes are. A mistake in a declaration is kept by the plan, as in
- * mbi_build.
+ * With `loose` the upper end may be any that is not below hi and cheaper; then nothing may rest on
+ * it. The lower end is lo. One of a single value (lo = hi) costs nothing, so that a gadget may
+ * declare the same variables whatever its attributes are. A mistake in a declaration is kept by the
+ * plan, as in mbi_build.
  */
 uint32_t mbi_gadget_var(struct mbi_gadget *g, uint32_t cols, int64_t lo, int64_t hi, bool loose);
 
