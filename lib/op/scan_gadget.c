@@ -123,6 +123,15 @@ static void relate(struct mbi_gadget *g, uint32_t n, const uint32_t *range)
     mbi_gadget_letters(g, n, range);
 }
 
+/* Of the pairs j <= i of a chunk. */
+static void relate_pairs(struct mbi_gadget *g, const struct scan *s, uint32_t n,
+                         const uint32_t *range, uint8_t i, uint8_t j)
+{
+    relate(g, n, range);
+    if (s->len > 1)
+        mbi_gadget_upto(g, j, i);
+}
+
 /* Adds + 2^(shift-1) - 2^shift q - r to the relation that was begun: what stands there is
  * shifted to q. The rest lies behind q. */
 static void shifted_to(struct mbi_gadget *g, int shift, uint32_t q, struct mbi_axis row,
@@ -183,32 +192,34 @@ static void declare_scores(struct mbi_gadget *g, const struct scan *s)
     enum { CHUNK, I, J, N, LETTERS };
     const uint32_t n[LETTERS] = {s->chunks, s->len, s->len, s->n};
     const struct mbi_shape of = shape(s->rows, 1, s->len);
-    const struct mbi_view y = mbi_gadget_entry(s->first + S);
-    const struct mbi_view u = mbi_gadget_entry(s->first + S_ABOVE);
+    const struct mbi_axis row = row_of(s, CHUNK, I), col = mbi_along(J, 0);
+    const struct mbi_view y = flat(s->first + S, row, col);
+    const struct mbi_view u = flat(s->first + S_ABOVE, row, col);
 
     mbi_gadget_define_table(g, of);
     mbi_gadget_letters(g, LETTERS, n);
-    mbi_gadget_result(g, row_of(s, CHUNK, I), mbi_fixed(0), mbi_along(J, 0));
-    mbi_gadget_views(g, 1, c_of(g, s, row_of(s, CHUNK, I), N), b_of(g, row_of(s, CHUNK, J), N));
+    mbi_gadget_result(g, row, mbi_fixed(0), col);
+    mbi_gadget_views(g, 1, c_of(g, s, row, N), b_of(g, row_of(s, CHUNK, J), N));
     mbi_gadget_table(g, of, INT16_MIN, INT16_MAX, false);
     mbi_gadget_table(g, of, 0, s->s_above, true);
     mbi_gadget_table(g, of, 0, mbi_lshift(1, s->s_shift) - 1, false);
-    relate(g, MBI_AXES, of.n);
-    mbi_gadget_view(g, 1, mbi_gadget_entry(s->first + PRODUCT));
+    mbi_gadget_triangle(g, s->first + S, 3, s->log_len);
+    relate_pairs(g, s, N, n, I, J);
+    mbi_gadget_view(g, 1, flat(s->first + PRODUCT, row, col));
     mbi_gadget_view(g, -mbi_lshift(1, s->s_shift), y);
     mbi_gadget_view(g, -mbi_lshift(1, s->s_shift), u);
     if (s->s_shift) {
         mbi_gadget_constant(g, mbi_lshift(1, s->s_shift - 1));
-        mbi_gadget_view(g, -1, mbi_gadget_entry(s->first + S_REST));
+        mbi_gadget_view(g, -1, flat(s->first + S_REST, row, col));
     }
     if (!s->s_above)
         return;
-    relate(g, MBI_AXES, of.n);
+    relate_pairs(g, s, N, n, I, J);
     mbi_gadget_views(g, 1, u, y);
     mbi_gadget_view(g, -INT16_MAX, u);
 }
 
-/* ex2(L_i - L_j) for j <= i, and M = mulr(S, that): whatever it is for j > i, nobody reads it. */
+/* ex2(L_i - L_j) and M = mulr(S, that) for j <= i: nobody reads those for j > i. */
 static void declare_pairs(struct mbi_gadget *g, const struct scan *s)
 {
     enum { CHUNK, I, HEAD, J, LETTERS };
@@ -226,10 +237,11 @@ static void declare_pairs(struct mbi_gadget *g, const struct scan *s)
     x.minus = flat(s->first + LEVEL, row_of(s, CHUNK, J), mbi_along(HEAD, 0));
     mbi_gadget_ex2(g, &x);
     quotient(g, of, 15, INT16_MIN, INT16_MAX);
-    relate(g, MBI_AXES, of.n);
-    mbi_gadget_views(g, 1, flat(s->first + S, mbi_along(0, 0), mbi_along(2, 0)),
-                     mbi_gadget_entry(mbi_gadget_ex2_result(s->first + PAIR)));
-    shifted_to(g, 15, s->first + M, mbi_along(0, 0), mbi_along(1, 0), mbi_along(2, 0));
+    mbi_gadget_triangle(g, s->first + M, 2, s->log_len);
+    relate_pairs(g, s, LETTERS, x.range, I, J);
+    mbi_gadget_views(g, 1, flat(s->first + S, x.at[0], x.at[2]),
+                     mbi_view(mbi_gadget_ex2_result(s->first + PAIR), x.at[0], x.at[1], x.at[2]));
+    shifted_to(g, 15, s->first + M, x.at[0], x.at[1], x.at[2]);
 }
 
 /* in = sum over j <= i of M xw, |in| < 2^31; its part of y. */
@@ -430,6 +442,8 @@ static void fill_score(const struct scan_run *r, size_t t, size_t j, size_t plac
         sum += r->bc[(2 * t + 1) * s->n + n] * r->bc[2 * j * s->n + n];
     y = mbi_rshift_half_up(sum, s->s_shift);
     put(r, PRODUCT, t, place, sum);
+    if (place > (t & (s->len - 1)))
+        return;
     put(r, S, t, place, mbi_min_i64(y, INT16_MAX));
     put(r, S_ABOVE, t, place, mbi_max_i64(y - INT16_MAX, 0));
     if (s->s_shift)
@@ -443,9 +457,9 @@ static void fill_pairs(const struct scan_run *r, size_t t, size_t h)
     const size_t begin = t & ~((size_t)s->len - 1);
     const int64_t level = get(r, LEVEL, t, h);
 
-    for (size_t j = 0; j < s->len; j++) {
+    for (size_t j = 0; j <= t - begin; j++) {
         const int64_t m = mbi_gadget_fill_ex2(r->f, s->first + PAIR, t, h * s->len + j,
-                                              level - get(r, LEVEL, begin + j, h));
+                                              (uint32_t)(level - get(r, LEVEL, begin + j, h)));
 
         put_shifted(r, M, t, h * s->len + j, get(r, S, t, j) * m, 15);
     }
@@ -474,7 +488,7 @@ static void fill_keep(const struct scan_run *r, size_t t, size_t h)
 {
     const bool hold = r->s.at.hold;
     const int64_t level = get(r, LEVEL, t, h);
-    const int64_t m = mbi_gadget_fill_ex2(r->f, r->s.first + KEEP, t, h, level);
+    const int64_t m = mbi_gadget_fill_ex2(r->f, r->s.first + KEEP, t, h, (uint32_t)level);
 
     put(r, IDLE, t, h, hold && !level);
     put(r, BUSY, t, h, hold ? level - 1 + !level : 0);

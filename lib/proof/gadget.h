@@ -149,6 +149,13 @@ uint32_t mbi_gadget_table(struct mbi_gadget *g, struct mbi_shape shape, int64_t 
                           bool loose);
 
 /*
+ * Of `n` committed variables from the first one on, which have 2^log columns: nothing reads an entry
+ * whose column is beyond the place of its row in a block of 2^log rows. It is lo, and has no digits
+ * where that saves some.
+ */
+void mbi_gadget_triangle(struct mbi_gadget *g, uint32_t first, uint32_t n, uint8_t log);
+
+/*
  * A variable of [lanes][cols], or of any shape, that is the sum of the terms added next, and not
  * committed: one term of two views, or any number of terms of at most one. Its letters are those
  * of the relation; see below. It has to read variables that were declared before.
@@ -284,7 +291,7 @@ int64_t mbi_gadget_fill_ex2w(const struct mbi_gadget_fill *f, const struct mbi_g
 
 /*
  * 2^-L where there are very many: m = ex2(L), L = the sum of `plus` less that of `minus` (of no
- * variable: nothing), in Q16. Under a mask L may be negative; m is ex2(L) inside of it.
+ * variable: nothing), in Q16. With a mask it is m inside of it, and its variables are triangles.
  *                                                                          arithmetic.md, ex2
  */
 struct mbi_gadget_ex2 {
@@ -300,9 +307,9 @@ struct mbi_gadget_ex2 {
 void mbi_gadget_ex2(struct mbi_gadget *g, struct mbi_gadget_ex2 *x);
 /* The variable of m. */
 static inline uint32_t mbi_gadget_ex2_result(uint32_t first) { return first + 11; }
-/* One element of all of them, L >= -2^28; returns m. Then, of all elements: they are done. */
+/* One element of all of them, inside of a mask; returns m. Then, of all of them: they are done. */
 int64_t mbi_gadget_fill_ex2(const struct mbi_gadget_fill *f, uint32_t first, size_t row, size_t col,
-                            int64_t level);
+                            uint32_t level);
 void mbi_gadget_ex2_done(const struct mbi_gadget_fill *f, uint32_t first);
 
 #endif

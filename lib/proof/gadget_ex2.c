@@ -2,6 +2,7 @@
 /* Gadgets of powers of two of a fraction: ex2w in full precision, ex2 with few integers. */
 #include "base/intmath.h"
 #include "proof/gadget.h"
+#include "proof/witness.h"
 
 static struct mbi_view column(uint32_t var, int32_t mid)
 {
@@ -185,29 +186,8 @@ static void ex2_vars(struct mbi_gadget *g, struct mbi_gadget_ex2 *x)
     mbi_gadget_view(g, -1, mbi_gadget_entry(x->first + X_V));
     mbi_gadget_table(g, x->shape, 0, 32767, true);
     mbi_gadget_table(g, x->shape, 0, 65535, false);
-}
-
-/* f f + 2^16 d = 2^16 f + rho; V + rest = 2^31 v. Below 2^33 and 2^46. */
-static void fraction(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
-{
-    const struct mbi_view f = mbi_gadget_entry(x->first + X_F);
-    const struct mbi_view d = mbi_gadget_entry(x->first + X_D);
-    const struct mbi_view rho = mbi_gadget_entry(x->first + X_RHO);
-
-    begin(g, &x->shape);
-    mbi_gadget_views(g, 1, f, f);
-    mbi_gadget_view(g, 1 << 16, d);
-    mbi_gadget_view(g, -(1 << 16), f);
-    mbi_gadget_view(g, -1, rho);
-    begin(g, &x->shape);
-    mbi_gadget_constant(g, 1);
-    mbi_gadget_view(g, 188, f);
-    mbi_gadget_view(g, 829560636, d);
-    mbi_gadget_view(g, 3060, rho);
-    mbi_gadget_views(g, -2594, f, d);
-    mbi_gadget_views(g, -466, d, d);
-    mbi_gadget_view(g, 1, mbi_gadget_entry(x->first + X_REST));
-    mbi_gadget_view(g, -((int64_t)1 << 31), mbi_gadget_entry(x->first + X_V));
+    if (x->small != x->large)
+        mbi_gadget_triangle(g, x->first, MBI_EX2_VARS, (uint8_t)mbi_bitlen(x->shape.n[2] - 1));
 }
 
 static struct mbi_view placed(const struct mbi_gadget_ex2 *x, uint32_t var)
@@ -219,9 +199,34 @@ static void begin_placed(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
 {
     mbi_gadget_relate(g, x->shape.n[2]);
     mbi_gadget_letters(g, x->n_letters, x->range);
+    if (x->small != x->large)
+        mbi_gadget_upto(g, x->small, x->large);
 }
 
-/* L = 2^16 (2 - s - 2 t + 4 E) + f, inside and outside of a mask. */
+/* f f + 2^16 d = 2^16 f + rho; V + rest = 2^31 v. Below 2^33 and 2^46. */
+static void fraction(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
+{
+    const struct mbi_view f = placed(x, X_F);
+    const struct mbi_view d = placed(x, X_D);
+    const struct mbi_view rho = placed(x, X_RHO);
+
+    begin_placed(g, x);
+    mbi_gadget_views(g, 1, f, f);
+    mbi_gadget_view(g, 1 << 16, d);
+    mbi_gadget_view(g, -(1 << 16), f);
+    mbi_gadget_view(g, -1, rho);
+    begin_placed(g, x);
+    mbi_gadget_constant(g, 1);
+    mbi_gadget_view(g, 188, f);
+    mbi_gadget_view(g, 829560636, d);
+    mbi_gadget_view(g, 3060, rho);
+    mbi_gadget_views(g, -2594, f, d);
+    mbi_gadget_views(g, -466, d, d);
+    mbi_gadget_view(g, 1, placed(x, X_REST));
+    mbi_gadget_view(g, -((int64_t)1 << 31), placed(x, X_V));
+}
+
+/* L = 2^16 (2 - s - 2 t + 4 E) + f. */
 static void octave(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
 {
     begin_placed(g, x);
@@ -245,8 +250,6 @@ static void power(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
     const struct mbi_view b = placed(x, X_B), e = placed(x, X_E);
 
     begin_placed(g, x);
-    if (x->small != x->large)
-        mbi_gadget_upto(g, x->small, x->large);
     mbi_gadget_views(g, 2, b, b);
     mbi_gadget_view(g, -8192, b);
     mbi_gadget_views(g, 13530, b, e);
@@ -257,18 +260,18 @@ static void power(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
 /* (1 + s) (1 + 3 t) B z = 2^16 m + r, below 2^34. */
 static void shifted(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
 {
-    const struct mbi_view b = mbi_gadget_entry(x->first + X_B);
-    const struct mbi_view z = mbi_gadget_entry(x->first + X_Z);
-    const struct mbi_view s = mbi_gadget_entry(x->first + X_S);
-    const struct mbi_view t = mbi_gadget_entry(x->first + X_T);
+    const struct mbi_view b = placed(x, X_B);
+    const struct mbi_view z = placed(x, X_Z);
+    const struct mbi_view s = placed(x, X_S);
+    const struct mbi_view t = placed(x, X_T);
 
-    begin(g, &x->shape);
+    begin_placed(g, x);
     mbi_gadget_views(g, 1, b, z);
     mbi_gadget_term(g, (struct mbi_term){1, 3, {b, z, s}});
     mbi_gadget_term(g, (struct mbi_term){3, 3, {b, z, t}});
     mbi_gadget_term(g, (struct mbi_term){3, 4, {b, z, s, t}});
-    mbi_gadget_view(g, -(1 << 16), mbi_gadget_entry(x->first + X_M));
-    mbi_gadget_view(g, -1, mbi_gadget_entry(x->first + X_M_REST));
+    mbi_gadget_view(g, -(1 << 16), placed(x, X_M));
+    mbi_gadget_view(g, -1, placed(x, X_M_REST));
 }
 
 void mbi_gadget_ex2(struct mbi_gadget *g, struct mbi_gadget_ex2 *x)
@@ -280,13 +283,11 @@ void mbi_gadget_ex2(struct mbi_gadget *g, struct mbi_gadget_ex2 *x)
     shifted(g, x);
 }
 
-/* Of a negative L, outside of a mask, E <= 0: B = 4 - E and w = 0, and all but power() holds. */
 int64_t mbi_gadget_fill_ex2(const struct mbi_gadget_fill *f, uint32_t first, size_t row, size_t col,
-                            int64_t level)
+                            uint32_t level)
 {
-    const int64_t part = level & 65535, e = mbi_rshift_floor(level, 16) + 1;
-    const int64_t octave = mbi_rshift_floor(e, 2), back = 3 - (e & 3);
-    const int64_t b = level < 0 ? 4 - octave : octave < 4 ? 1 << (12 - 4 * octave) : 0;
+    const int64_t part = level & 65535, e = (level >> 16) + 1, octave = e >> 2, back = 3 - (e & 3);
+    const int64_t b = octave < 4 ? 1 << (12 - 4 * octave) : 0;
     const int64_t q = part * part >> 16, d = part - q, rho = part * part - (q << 16);
     const int64_t v = 1 + 188 * part + 829560636 * d + 3060 * rho - 2594 * part * d - 466 * d * d;
     const int64_t up = (v + 0x7fffffff) >> 31, z = (1 << 17) - part - up;
@@ -312,8 +313,17 @@ int64_t mbi_gadget_fill_ex2(const struct mbi_gadget_fill *f, uint32_t first, siz
     return all[X_M];
 }
 
+/* Outside of a triangle f, w and v are 0 and B is the least. */
 void mbi_gadget_ex2_done(const struct mbi_gadget_fill *f, uint32_t first)
 {
+    const struct mbi_var *v = &f->witness->plan->var[first];
+
+    for (size_t r = 0; v->triangle && r < v->n[0]; r++)
+        for (size_t c = 0; c < mbi_var_cols(v); c++)
+            if (!mbi_var_has(v, r, c)) {
+                mbi_gadget_set(f, first + X_E, r, c, 4 - B_MIN);
+                mbi_gadget_set(f, first + X_Z, r, c, 1 << 17);
+            }
     mbi_gadget_computed(f, first + X_E);
     mbi_gadget_computed(f, first + X_Z);
 }

@@ -78,32 +78,166 @@ struct mbi_piece *mbi_weight_pieces(uint32_t *n, unsigned *bits, const struct mb
     return piece;
 }
 
-/* ---- digits ---- */
+/* ---- boxes ---- */
 
-/* How many digits of a width a variable has. */
-static uint64_t planes_of(const struct mbi_plan *p, const struct mbi_var *v, uint32_t width)
+/* [0, n) as at most three powers of two, the largest first; the last one may reach beyond n. */
+#define CUTS 3
+struct cuts {
+    unsigned n;
+    uint32_t at[CUTS];
+    uint8_t log[CUTS];
+    uint64_t total;
+};
+
+static uint64_t top_bit(uint64_t n) { return n ? (uint64_t)1 << (mbi_bitlen(n) - 1) : 0; }
+
+static struct cuts cut_range(uint32_t n)
 {
-    if (v->kind != MBI_VAR_COMMITTED)
-        return 0;
-    if (width == p->digit_bits)
-        return v->bits / p->digit_bits;
-    return v->bits % p->digit_bits == width ? 1 : 0;
+    const uint64_t first = top_bit(n), second = top_bit(n - first), rest = n - first - second;
+    struct cuts c = {.total = first + second + (rest ? (uint64_t)1 << vector_bits(rest) : 0)};
+    uint64_t at = 0;
+
+    for (uint64_t left = c.total; left; left -= top_bit(left)) {
+        c.at[c.n] = (uint32_t)at;
+        c.log[c.n++] = (uint8_t)(mbi_bitlen(left) - 1);
+        at += top_bit(left);
+    }
+    return c;
 }
 
-/* The digits of a width, larger variables first; returns the end. */
+static uint32_t put_box(struct mbi_box *box, const struct mbi_var *v, const struct cuts *row,
+                        unsigned r, const struct cuts *col, unsigned c)
+{
+    *box = (struct mbi_box){.row = row->at[r],
+                            .col = col->at[c],
+                            .log_rows = row->log[r],
+                            .log_cols = col->log[c],
+                            .bits = (uint8_t)(row->log[r] + v->log[1] + col->log[c])};
+    return 1;
+}
+
+/* The boxes of a variable, of which there are at most CUTS^2; returns how many. */
+static uint32_t put_boxes(struct mbi_box *box, const struct mbi_var *v)
+{
+    const struct cuts row = cut_range(v->n[0]), col = cut_range(v->n[2]);
+    uint32_t n = 0;
+
+    for (unsigned r = 0; r < row.n; r++)
+        for (unsigned c = 0; c < col.n; c++)
+            n += put_box(box + n, v, &row, r, &col, c);
+    return n;
+}
+
+/* Of a small vector the whole table is one box. */
+static uint32_t put_whole(struct mbi_box *box, const struct mbi_var *v)
+{
+    *box = (struct mbi_box){
+        .log_rows = v->log[0], .log_cols = v->log[2], .bits = (uint8_t)mbi_var_bits(v)};
+    return 1;
+}
+
+/* A triangle: runs of a quarter of its rows, each with the columns that its last row has. */
+#define STEPS 4
+static uint32_t steps_of(const struct mbi_var *v)
+{
+    return v->triangle >= 2 && v->n[0] >> v->triangle
+               ? (v->n[0] - 1) / ((1u << v->triangle) / STEPS) + 1
+               : 0;
+}
+
+static uint32_t put_steps(struct mbi_box *box, const struct mbi_var *v)
+{
+    const uint32_t size = (uint32_t)1 << v->triangle, step = size / STEPS;
+    uint32_t n = 0;
+
+    for (uint32_t at = 0; at < v->n[0]; at += step) {
+        const struct cuts row = {.at = {at}, .log = {(uint8_t)(v->triangle - 2)}};
+        const struct cuts col = cut_range((at & (size - 1)) + step);
+
+        for (unsigned c = 0; c < col.n; c++)
+            n += put_box(box + n, v, &row, 0, &col, c);
+    }
+    return n;
+}
+
+static bool is_committed(const struct mbi_var *v)
+{
+    return v->kind == MBI_VAR_COMMITTED && v->bits;
+}
+
+static bool add_boxes(struct mbi_plan *p)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        n += !is_committed(&p->var[i]) ? 0
+             : !p->large               ? 1
+             : steps_of(&p->var[i])    ? CUTS * steps_of(&p->var[i])
+                                       : CUTS * CUTS;
+    mbi_free(p->host, p->box);
+    p->n_boxes = 0;
+    if (!(p->box = mbi_alloc(p->host, (size_t)n + 1, sizeof(*p->box)))) {
+        mbi_plan_fault(p, "there is not enough memory for its plan");
+        p->no_memory = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        struct mbi_var *v = &p->var[i];
+        struct mbi_box *box = p->box + p->n_boxes;
+
+        if (!is_committed(v))
+            continue;
+        v->first_box = p->n_boxes;
+        v->n_boxes = !p->large     ? put_whole(box, v)
+                     : steps_of(v) ? put_steps(box, v)
+                                   : put_boxes(box, v);
+        p->n_boxes += v->n_boxes;
+    }
+    return true;
+}
+
+/* Entries of the boxes of a variable in a large vector, for one digit; of a triangle whatever lies
+ * around it. */
+static uint64_t cells_of(const struct mbi_var *v)
+{
+    return (cut_range(v->n[0]).total << v->log[1]) * cut_range(v->n[2]).total;
+}
+
+/* ---- digits ---- */
+
+/* How many digits of a size a variable has: whole ones, and the last one. */
+static uint32_t whole_of(const struct mbi_var *v, uint32_t size)
+{
+    return is_committed(v) && mbi_var_digit(v, 0).size == size ? v->bits / v->digit_bits : 0;
+}
+
+static bool has_odd(const struct mbi_var *v, uint32_t size)
+{
+    return is_committed(v) && v->bits % v->digit_bits &&
+           (uint32_t)1 << v->bits % v->digit_bits == size;
+}
+
+static uint32_t planes_of(const struct mbi_var *v, uint32_t width)
+{
+    const uint32_t size = (uint32_t)1 << width;
+
+    return width == MBI_DIGIT_MIN ? whole_of(v, size) : has_odd(v, size);
+}
+
+/* The digits of a width of a small vector, larger variables first; returns the end. */
 static uint64_t lay_out_width(struct mbi_plan *p, uint32_t width, uint64_t at)
 {
     for (unsigned bits = MBI_PLAN_MAX_BITS; bits-- > 0;)
         for (uint32_t i = 0; i < p->n_vars; i++) {
-            struct mbi_var *v = &p->var[i];
-            const uint64_t planes = planes_of(p, v, width);
+            const struct mbi_var *v = &p->var[i];
+            const uint64_t planes = planes_of(v, width);
 
             if (mbi_var_bits(v) != bits || !planes)
                 continue;
-            if (width < p->digit_bits)
-                v->odd = at >> bits;
+            if (width < MBI_DIGIT_MIN)
+                p->box[v->first_box].odd = at >> bits;
             else
-                v->digits = at >> bits;
+                p->box[v->first_box].digits = at >> bits;
             at += planes << bits;
         }
     return at;
@@ -115,11 +249,212 @@ static unsigned largest(const struct mbi_plan *p, uint32_t width)
     unsigned bits = 0;
 
     for (uint32_t i = 0; i < p->n_vars; i++)
-        if (planes_of(p, &p->var[i], width) && mbi_var_bits(&p->var[i]) > bits)
+        if (planes_of(&p->var[i], width) && mbi_var_bits(&p->var[i]) > bits)
             bits = mbi_var_bits(&p->var[i]);
     return bits;
 }
 
+static void lay_out_small(struct mbi_plan *p)
+{
+    p->end = 0;
+    for (uint32_t width = MBI_DIGIT_MIN; width > 0; width--) {
+        const uint64_t unit = (uint64_t)1 << largest(p, width);
+
+        p->from[width] = (p->end + unit - 1) & ~(unit - 1);
+        p->to[width] = lay_out_width(p, width, p->from[width]);
+        if (p->to[width] > p->from[width])
+            p->end = p->to[width];
+    }
+}
+
+/* ---- large vectors ---- */
+
+/* Digits of one box that lie one behind the other. */
+struct unit {
+    uint64_t *block; /* that of the first one */
+    uint32_t planes, next;
+};
+
+/* Those of one class that have no place yet, by the size of the box, in their order. */
+struct units {
+    struct unit *unit;
+    uint32_t n, head[MBI_PLAN_MAX_BITS + 1], tail[MBI_PLAN_MAX_BITS + 1];
+};
+
+static void add_unit(struct units *u, uint64_t *block, uint32_t planes, unsigned bits)
+{
+    if (!planes)
+        return;
+    u->unit[u->n] = (struct unit){block, planes, MBI_NONE};
+    if (u->head[bits] == MBI_NONE)
+        u->head[bits] = u->n;
+    else
+        u->unit[u->tail[bits]].next = u->n;
+    u->tail[bits] = u->n++;
+}
+
+static void find_units(struct units *u, struct mbi_plan *p, uint32_t size)
+{
+    u->n = 0;
+    for (unsigned bits = 0; bits <= MBI_PLAN_MAX_BITS; bits++)
+        u->head[bits] = MBI_NONE;
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        const struct mbi_var *v = &p->var[i];
+        const uint32_t whole = whole_of(v, size), odd = has_odd(v, size);
+
+        for (uint32_t k = 0; (whole || odd) && k < v->n_boxes; k++) {
+            struct mbi_box *box = &p->box[v->first_box + k];
+
+            add_unit(u, &box->digits, whole, box->bits);
+            add_unit(u, &box->odd, odd, box->bits);
+        }
+    }
+}
+
+/* The largest box that may begin at a place, or, if none may, the smallest one. */
+static unsigned next_unit(const struct units *u, uint64_t at)
+{
+    const uint64_t low = at & (~at + 1);
+    unsigned bits = at ? (unsigned)mbi_bitlen(low) : MBI_PLAN_MAX_BITS + 1;
+
+    if (bits > MBI_PLAN_MAX_BITS + 1)
+        bits = MBI_PLAN_MAX_BITS + 1;
+    while (bits-- > 0)
+        if (u->head[bits] != MBI_NONE)
+            return bits;
+    for (bits = 0; u->head[bits] == MBI_NONE;)
+        bits++;
+    return bits;
+}
+
+/* All units of a class from a place on; returns the end. */
+static uint64_t place_units(struct units *u, uint64_t at)
+{
+    for (uint32_t left = u->n; left; left--) {
+        const unsigned bits = next_unit(u, at);
+        const struct unit *unit = &u->unit[u->head[bits]];
+
+        at = (at + ((uint64_t)1 << bits) - 1) >> bits;
+        *unit->block = at;
+        at = (at + unit->planes) << bits;
+        u->head[bits] = unit->next;
+    }
+    return at;
+}
+
+/* A size as one of the rising ones of the lookup. */
+static void add_class(struct mbi_lookup *l, uint32_t size)
+{
+    unsigned k = l->n;
+
+    while (k && l->size[k - 1] > size)
+        k--;
+    if (k && l->size[k - 1] == size)
+        return;
+    for (unsigned m = l->n++; m > k; m--)
+        l->size[m] = l->size[m - 1];
+    l->size[k] = size;
+}
+
+static void find_classes(struct mbi_plan *p)
+{
+    p->lookup = (struct mbi_lookup){0};
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        for (unsigned k = 0; p->var[i].kind == MBI_VAR_COMMITTED && k < mbi_var_digits(&p->var[i]);
+             k++)
+            add_class(&p->lookup, mbi_var_digit(&p->var[i], k).size);
+}
+
+/* What lies before the first digit of a class counts as one of it: it is zero. */
+static void lay_out_large(struct mbi_plan *p)
+{
+    struct mbi_lookup *l = &p->lookup;
+    struct units u = {.unit = mbi_alloc(p->host, 2 * (size_t)p->n_boxes + 1, sizeof(*u.unit))};
+    uint64_t at = 0;
+
+    if (!u.unit) {
+        mbi_plan_fault(p, "there is not enough memory for its plan");
+        p->no_memory = true;
+        return;
+    }
+    find_classes(p);
+    for (unsigned k = 0; k < l->n; k++) {
+        find_units(&u, p, l->size[k]);
+        at = place_units(&u, at);
+        l->begin[k + 1] = at;
+    }
+    l->counts[0] = at;
+    for (unsigned k = 0; k < l->n; k++)
+        l->counts[k + 1] = at += l->size[k];
+    p->end = at;
+    l->bits = vector_bits(at);
+    mbi_free(p->host, u.unit);
+}
+
+/* All cells of variables of one digit that would be below 2^bits; or, if `exact`, of those of a
+ * range that has to be as tight as this one's. */
+static uint64_t count_cells(const struct mbi_plan *p, const struct mbi_var *like, bool exact)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        const struct mbi_var *v = &p->var[i];
+
+        if (v->kind == MBI_VAR_COMMITTED && v->bits == like->bits &&
+            (!exact || (!mbi_var_is_tight(v) && v->hi - v->lo == like->hi - like->lo)))
+            n += cells_of(v);
+    }
+    return n;
+}
+
+/* The first variable before this one whose range has to be as tight. */
+static const struct mbi_var *seen_before(const struct mbi_plan *p, uint32_t var)
+{
+    for (uint32_t i = 0; i < var; i++)
+        if (p->var[i].kind == MBI_VAR_COMMITTED && p->var[i].bits == p->var[var].bits &&
+            p->var[i].hi - p->var[i].lo == p->var[var].hi - p->var[var].lo &&
+            !mbi_var_is_tight(&p->var[i]))
+            return &p->var[i];
+    return NULL;
+}
+
+/*
+ * A range is exact where counting its values takes fewer entries than the complements of the
+ * variables that have it; and a variable is one digit of more than 16 bits where counting those
+ * takes fewer than second digits of all that are as wide.
+ */
+static void choose_digits(struct mbi_plan *p)
+{
+    uint64_t wide[MBI_DIGIT_WIDE + 1] = {0}; /* entries, where they have been counted */
+    uint32_t classes = MBI_DIGIT_WIDE;
+
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        struct mbi_var *v = &p->var[i];
+        const struct mbi_var *before;
+
+        v->digit_bits = MBI_DIGIT_MAX;
+        if (v->kind != MBI_VAR_COMMITTED || v->bits > MBI_DIGIT_WIDE)
+            continue;
+        if (v->bits > MBI_DIGIT_MAX) {
+            if (!wide[v->bits])
+                wide[v->bits] = count_cells(p, v, false);
+            if (wide[v->bits] > (uint64_t)1 << v->bits)
+                v->digit_bits = (uint8_t)v->bits;
+        } else if (!mbi_var_is_tight(v)) {
+            before = seen_before(p, i);
+            v->exact = before ? before->exact
+                              : classes < MBI_LOOKUP_CLASSES &&
+                                    count_cells(p, v, true) > (uint64_t)(v->hi - v->lo) + 1;
+            classes += !before && v->exact;
+            if (v->exact)
+                v->digit_bits = (uint8_t)v->bits;
+        }
+    }
+}
+
+/* ---- the whole ---- */
+
+/* A bound of all digits of 16 bits, far beyond what a vector holds. */
 static bool sizes_fit(const struct mbi_plan *p)
 {
     uint64_t all = 0;
@@ -130,64 +465,45 @@ static bool sizes_fit(const struct mbi_plan *p)
         if (mbi_var_bits(v) >= MBI_PLAN_MAX_BITS)
             return false;
         if (v->kind == MBI_VAR_COMMITTED)
-            all += (uint64_t)(v->bits / p->digit_bits + 1) << mbi_var_bits(v);
+            all += (uint64_t)(v->bits / MBI_DIGIT_MAX + 1) << mbi_var_bits(v);
     }
-    return all < (uint64_t)1 << (MBI_PLAN_MAX_BITS - 1);
+    return all < (uint64_t)1 << (MBI_PLAN_MAX_BITS + 3);
 }
 
-static uint64_t lay_out_aligned(struct mbi_plan *p, uint32_t width, uint64_t at)
+/* The complements, and digits of so many bits as they and those before them have by default. */
+static void add_complements(struct mbi_plan *p, uint8_t digit_bits)
 {
-    const uint64_t unit = (uint64_t)1 << largest(p, width);
+    const uint32_t n = p->n_vars;
 
-    p->from[width] = (at + unit - 1) & ~(unit - 1);
-    p->to[width] = lay_out_width(p, width, p->from[width]);
-    return p->to[width] > p->from[width] ? p->to[width] : at;
-}
-
-static void lay_out_small(struct mbi_plan *p)
-{
-    uint64_t at = 0;
-
-    p->digit_bits = MBI_DIGIT_MIN;
-    for (uint32_t width = p->digit_bits; width > 0; width--)
-        at = lay_out_aligned(p, width, at);
-    p->end = at;
-}
-
-/* What lies before the first digit of a width counts as one of that width: it is zero. */
-static void lay_out_large(struct mbi_plan *p)
-{
-    struct mbi_lookup *l = &p->lookup;
-    uint64_t at = 0;
-
-    for (uint32_t i = 0; i < p->n_vars; i++)
-        p->var[i].digits = p->var[i].odd = 0; /* those of the other layout */
-    p->digit_bits = MBI_DIGIT_MAX;
-    for (uint32_t width = 1; width <= p->digit_bits; width++) {
-        l->begin[width] = at;
-        at = lay_out_aligned(p, width, at);
-    }
-    l->begin[MBI_DIGIT_MAX + 1] = at;
-    l->counts[1] = at;
-    for (uint32_t width = 1; width <= p->digit_bits; width++) {
-        at += l->begin[width + 1] > l->begin[width] ? (uint64_t)1 << width : 0;
-        l->counts[width + 1] = at;
-    }
-    p->end = at;
-    l->bits = vector_bits(at);
+    mbi_plan_add_complements(p);
+    for (uint32_t i = n; i < p->n_vars; i++)
+        p->var[i].digit_bits = digit_bits;
 }
 
 void mbi_plan_lay_out(struct mbi_plan *p)
 {
-    if (p->fault)
-        return;
-    p->digit_bits = MBI_DIGIT_MAX;
-    if (!sizes_fit(p)) {
+    const uint32_t vars = p->n_vars, relations = p->n_relations, terms = p->n_terms;
+
+    for (uint32_t i = 0; i < vars; i++)
+        p->var[i].digit_bits = MBI_DIGIT_MIN;
+    add_complements(p, MBI_DIGIT_MIN);
+    if (!p->fault && !sizes_fit(p))
         mbi_plan_fault(p, "a variable, or all together, are too large for one proof");
+    if (p->fault || !add_boxes(p))
         return;
-    }
     lay_out_small(p);
-    if (p->end > (uint64_t)1 << p->small_bits)
+    if (p->end > (uint64_t)1 << p->small_bits) {
+        p->large = true;
+        p->n_vars = vars;
+        p->n_relations = relations;
+        p->n_terms = terms;
+        choose_digits(p);
+        add_complements(p, MBI_DIGIT_MAX);
+        if (p->fault || !add_boxes(p))
+            return;
         lay_out_large(p);
+    }
+    if (p->end > (uint64_t)1 << MBI_PLAN_MAX_BITS)
+        mbi_plan_fault(p, "its variables together are too large for one proof");
     p->bits = vector_bits(p->end);
 }

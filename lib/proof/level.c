@@ -112,8 +112,8 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
         HASH,
         of_field(MBI_SUM_DEGREE),                             /* a round of a sum-check */
         of_field(mbi_max_size(plan->bits, 2 * MBI_MAX_BITS)), /* a random point */
-        plan->digit_bits == MBI_DIGIT_MAX                     /* fractions of digits and counts */
-            ? of_field(((uint64_t)1 << plan->bits) + 2 * ((uint64_t)1 << MBI_DIGIT_MAX))
+        plan->large                                           /* fractions of digits and counts */
+            ? of_field(((uint64_t)1 << plan->bits) + 2 * (uint64_t)MBI_LOOKUP_SIZE)
             : HASH,
         of_field(shape->sums),     /* sums are joined */
         of_field(shape->claims),   /* claims are joined */

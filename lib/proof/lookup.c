@@ -9,38 +9,42 @@
 
 /* ---- the statement ---- */
 
-static uint64_t limbs(const struct mbi_lookup *l) { return l->begin[MBI_LOOKUP_WIDTH + 1]; }
+static uint64_t limbs(const struct mbi_lookup *l) { return l->begin[l->n]; }
 
-static uint64_t counts_end(const struct mbi_lookup *l) { return l->counts[MBI_LOOKUP_WIDTH + 1]; }
+static uint64_t counts_end(const struct mbi_lookup *l) { return l->counts[l->n]; }
 
-/* The counts of a width: none if it has no limbs. */
-static uint64_t counts_of(const struct mbi_lookup *l, unsigned w)
+/* The counts of a class: none if it has no limbs. */
+static uint64_t counts_of(const struct mbi_lookup *l, unsigned k)
 {
-    return l->begin[w + 1] > l->begin[w] ? (uint64_t)1 << w : 0;
+    return l->begin[k + 1] > l->begin[k] ? l->size[k] : 0;
 }
 
 void MBI_EXT(lookup_place)(struct mbi_lookup *lookup, uint64_t first)
 {
-    lookup->counts[0] = 0;
-    lookup->counts[1] = first;
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++)
-        lookup->counts[w + 1] = lookup->counts[w] + counts_of(lookup, w);
+    lookup->counts[0] = first;
+    for (unsigned k = 0; k < lookup->n; k++)
+        lookup->counts[k + 1] = lookup->counts[k] + counts_of(lookup, k);
 }
 
 const char *MBI_EXT(lookup_fault)(const struct mbi_lookup *l)
 {
     if (l->bits > MBI_LOOKUP_BITS)
         return "a lookup has too many bits";
-    if (l->begin[1])
+    if (l->n > MBI_LOOKUP_CLASSES)
+        return "a lookup has too many classes";
+    for (unsigned k = 0; k < l->n; k++)
+        if (l->size[k] <= (k ? l->size[k - 1] : 0) || l->size[k] > MBI_LOOKUP_SIZE)
+            return "the sizes of a lookup are not in order";
+    if (l->begin[0])
         return "the limbs of a lookup do not begin at 0";
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++)
-        if (l->begin[w + 1] < l->begin[w])
+    for (unsigned k = 0; k < l->n; k++)
+        if (l->begin[k + 1] < l->begin[k])
             return "the limbs of a lookup are not in order";
-    if (l->counts[1] < limbs(l))
+    if (l->counts[0] < limbs(l))
         return "the counts of a lookup are not behind its limbs";
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++)
-        if (l->counts[w + 1] < l->counts[w] || l->counts[w + 1] - l->counts[w] != counts_of(l, w))
-            return "the counts of a lookup are not those of its widths";
+    for (unsigned k = 0; k < l->n; k++)
+        if (l->counts[k + 1] < l->counts[k] || l->counts[k + 1] - l->counts[k] != counts_of(l, k))
+            return "the counts of a lookup are not those of its classes";
     return counts_end(l) > (uint64_t)1 << l->bits ? "a lookup does not fit its vector" : NULL;
 }
 
@@ -54,16 +58,16 @@ bool MBI_EXT(lookup_count)(int32_t *vector, const struct mbi_lookup *l)
 {
     bool fits = true;
 
-    for (uint64_t x = l->counts[1]; x < counts_end(l); x++)
+    for (uint64_t x = l->counts[0]; x < counts_end(l); x++)
         vector[x] = 0;
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++)
-        for (uint64_t x = l->begin[w]; x < l->begin[w + 1]; x++) {
+    for (unsigned k = 0; k < l->n; k++)
+        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++) {
             const uint32_t v = (uint32_t)vector[x];
 
-            if (v >> w)
+            if (v >= l->size[k])
                 fits = false;
             else
-                vector[l->counts[w] + v]++; /* at most 2^27 */
+                vector[l->counts[k] + v]++; /* at most 2^27 */
         }
     return fits;
 }
@@ -78,7 +82,7 @@ static struct mbi_ext draw(struct mbi_transcript *t)
     return r;
 }
 
-/* A limb x of width w has the denominator alpha - gamma w - f(x). */
+/* A limb x of a class of size s has the denominator alpha - gamma s - f(x). */
 struct challenge {
     struct mbi_ext alpha, gamma;
 };
@@ -91,10 +95,10 @@ static struct challenge draw_challenge(struct mbi_transcript *t)
     return (struct challenge){both[0], both[1]};
 }
 
-/* alpha - gamma w */
-static struct mbi_ext of_width(const struct challenge *c, unsigned w)
+/* alpha - gamma s */
+static struct mbi_ext of_size(const struct challenge *c, uint32_t size)
 {
-    return mbi_ext_sub(c->alpha, mbi_ext_scale(c->gamma, w));
+    return mbi_ext_sub(c->alpha, mbi_ext_scale(c->gamma, size));
 }
 
 /* a + r (b - a) */
@@ -156,17 +160,17 @@ static struct below sums_below(const struct mbi_ext *r, unsigned n, uint64_t m)
     return sum;
 }
 
-/* The sum over counts v of a width of eq(r, counts + v) (a - v), and that without a - v. */
-static struct mbi_ext counts_at(struct mbi_ext *one, const struct mbi_lookup *l, unsigned w,
+/* The sum over counts v of a class of eq(r, counts + v) (a - v), and that without a - v. */
+static struct mbi_ext counts_at(struct mbi_ext *one, const struct mbi_lookup *l, unsigned k,
                                 const struct mbi_ext *r, struct mbi_ext a)
 {
-    const struct below from = sums_below(r, l->bits, l->counts[w]);
-    const struct below to = sums_below(r, l->bits, l->counts[w + 1]);
+    const struct below from = sums_below(r, l->bits, l->counts[k]);
+    const struct below to = sums_below(r, l->bits, l->counts[k + 1]);
     const struct mbi_ext all = mbi_ext_sub(to.one, from.one);
     const struct mbi_ext index = mbi_ext_sub(to.index, from.index);
 
     *one = mbi_ext_add(*one, all);
-    return mbi_ext_sub(mbi_ext_mul(mbi_ext_add(a, mbi_ext_from(l->counts[w])), all), index);
+    return mbi_ext_sub(mbi_ext_mul(mbi_ext_add(a, mbi_ext_from(l->counts[k])), all), index);
 }
 
 /* The claims about f from those about the leaves, p~ and q~ at end->point. */
@@ -175,15 +179,15 @@ static void finish(struct mbi_lookup_end *end, const struct mbi_lookup *l,
 {
     struct mbi_ext sum = mbi_ext_from(0), limb = sum, count = sum;
 
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++) {
-        const struct mbi_ext a = of_width(c, w);
+    for (unsigned k = 0; k < l->n; k++) {
+        const struct mbi_ext a = of_size(c, l->size[k]);
         struct mbi_ext here, before = limb;
 
-        if (!counts_of(l, w))
+        if (!counts_of(l, k))
             continue;
-        limb = sums_below(end->point, l->bits, l->begin[w + 1]).one;
+        limb = sums_below(end->point, l->bits, l->begin[k + 1]).one;
         here = mbi_ext_mul(a, mbi_ext_sub(limb, before));
-        sum = mbi_ext_add(sum, mbi_ext_add(here, counts_at(&count, l, w, end->point, a)));
+        sum = mbi_ext_add(sum, mbi_ext_add(here, counts_at(&count, l, k, end->point, a)));
     }
     end->counts = mbi_ext_sub(limb, p);
     sum = mbi_ext_add(sum, mbi_ext_sub(mbi_ext_from(1), mbi_ext_add(limb, count)));
@@ -265,7 +269,7 @@ bool MBI_EXT(lookup_verify)(struct mbi_lookup_end *end, const struct mbi_lookup 
 #define CHUNK ((size_t)256) /* entries that are worked on at a time, on the stack */
 #define SLICES 64           /* of the tiles: units of work, whatever the number of threads */
 #define LAST 3u /* variables of a tile that are left to all tiles together: a vector's */
-#define RUNS (2 * MBI_LOOKUP_WIDTH + 3)
+#define RUNS (2 * MBI_LOOKUP_CLASSES + 2)
 
 enum run_kind { LIMB, COUNT, NOTHING };
 
@@ -308,11 +312,11 @@ static void set_runs(struct prover *a, const struct challenge *c)
     const struct mbi_ext none = mbi_ext_from(0);
 
     a->n_runs = 0;
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++)
-        add_run(a, LIMB, l->begin[w], l->begin[w + 1], of_width(c, w));
-    add_run(a, NOTHING, limbs(l), l->counts[1], none);
-    for (unsigned w = 1; w <= MBI_LOOKUP_WIDTH; w++)
-        add_run(a, COUNT, l->counts[w], l->counts[w + 1], of_width(c, w));
+    for (unsigned k = 0; k < l->n; k++)
+        add_run(a, LIMB, l->begin[k], l->begin[k + 1], of_size(c, l->size[k]));
+    add_run(a, NOTHING, limbs(l), l->counts[0], none);
+    for (unsigned k = 0; k < l->n; k++)
+        add_run(a, COUNT, l->counts[k], l->counts[k + 1], of_size(c, l->size[k]));
     add_run(a, NOTHING, counts_end(l), (uint64_t)1 << l->bits, none);
 }
 
@@ -392,7 +396,7 @@ static void leaves(struct mbi_ext *p, struct mbi_ext *q, const struct prover *a,
     }
 }
 
-/* Entries of the vector of which all are limbs of one width: q is b - f. */
+/* Entries of the vector of which all are limbs of one class: q is b - f. */
 struct piece {
     struct mbi_ext b;
     mbi_fe f[CHUNK];
@@ -598,7 +602,7 @@ static void view(struct view *v, struct view_room *room, const struct pass *s,
     }
 }
 
-/* A row of limbs of one width each, low and high: a fold of q, with 1/lambda added. */
+/* A row of limbs of one class each, low and high: a fold of q, with 1/lambda added. */
 static bool fold_piece(struct mbi_ext *out, const struct pass *s, size_t low, size_t high, size_t n)
 {
     struct mbi_ext b[CHUNK], f[CHUNK];
@@ -660,7 +664,7 @@ static struct mbi_ext sum_pieces(const struct prover *a, const struct piece l[2]
     return mbi_ext_sub(sum, mbi_ext_mul(l[0].b, f1));
 }
 
-/* sum_chunk() of leaves, if each of the four pieces is of limbs of one width. */
+/* sum_chunk() of leaves, if each of the four pieces is of limbs of one class. */
 static bool sum_leaves(struct mbi_ext sum[2], const struct pass *s, size_t tile, size_t at,
                        size_t n)
 {

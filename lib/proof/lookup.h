@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Range: the limbs of a committed vector lie below 2^width, by a sum of fractions that is zero only
+ * Range: the limbs of a committed vector lie below a size, by a sum of fractions that is zero only
  * if each limb is in a table that the vector counts itself (LogUp), proved layer by layer down a
  * binary tree of fractions. Needs MBI_HAVE_SODIUM.                                 proof.md, lookup
  */
@@ -10,23 +10,26 @@
 #include "proof/poly.h"
 #include "proof/stream.h"
 
-#define MBI_LOOKUP_BITS 27u  /* of the vector */
-#define MBI_LOOKUP_WIDTH 16u /* of a limb */
+#define MBI_LOOKUP_BITS 27u       /* of the vector */
+#define MBI_LOOKUP_CLASSES 34     /* of limbs */
+#define MBI_LOOKUP_SIZE (1 << 18) /* values of a limb, at most */
 
 /*
  * Where limbs and counts lie in a vector of 2^bits entries; all others may hold anything. Limbs of
- * width w are the entries [begin[w], begin[w + 1]), those of all widths [0, begin[17]). How often
- * the value v occurs among them is entry counts[w] + v; a width without limbs has no counts, and
- * the counts of all widths are [counts[1], counts[17]), behind the limbs. Index 0 is not used.
+ * class k lie in [0, size[k]), sizes rise; they are the entries [begin[k], begin[k + 1]), those of
+ * all n classes [0, begin[n]). How often the value v occurs among them is entry counts[k] + v; a
+ * class without limbs has no counts, and the counts of all are [counts[0], counts[n]), behind the
+ * limbs.
  */
 struct mbi_lookup {
-    unsigned bits;
-    uint64_t begin[MBI_LOOKUP_WIDTH + 2];
-    uint64_t counts[MBI_LOOKUP_WIDTH + 2];
+    unsigned bits, n;
+    uint32_t size[MBI_LOOKUP_CLASSES];
+    uint64_t begin[MBI_LOOKUP_CLASSES + 1];
+    uint64_t counts[MBI_LOOKUP_CLASSES + 1];
 };
 
-/* What is left to prove of the vector f: limbs is the sum over x < begin[17] of eq(point, x) f(x),
- * counts that over counts[1] <= x < counts[17]. */
+/* What is left to prove of the vector f: limbs is the sum over x < begin[n] of eq(point, x) f(x),
+ * counts that over counts[0] <= x < counts[n]. */
 struct mbi_lookup_end {
     struct mbi_ext point[MBI_LOOKUP_BITS];
     struct mbi_ext limbs, counts;
@@ -42,7 +45,7 @@ const char *MBI_EXT(lookup_fault)(const struct mbi_lookup *lookup);
 size_t MBI_EXT(lookup_size)(const struct mbi_lookup *lookup);
 
 /* Writes the counts of a prover's vector of 2^bits entries, whose limbs are there; false if a limb
- * is not below 2^width, which is not counted then. */
+ * is not below its size, which is not counted then. */
 bool MBI_EXT(lookup_count)(int32_t *vector, const struct mbi_lookup *lookup);
 
 /*

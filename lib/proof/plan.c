@@ -285,9 +285,8 @@ static int32_t fill_plan(struct mbi_plan *p, const struct mbi_plan_request *q, m
             declare_stage(p, s);
     if (!q->certificate && !p->fault)
         declare_output(p);
-    mbi_plan_add_complements(p);
-    mbi_plan_compare_relations(p);
     mbi_plan_lay_out(p);
+    mbi_plan_compare_relations(p);
     return p->fault ? plan_failed(p, err) : MAMBAINT_OK;
 }
 
@@ -329,6 +328,7 @@ void mbi_plan_free(struct mbi_plan *plan)
     mbi_free(plan->host, plan->relation);
     mbi_free(plan->host, plan->term);
     mbi_free(plan->host, plan->piece);
+    mbi_free(plan->host, plan->box);
     mbi_free(plan->host, plan);
 }
 
@@ -350,7 +350,54 @@ static void add64(struct mbi_blake2b *s, uint64_t v)
     mbi_blake2b_add(s, bytes, sizeof(bytes));
 }
 
-static void add_var(struct mbi_blake2b *s, const struct mbi_var *v)
+/* Where the digits of a committed variable lie. */
+static void add_digits(struct mbi_blake2b *s, const struct mbi_plan *p, const struct mbi_var *v)
+{
+    add32(s, v->bits);
+    if (p->large) {
+        add32(s, v->digit_bits);
+        add32(s, v->exact);
+        add32(s, v->n_boxes);
+    }
+    for (uint32_t k = 0; k < v->n_boxes; k++) {
+        const struct mbi_box *box = &p->box[v->first_box + k];
+
+        if (p->large) {
+            add32(s, box->row);
+            add32(s, box->log_rows);
+            add32(s, box->col);
+            add32(s, box->log_cols);
+        }
+        add64(s, box->digits);
+        add64(s, box->odd);
+    }
+    if (!p->large && !v->n_boxes) {
+        add64(s, 0);
+        add64(s, 0);
+    }
+}
+
+/* The regions of the witness vector. */
+static void add_regions(struct mbi_blake2b *s, const struct mbi_plan *p)
+{
+    const struct mbi_lookup *l = &p->lookup;
+
+    add32(s, p->large ? MBI_DIGIT_MAX : MBI_DIGIT_MIN);
+    for (uint32_t k = MBI_DIGIT_MIN; !p->large && k > 0; k--) {
+        add64(s, p->from[k]);
+        add64(s, p->to[k]);
+    }
+    if (p->large)
+        add32(s, l->n);
+    for (uint32_t k = 0; p->large && k < l->n; k++) {
+        add32(s, l->size[k]);
+        add64(s, l->begin[k + 1]);
+        add64(s, l->counts[k + 1]);
+    }
+    add32(s, p->bits);
+}
+
+static void add_var(struct mbi_blake2b *s, const struct mbi_plan *p, const struct mbi_var *v)
 {
     add32(s, v->kind);
     for (int k = 0; k < MBI_AXES; k++)
@@ -369,11 +416,8 @@ static void add_var(struct mbi_blake2b *s, const struct mbi_var *v)
     }
     if (v->kind == MBI_VAR_DERIVED)
         add32(s, v->relation);
-    if (v->kind == MBI_VAR_COMMITTED) {
-        add32(s, v->bits);
-        add64(s, v->digits);
-        add64(s, v->odd);
-    }
+    if (v->kind == MBI_VAR_COMMITTED)
+        add_digits(s, p, v);
 }
 
 static void add_view(struct mbi_blake2b *s, const struct mbi_view *w)
@@ -427,7 +471,7 @@ void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
     add32(&s, plan->public_weights);
     add32(&s, plan->n_vars);
     for (uint32_t i = 0; i < plan->n_vars; i++)
-        add_var(&s, &plan->var[i]);
+        add_var(&s, plan, &plan->var[i]);
     add32(&s, plan->n_pieces);
     for (uint32_t i = 0; i < plan->n_pieces; i++) {
         add32(&s, plan->piece[i].row);
@@ -439,11 +483,6 @@ void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
     add32(&s, plan->n_relations);
     for (uint32_t i = 0; i < plan->n_relations; i++)
         add_relation(&s, plan, &plan->relation[i]);
-    add32(&s, plan->digit_bits);
-    for (uint32_t k = plan->digit_bits; k > 0; k--) {
-        add64(&s, plan->from[k]);
-        add64(&s, plan->to[k]);
-    }
-    add32(&s, plan->bits);
+    add_regions(&s, plan);
     mbi_blake2b_end(&s, out);
 }

@@ -14,8 +14,9 @@
 #define MBI_PLAN_MAX_BITS 27    /* of a vector: what the transforms reach at the lowest rate */
 #define MBI_PLAN_MAX_LANES 4096 /* tokens of one proof */
 
-#define MBI_DIGIT_MIN 2  /* bits of a digit of a small vector, ... */
-#define MBI_DIGIT_MAX 16 /* ... and of one that would have more than 2^MBI_DIGITS_BITS of them */
+#define MBI_DIGIT_MIN 2   /* bits of a digit of a small vector, ... */
+#define MBI_DIGIT_MAX 16  /* ... and of one that would have more than 2^MBI_DIGITS_BITS of them */
+#define MBI_DIGIT_WIDE 18 /* of the only digit of a variable, where there are many of its width */
 #define MBI_DIGITS_BITS 16
 
 /* Both sides of a relation stay below this, so that it holds in F only if it holds in Z. */
@@ -54,11 +55,24 @@ struct mbi_var {
     /* COMMITTED: value = lo + sum of 2^(digit_bits k) d_k, of which the last has the bits that are
      * left. */
     uint32_t bits;
-    bool loose;          /* [lo, lo + 2^bits) may exceed what was asked for */
-    uint32_t complement; /* the variable hi - value, if 2^bits exceeds a range that has to be tight;
-                            MBI_NONE */
-    uint64_t digits;     /* blocks of the whole digits in the witness vector ... */
-    uint64_t odd;        /* ... and of the last one, in units of the variable's size */
+    bool loose;         /* [lo, lo + 2^bits) may exceed what was asked for */
+    bool exact;         /* the only digit is counted in [0, hi - lo], which is no power of two */
+    uint8_t digit_bits; /* of a whole digit */
+    uint8_t triangle;   /* log: entries with columns beyond the row mod 2^log are lo; 0: none are */
+    uint32_t complement; /* the variable hi - value, if 2^bits exceeds a range that has to be tight
+                            and is not exact; MBI_NONE */
+    uint32_t first_box, n_boxes; /* of the plan's: the parts of its table that have digits */
+};
+
+/*
+ * A part of a committed variable's table: rows [row, row + 2^log_rows), all middle indices, columns
+ * [col, col + 2^log_cols). Its digits are blocks of the witness vector, in units of their own size:
+ * the whole ones from `digits` on, and the last one, of the bits that are left, at `odd`.
+ */
+struct mbi_box {
+    uint32_t row, col;
+    uint8_t log_rows, log_cols, bits; /* log2 of its size */
+    uint64_t digits, odd;
 };
 
 /* For all values of its letters, the sum of terms is zero; or, summed over the letters that
@@ -89,11 +103,49 @@ static inline unsigned mbi_row_log(const struct mbi_var *v)
 /* Columns: middle and last index together; and where an element lies in the variable's block. */
 static inline size_t mbi_var_cols(const struct mbi_var *v) { return (size_t)v->n[1] * v->n[2]; }
 
+static inline bool mbi_var_has(const struct mbi_var *v, size_t row, size_t col)
+{
+    return !v->triangle || col % v->n[2] <= (row & (((size_t)1 << v->triangle) - 1));
+}
+
 static inline size_t mbi_var_place(const struct mbi_var *v, size_t row, size_t col)
 {
     if (v->n[1] > 1)
         col = (col / v->n[2] << v->log[2]) + col % v->n[2];
     return (row << mbi_row_log(v)) + col;
+}
+
+/* Digit k of n: its weight is 2^shift, and it lies in [0, size). */
+struct mbi_digit {
+    unsigned shift;
+    uint32_t size;
+};
+
+static inline unsigned mbi_var_digits(const struct mbi_var *v)
+{
+    return v->bits ? (v->bits + v->digit_bits - 1) / v->digit_bits : 0;
+}
+
+static inline struct mbi_digit mbi_var_digit(const struct mbi_var *v, unsigned k)
+{
+    const unsigned shift = k * v->digit_bits, left = v->bits - shift;
+
+    if (v->exact)
+        return (struct mbi_digit){0, (uint32_t)(v->hi - v->lo + 1)};
+    return (struct mbi_digit){shift, (uint32_t)1 << (left < v->digit_bits ? left : v->digit_bits)};
+}
+
+/* The block of digit k of a box. */
+static inline uint64_t mbi_box_digit(const struct mbi_var *v, const struct mbi_box *b, unsigned k)
+{
+    return k < v->bits / v->digit_bits ? b->digits + k : b->odd;
+}
+
+/* Where an element of it lies in its block. */
+static inline size_t mbi_box_place(const struct mbi_var *v, const struct mbi_box *b, size_t row,
+                                   size_t mid, size_t col)
+{
+    return (((row - b->row) << v->log[1] | mid) << b->log_cols) + (col - b->col);
 }
 
 /* What a node of a stage became. */
@@ -129,21 +181,23 @@ struct mbi_plan {
     struct mbi_relation *relation;
     struct mbi_term *term;
     struct mbi_piece *piece;
-    uint32_t n_pieces;
+    struct mbi_box *box; /* by variable */
+    uint32_t n_pieces, n_boxes;
     unsigned weight_bits; /* of the vector of all weights of all stages */
     uint32_t n_vars, n_relations, n_terms;
-    uint32_t var_cap, relation_cap, term_cap;
+    uint32_t var_cap, relation_cap, term_cap, box_cap;
     uint32_t input, output; /* public variables; MBI_NONE in a certificate */
 
-    /* The witness vector: digits below 2^width at [from[width], to[width]). Small vectors have
-     * digits of two bits and less, the widest first, which are checked one by one; large ones have
+    /* The witness vector. Small ones have digits of two bits and less, those below 2^width at
+     * [from[width], to[width]), the widest first, which are checked one by one; large ones have
      * wide ones, the narrowest first, and count them. */
     unsigned small_bits; /* log2 of the largest small one */
-    uint32_t digit_bits;
-    uint64_t from[MBI_DIGIT_MAX + 1], to[MBI_DIGIT_MAX + 1], end;
-    struct mbi_lookup lookup; /* of large ones */
-    unsigned bits;            /* 2^bits entries */
-    bool no_memory;           /* a fault of its own */
+    bool large;
+    uint64_t from[MBI_DIGIT_MIN + 1], to[MBI_DIGIT_MIN + 1];
+    struct mbi_lookup lookup;
+    uint64_t end;   /* all entries from here on are zero */
+    unsigned bits;  /* 2^bits entries */
+    bool no_memory; /* a fault of its own */
     const char *fault;
     uint32_t fault_op;
     const void *const *const *param; /* the request's, while the plan is made */

@@ -85,12 +85,19 @@ uint32_t mbi_gadget_table(struct mbi_gadget *g, struct mbi_shape shape, int64_t 
     return mbi_plan_add_var(g->plan, &v);
 }
 
+void mbi_gadget_triangle(struct mbi_gadget *g, uint32_t first, uint32_t n, uint8_t log)
+{
+    for (uint32_t i = first; i < first + n && i < g->plan->n_vars; i++)
+        if (g->plan->var[i].kind == MBI_VAR_COMMITTED)
+            g->plan->var[i].triangle = log;
+}
+
 uint32_t mbi_gadget_var(struct mbi_gadget *g, uint32_t cols, int64_t lo, int64_t hi, bool loose)
 {
     return mbi_gadget_table(g, usual(g, cols), lo, hi, loose);
 }
 
-static bool is_tight(const struct mbi_var *v)
+bool mbi_var_is_tight(const struct mbi_var *v)
 {
     return v->loose || (uint64_t)v->hi - (uint64_t)v->lo == ((uint64_t)1 << v->bits) - 1;
 }
@@ -105,13 +112,15 @@ void mbi_plan_add_complements(struct mbi_plan *p)
 {
     const uint32_t n = p->n_vars;
 
+    for (uint32_t i = 0; i < n; i++)
+        p->var[i].complement = MBI_NONE;
     for (uint32_t i = 0; i < n && !p->fault; i++) {
         const struct mbi_var v = p->var[i];
         struct mbi_gadget g = {.plan = p, .lanes = v.n[0]};
         const struct mbi_shape shape = {{v.n[0], v.n[1], v.n[2]}};
         uint32_t other;
 
-        if (v.kind != MBI_VAR_COMMITTED || is_tight(&v))
+        if (v.kind != MBI_VAR_COMMITTED || v.exact || mbi_var_is_tight(&v))
             continue;
         other = mbi_gadget_table(&g, shape, 0, v.hi - v.lo, true);
         p->var[i].complement = other;

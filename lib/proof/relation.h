@@ -11,6 +11,9 @@ void mbi_plan_fault(struct mbi_plan *p, const char *fault);
 /* MBI_NONE after a fault. Index bits are filled in here. */
 uint32_t mbi_plan_add_var(struct mbi_plan *p, const struct mbi_var *v);
 
+/* Whether whole bits are as much as it may hold. */
+bool mbi_var_is_tight(const struct mbi_var *v);
+
 /* The variables hi - value of ranges that have to be tight, and the relations that say so. */
 void mbi_plan_add_complements(struct mbi_plan *p);
 

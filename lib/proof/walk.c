@@ -129,7 +129,7 @@ static void check_ranges(struct mbi_walk *w)
     struct mbi_form weight[3];
     const struct mbi_sum sum[] = {{&weight[0], 1, four, MBI_COUNT(four), table, 1, mbi_ext_from(0)},
                                   {&weight[1], 2, two, MBI_COUNT(two), table, 1, mbi_ext_from(0)}};
-    const struct mbi_sum_batch batch = {p->bits, sum, p->end > p->from[1] ? 2 : 1, 1};
+    const struct mbi_sum_batch batch = {p->bits, sum, p->to[1] > p->from[1] ? 2 : 1, 1};
     const struct mbi_walk_table digits = {.view = {.var = MBI_NONE}};
     struct mbi_part part = {.var = MBI_NONE, .scale = mbi_ext_from(1)};
 
@@ -170,10 +170,10 @@ static void count_ranges(struct mbi_walk *w)
         return;
     w->side->lookup(w, end, l);
     claim = MBI_EXT(walk_claim)(w, end->limbs);
-    add_vector(w, claim, end->point, l->counts[1], one);
+    add_vector(w, claim, end->point, l->counts[0], one);
     claim = MBI_EXT(walk_claim)(w, end->counts);
-    add_vector(w, claim, end->point, l->counts[MBI_DIGIT_MAX + 1], one);
-    add_vector(w, claim, end->point, l->counts[1], mbi_ext_neg(one));
+    add_vector(w, claim, end->point, l->counts[l->n], one);
+    add_vector(w, claim, end->point, l->counts[0], mbi_ext_neg(one));
 }
 
 /* ---- the whole ---- */
@@ -220,7 +220,7 @@ bool MBI_EXT(walk)(struct mbi_walk *w)
     MBI_EXT(walk_relations)(w);
     if (!w->failed)
         MBI_EXT(walk_replace)(w);
-    if (!w->failed && w->plan->digit_bits == MBI_DIGIT_MAX)
+    if (!w->failed && w->plan->large)
         count_ranges(w);
     else if (!w->failed)
         check_ranges(w);

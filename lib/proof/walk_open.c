@@ -106,12 +106,6 @@ struct mbi_ext MBI_EXT(walk_public_value)(struct mbi_walk *w, const struct mbi_p
                : MBI_EXT(walk_part_value)(w, part, &w->job->table[part->var]);
 }
 
-/* Digits of a committed variable. */
-static size_t planes_of(const struct mbi_walk *w, const struct mbi_var *v)
-{
-    return (v->bits + w->plan->digit_bits - 1) / w->plan->digit_bits;
-}
-
 static size_t terms_of(const struct mbi_walk *w, const struct mbi_part *part)
 {
     const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
@@ -120,24 +114,7 @@ static size_t terms_of(const struct mbi_walk *w, const struct mbi_part *part)
         return 1;
     if (v->kind != MBI_VAR_WEIGHT && v->kind != MBI_VAR_COMMITTED)
         return 0; /* sort_parts() has refused it */
-    return v->kind == MBI_VAR_WEIGHT ? v->n_pieces : planes_of(w, v);
-}
-
-/* The witness vector, or the digits of a variable in it. */
-static void put_digits(struct mbi_claim *claim, struct mbi_form *form, const struct mbi_walk *w,
-                       const struct mbi_part *part)
-{
-    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
-
-    const unsigned log = w->plan->digit_bits;
-
-    for (size_t k = 0; k < terms_of(w, part); k++) {
-        form[k] = MBI_EXT(walk_form)(w, part);
-        if (!v)
-            continue;
-        claim[k].block = k < v->bits / log ? v->digits + k : v->odd;
-        form[k].scale = mbi_ext_scale(form[k].scale, (mbi_fe)1 << log * k);
-    }
+    return v->kind == MBI_VAR_WEIGHT ? v->n_pieces : (size_t)v->n_boxes * mbi_var_digits(v);
 }
 
 /*
@@ -155,11 +132,9 @@ static void cut_sum(struct mbi_form_rule *rule, uint32_t row)
     rule->n = (uint64_t)(n < 0 ? -n : n);
 }
 
-static const char no_piece[] = "the rows of a weight are read by fields";
-
 /* The entries of a list that lie in [row, row + 2^log). */
 static struct mbi_form_factor cut_list(struct mbi_walk *w, const struct mbi_form_factor *f,
-                                       unsigned bits, uint32_t row, unsigned log)
+                                       uint32_t row, unsigned log)
 {
     const size_t n = f->values.n;
     uint32_t *list = MBI_EXT(walk_keep)(w, n, sizeof(*list));
@@ -167,11 +142,8 @@ static struct mbi_form_factor cut_list(struct mbi_walk *w, const struct mbi_form
     const struct mbi_table values = {MBI_TABLE_EXT, value, n};
     size_t kept = 0;
 
-    if (log == bits || w->failed || f->index[1].weight != MBI_FORM_ONES) {
-        if (log != bits)
-            mbi_walk_cannot(w, no_piece);
+    if (w->failed)
         return *f;
-    }
     for (size_t l = 0; l < n; l++)
         if (f->list[l] >= row && f->list[l] - row < (uint64_t)1 << log) {
             list[kept] = f->list[l] - row;
@@ -181,46 +153,155 @@ static struct mbi_form_factor cut_list(struct mbi_walk *w, const struct mbi_form
                               f->index[1].bits);
 }
 
+static struct mbi_form_factor cut_rows(const struct mbi_form_factor *f, uint32_t row, unsigned log)
+{
+    struct mbi_form_factor r = *f;
+    const size_t n = r.values.n > row ? r.values.n - row : 0;
+
+    r.index[0].bits = (uint8_t)log;
+    r.values.data = (const struct mbi_ext *)r.values.data + (n ? row : 0);
+    r.values.n = mbi_min_size(n, (size_t)1 << log);
+    return r;
+}
+
+/* Of rules, where they are of a kind that can be cut. */
+static bool cut_rules(struct mbi_form_factor *r, struct mbi_ext *scale, unsigned bits, uint32_t row,
+                      unsigned log)
+{
+    struct mbi_form_index *x = &r->index[0];
+    const struct mbi_ext *z = x->z;
+
+    if (x->at == MBI_FORM_SUMMED || x->weight == MBI_FORM_POWER)
+        return false;
+    x->bits = (uint8_t)log;
+    x->z = z + (x->weight == MBI_FORM_EQ ? bits - log : 0);
+    for (unsigned k = 0; k < r->n_rules; k++) {
+        struct mbi_form_rule *rule = &r->rule[k];
+
+        if (rule->low || rule->high < bits) {
+            return false;
+        } else if (rule->order == MBI_FORM_BELOW && rule->left == 0) {
+            rule->n = rule->n > row ? rule->n - row : 0;
+            rule->n = mbi_min_u64(rule->n, (uint64_t)1 << log);
+        } else if (rule->order == MBI_FORM_SUM) {
+            cut_sum(rule, row);
+        } else if (rule->order != MBI_FORM_BELOW) {
+            return false;
+        }
+    }
+    if (x->weight == MBI_FORM_EQ)
+        *scale = mbi_ext_mul(*scale, MBI_EXT(eq_index)(z, bits - log, row >> log));
+    return true;
+}
+
+/* All entries of a factor, which is of no kind that can be cut. */
+static struct mbi_form_factor as_rows(struct mbi_walk *w, const struct mbi_form_factor *f,
+                                      unsigned bits)
+{
+    struct mbi_ext *e = MBI_EXT(walk_keep)(w, (size_t)1 << bits, sizeof(*e));
+    const struct mbi_table rows = {MBI_TABLE_EXT, e, (size_t)1 << bits};
+
+    if (e)
+        MBI_EXT(walk_expand)(e, f, bits);
+    return e ? MBI_EXT(form_rows)(0, bits, &rows, NULL) : *f;
+}
+
 /* The entries [row, row + 2^log) of a factor, of which `bits` is the length. */
 static struct mbi_form_factor cut(struct mbi_walk *w, struct mbi_ext *scale,
                                   const struct mbi_form_factor *f, unsigned bits, uint32_t row,
                                   unsigned log)
 {
     struct mbi_form_factor r = *f;
-    struct mbi_form_index *x = &r.index[0];
 
-    if (r.kind == MBI_FORM_ROWS && x->weight == MBI_FORM_ONES) {
-        const size_t n = r.values.n > row ? r.values.n - row : 0;
-
-        x->bits = (uint8_t)log;
-        r.values.data = (const struct mbi_ext *)r.values.data + (n ? row : 0);
-        r.values.n = mbi_min_size(n, (size_t)1 << log);
+    if (log == bits)
         return r;
-    }
-    if (r.kind == MBI_FORM_LIST)
-        return cut_list(w, f, bits, row, log);
-    if (r.kind != MBI_FORM_RULED || x->at == MBI_FORM_SUMMED || x->weight == MBI_FORM_POWER) {
-        mbi_walk_cannot(w, no_piece);
+    if (f->kind == MBI_FORM_LIST && f->index[1].weight == MBI_FORM_ONES)
+        return cut_list(w, f, row, log);
+    if (f->kind == MBI_FORM_ROWS && f->index[0].weight == MBI_FORM_ONES)
+        return cut_rows(f, row, log);
+    if (f->kind == MBI_FORM_RULED && cut_rules(&r, scale, bits, row, log))
         return r;
-    }
-    x->bits = (uint8_t)log;
-    if (x->weight == MBI_FORM_EQ) {
-        *scale = mbi_ext_mul(*scale, MBI_EXT(eq_index)(x->z, bits - log, row >> log));
-        x->z += bits - log;
-    }
-    for (unsigned k = 0; k < r.n_rules; k++) {
-        struct mbi_form_rule *rule = &r.rule[k];
+    r = as_rows(w, f, bits);
+    return w->failed ? r : cut_rows(&r, row, log);
+}
 
-        if (rule->low || rule->high < bits) {
-            mbi_walk_cannot(w, no_piece);
-        } else if (rule->order == MBI_FORM_BELOW && rule->left == 0) {
-            rule->n = rule->n > row ? rule->n - row : 0;
-            rule->n = mbi_min_u64(rule->n, (uint64_t)1 << log);
-        } else if (rule->order == MBI_FORM_SUM) {
-            cut_sum(rule, row);
+/* Adds a factor of some bits to a form; of none it is a number. */
+static void add_factor(struct mbi_form *form, const struct mbi_form_factor *f, unsigned bits)
+{
+    if (bits)
+        form->factor[form->n_factors++] = MBI_EXT(factor_moved)(f, form->bits);
+    else
+        form->scale = mbi_ext_mul(form->scale, MBI_EXT(factor_total)(f, 0));
+    form->bits += bits;
+}
+
+/* The list of places in a variable, as places in a box. */
+static struct mbi_form_factor list_in_box(struct mbi_walk *w, const struct mbi_form_factor *f,
+                                          const struct mbi_var *v, const struct mbi_box *box)
+{
+    const size_t n = f->values.n;
+    uint32_t *list = MBI_EXT(walk_keep)(w, n, sizeof(*list));
+    struct mbi_ext *value = MBI_EXT(walk_keep)(w, n, sizeof(*value));
+    const struct mbi_table values = {MBI_TABLE_EXT, value, n};
+    size_t kept = 0;
+
+    if (w->failed)
+        return *f;
+    for (size_t l = 0; l < n; l++) {
+        const uint32_t row = f->list[l] >> mbi_row_log(v);
+        const uint32_t col = f->list[l] & (((uint32_t)1 << v->log[2]) - 1);
+        const uint32_t mid = (f->list[l] >> v->log[2]) & (((uint32_t)1 << v->log[1]) - 1);
+
+        if (row < box->row || row - box->row >= (uint64_t)1 << box->log_rows || col < box->col ||
+            col - box->col >= (uint64_t)1 << box->log_cols)
+            continue;
+        list[kept] = (uint32_t)mbi_box_place(v, box, row, mid, col);
+        value[kept++] = mbi_table_ext(&f->values, l);
+    }
+    return MBI_EXT(form_list)(0, box->bits, (uint64_t)1 << box->bits, list, kept, &values, NULL,
+                              f->index[1].bits);
+}
+
+/* The part of a committed variable in one of its boxes. */
+static struct mbi_form box_form(struct mbi_walk *w, const struct mbi_part *part,
+                                const struct mbi_box *box)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    struct mbi_form form = {.scale = part->scale};
+    struct mbi_form_factor f;
+
+    if (v->n_boxes == 1)
+        return MBI_EXT(walk_form)(w, part);
+    if (part->joint) {
+        f = list_in_box(w, &part->factor[0], v, box);
+        add_factor(&form, &f, box->bits);
+        return form;
+    }
+    f = cut(w, &form.scale, &part->factor[0], v->log[0], box->row, box->log_rows);
+    add_factor(&form, &f, box->log_rows);
+    add_factor(&form, &part->factor[1], v->log[1]);
+    f = cut(w, &form.scale, &part->factor[2], v->log[2], box->col, box->log_cols);
+    add_factor(&form, &f, box->log_cols);
+    return form;
+}
+
+/* The digits of a variable in the witness vector, box by box. */
+static void put_digits(struct mbi_claim *claim, struct mbi_form *form, struct mbi_walk *w,
+                       const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    const size_t digits = mbi_var_digits(v);
+
+    for (size_t b = 0; b < v->n_boxes; b++) {
+        const struct mbi_box *box = &w->plan->box[v->first_box + b];
+        const struct mbi_form of_box = box_form(w, part, box);
+
+        for (unsigned k = 0; k < digits; k++, claim++, form++) {
+            *form = of_box;
+            form->scale = mbi_ext_scale(form->scale, (mbi_fe)1 << mbi_var_digit(v, k).shift);
+            claim->block = mbi_box_digit(v, box, k);
         }
     }
-    return r;
 }
 
 /* The pieces of a weight. */
@@ -231,7 +312,7 @@ static void put_pieces(struct mbi_claim *claim, struct mbi_form *form, struct mb
     const struct mbi_ext own = mbi_ext_mul(part->scale, MBI_EXT(factor_total)(&part->factor[1], 0));
 
     if (part->joint)
-        mbi_walk_cannot(w, no_piece);
+        mbi_walk_cannot(w, "a list of places is of what is public");
     for (size_t k = 0; k < v->n_pieces && !w->failed; k++) {
         const struct mbi_piece *piece = &w->plan->piece[v->first_piece + k];
         struct mbi_ext scale = own;
@@ -256,9 +337,11 @@ static size_t put_terms(struct mbi_claim *claim, struct mbi_form *form, struct m
 
     for (size_t k = 0; k < n; k++)
         claim[k] = (struct mbi_claim){.form = &form[k], .joined = true};
-    if (part->var != MBI_NONE && w->plan->var[part->var].kind == MBI_VAR_WEIGHT)
+    if (part->var == MBI_NONE)
+        *form = MBI_EXT(walk_form)(w, part);
+    else if (w->plan->var[part->var].kind == MBI_VAR_WEIGHT)
         put_pieces(claim, form, w, part);
-    else
+    else if (n)
         put_digits(claim, form, w, part);
     return n;
 }

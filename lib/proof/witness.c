@@ -104,6 +104,10 @@ static bool create_tables(struct mbi_witness *w)
         t->n = (size_t)v->n[0] << mbi_row_log(v);
         if (!(t->data = mbi_alloc_aligned(p->host, t->n * entry_size(t->type))))
             return false;
+        if (v->triangle && v->lo)
+            for (size_t r = 0; r < v->n[0]; r++)
+                for (size_t c = 0; c < mbi_var_cols(v); c++)
+                    mbi_witness_set(w, i, r, c, v->lo);
     }
     return true;
 }
@@ -264,43 +268,56 @@ static void fill_complements(struct mbi_witness *w)
 
 /* ---- digits ---- */
 
-static void set_digit(const struct mbi_witness *w, uint64_t block, const struct mbi_var *v,
-                      size_t row, size_t col, uint64_t digit)
+/* The digits of one element, in one of the variable's boxes. */
+static void set_digits(const struct mbi_witness *w, const struct mbi_var *v,
+                       const struct mbi_box *box, size_t place, uint64_t x)
 {
-    const size_t first = (size_t)block << mbi_var_bits(v);
+    const unsigned n = mbi_var_digits(v), log = v->digit_bits;
 
-    put(&w->vector, data_of(&w->vector), first + mbi_var_place(v, row, col), (int64_t)digit);
+    for (unsigned k = 0; k < n; k++, x >>= log) {
+        const unsigned left = v->bits - k * log;
+        const uint64_t digit = x & (((uint64_t)1 << (left < log ? left : log)) - 1);
+
+        put(&w->vector, data_of(&w->vector),
+            ((size_t)mbi_box_digit(v, box, k) << box->bits) + place, (int64_t)digit);
+    }
+}
+
+/* Of a box, what lies in the variable's ranges. */
+static void set_box(const struct mbi_witness *w, uint32_t var, const struct mbi_box *box)
+{
+    const struct mbi_var *v = &w->plan->var[var];
+    const size_t rows = mbi_min_size(v->n[0], (size_t)box->row + ((size_t)1 << box->log_rows));
+    const size_t cols = mbi_min_size(v->n[2], (size_t)box->col + ((size_t)1 << box->log_cols));
+
+    for (size_t r = box->row; r < rows; r++)
+        for (size_t m = 0; m < v->n[1]; m++)
+            for (size_t c = box->col; c < cols; c++)
+                set_digits(w, v, box, mbi_box_place(v, box, r, m, c),
+                           (uint64_t)mbi_witness_get(w, var, r, m * v->n[2] + c) - (uint64_t)v->lo);
 }
 
 void mbi_witness_digits(const struct mbi_witness *w, uint32_t var)
 {
     const struct mbi_var *v = &w->plan->var[var];
 
-    for (size_t r = 0; r < v->n[0]; r++)
-        for (size_t c = 0; c < mbi_var_cols(v); c++) {
-            const uint32_t log = w->plan->digit_bits, n = v->bits / log, left = v->bits % log;
-            uint64_t x = (uint64_t)mbi_witness_get(w, var, r, c) - (uint64_t)v->lo;
-
-            for (uint32_t k = 0; k < n; k++, x >>= log)
-                set_digit(w, v->digits + k, v, r, c, x & (((uint64_t)1 << log) - 1));
-            if (left)
-                set_digit(w, v->odd, v, r, c, x & (((uint64_t)1 << left) - 1));
-        }
+    for (uint32_t k = 0; k < v->n_boxes; k++)
+        set_box(w, var, &w->plan->box[v->first_box + k]);
 }
 
-/* How often each value occurs among the digits of a width. */
+/* How often each value occurs among the digits of a class. */
 void mbi_witness_count(const struct mbi_witness *w)
 {
     const struct mbi_lookup *l = &w->plan->lookup;
     int32_t *vector = data_of(&w->vector);
 
-    if (w->plan->digit_bits != MBI_DIGIT_MAX)
+    if (!w->plan->large)
         return;
-    memset(vector + l->counts[1], 0, (size_t)(w->plan->end - l->counts[1]) * sizeof(*vector));
-    for (uint32_t width = 1; width <= MBI_DIGIT_MAX; width++)
-        for (uint64_t x = l->begin[width]; x < l->begin[width + 1]; x++)
-            if ((uint32_t)vector[x] >> width == 0) /* another one cannot be counted */
-                vector[l->counts[width] + (uint32_t)vector[x]]++;
+    memset(vector + l->counts[0], 0, (size_t)(w->plan->end - l->counts[0]) * sizeof(*vector));
+    for (uint32_t k = 0; k < l->n; k++)
+        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++)
+            if ((uint32_t)vector[x] < l->size[k]) /* another one cannot be counted */
+                vector[l->counts[k] + (uint32_t)vector[x]]++;
 }
 
 /* ---- the whole ---- */
@@ -316,11 +333,10 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
         w->table = mbi_alloc(plan->host, plan->n_vars, sizeof(*w->table));
         w->done = mbi_alloc(plan->host, plan->n_vars, sizeof(*w->done));
         w->known.token = run[0].token;
-        w->vector =
-            (struct mbi_table){plan->digit_bits == MBI_DIGIT_MAX ? MBI_TABLE_I32 : MBI_TABLE_U8,
-                               NULL, (size_t)1 << plan->bits};
+        w->vector = (struct mbi_table){plan->large ? MBI_TABLE_I32 : MBI_TABLE_U8, NULL,
+                                       (size_t)1 << plan->bits};
         w->vector.data = mbi_alloc_aligned(plan->host, w->vector.n * entry_size(w->vector.type));
-        if (plan->digit_bits == MBI_DIGIT_MAX)
+        if (plan->large)
             w->vector.n = (size_t)plan->end; /* the others are zero */
     }
     if (!w || !w->table || !w->done || !w->vector.data || !create_tables(w)) {

@@ -60,18 +60,19 @@ static int set_vector(struct work *w, unsigned bits, int32_t *vector)
 {
     const uint64_t size = (uint64_t)1 << bits, limbs = size / 4 * 3;
 
-    w->lookup = (struct mbi_lookup){.bits = bits};
-    for (unsigned k = 1; k <= MBI_LOOKUP_WIDTH; k++)
-        w->lookup.begin[k + 1] = k < 4 ? 0 : k < 8 ? limbs / 4 : k < 16 ? limbs / 2 : limbs;
-    if (bits < 19) /* there is no room to count 16 bits */
-        for (unsigned k = 8; k <= MBI_LOOKUP_WIDTH; k++)
-            w->lookup.begin[k + 1] = limbs;
+    const unsigned width[] = {4, 8, 16};
+
+    w->lookup = (struct mbi_lookup){.bits = bits, .n = bits < 19 ? 2 : 3}; /* no room for 2^16 */
+    for (unsigned k = 0; k < w->lookup.n; k++) {
+        w->lookup.size[k] = 1u << width[k];
+        w->lookup.begin[k + 1] = k + 1 == w->lookup.n ? limbs : limbs / (4 >> k);
+    }
     MBI_EXT(lookup_place)(&w->lookup, limbs);
     if (MBI_EXT(lookup_fault)(&w->lookup))
         return 2;
-    for (unsigned k = 1; k <= MBI_LOOKUP_WIDTH; k++)
+    for (unsigned k = 0; k < w->lookup.n; k++)
         for (uint64_t x = w->lookup.begin[k]; x < w->lookup.begin[k + 1]; x++)
-            vector[x] = (int32_t)((uint32_t)x * 2654435761u >> (32 - k));
+            vector[x] = (int32_t)((uint32_t)x * 2654435761u >> (32 - width[k]));
     w->table = (struct mbi_table){MBI_TABLE_I32, vector, (size_t)1 << bits};
     return MBI_EXT(lookup_count)(vector, &w->lookup) ? 0 : 2;
 }

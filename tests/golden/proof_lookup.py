@@ -15,34 +15,36 @@ from proof_forms import Extension, packed
 from proof_stream import Writer, main, number
 
 CASES = [
-    # bits, limbs of each width, the first count
+    # bits, limbs of each size, the first count
     (0, {}, 1),
-    (2, {1: 2}, 2),
-    (3, {2: 3}, 4),
-    (5, {1: 5, 2: 1, 3: 7}, 14),
-    (6, {5: 20}, 25),
-    (13, {3: 100, 4: 3000, 10: 1500}, 5000),
-    (13, {1: 10}, 20),
+    (2, {2: 2}, 2),
+    (3, {4: 3}, 4),
+    (5, {2: 5, 4: 1, 8: 7}, 14),
+    (5, {3: 6, 5: 2}, 9),
+    (6, {32: 20}, 25),
+    (13, {8: 100, 16: 3000, 1024: 1500}, 5000),
+    (13, {2: 10}, 20),
+    (13, {1: 7, 1025: 3000, 1026: 2000}, 5007),
 ]
 
 
 class Lookup:
     def __init__(self, bits, limbs, first):
-        """regions: (width, begin, end, first count) of the widths that have limbs."""
+        """regions: (size, begin, end, first count) of the classes that have limbs."""
         self.bits, self.regions, at, count = bits, [], 0, first
-        for w, n in sorted(limbs.items()):
-            self.regions.append((w, at, at + n, count))
-            at, count = at + n, count + 2**w
+        for size, n in sorted(limbs.items()):
+            self.regions.append((size, at, at + n, count))
+            at, count = at + n, count + size
         self.limbs, self.first, self.end = at, first, count
 
 
 def vector(lookup):
     """Noise, in which limbs and counts are set."""
     f = [(x * 2654435761 + 12345) % 2**31 for x in range(2**lookup.bits)]
-    for w, begin, end, count in lookup.regions:
+    for size, begin, end, count in lookup.regions:
         for x in range(begin, end):
-            f[x] = ((x + 3) * 2654435761 % 2**32) >> (32 - w)
-        for v in range(2**w):
+            f[x] = ((x + 3) * 2654435761 % 2**32) * size >> 32
+        for v in range(size):
             f[count + v] = f[begin:end].count(v)
     return f
 
@@ -53,11 +55,11 @@ def vector(lookup):
 def fractions(e, lookup, f, alpha, gamma):
     """p and q of every entry, in the order of the vector."""
     leaves = [(e.of(0), e.of(1))] * len(f)
-    for w, begin, end, count in lookup.regions:
-        a = e.sub(alpha, e.mul(gamma, e.of(w)))
+    for size, begin, end, count in lookup.regions:
+        a = e.sub(alpha, e.mul(gamma, e.of(size)))
         for x in range(begin, end):
             leaves[x] = (e.of(1), e.sub(a, e.of(f[x])))
-        for v in range(2**w):
+        for v in range(size):
             leaves[count + v] = (e.of(-f[count + v]), e.sub(a, e.of(v)))
     return leaves
 
@@ -168,9 +170,9 @@ def claims(e, lookup, alpha, gamma, r, p, q):
 
     real = e.add(between(0, lookup.limbs)[0], between(lookup.first, lookup.end)[0])
     limbs = e.sub(e.sub(e.of(1), real), q)
-    for w, begin, end, count in lookup.regions:
-        a = e.sub(alpha, e.mul(gamma, e.of(w)))
-        one, index = between(count, count + 2**w)
+    for size, begin, end, count in lookup.regions:
+        a = e.sub(alpha, e.mul(gamma, e.of(size)))
+        one, index = between(count, count + size)
         limbs = e.add(limbs, e.mul(a, between(begin, end)[0]),
                       e.sub(e.mul(e.add(a, e.of(count)), one), index))
     return limbs, e.sub(between(0, lookup.limbs)[0], p)

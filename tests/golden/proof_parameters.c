@@ -55,7 +55,8 @@ static int32_t print(const struct proof *p, const struct mbi_plan *plan,
            "rounds %zu|sums %zu|claims %zu|terms %zu|digit_bits %u|level %u|depth %u",
            p->name, MBI_EXT_D, plan->bits, plan->weight_bits, code.log_columns, code.log_length,
            code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms,
-           plan->digit_bits, MBI_EXT(proof_level)(plan, &shape, &code), code.depth);
+           plan->large ? MBI_DIGIT_MAX : MBI_DIGIT_MIN, MBI_EXT(proof_level)(plan, &shape, &code),
+           code.depth);
     for (unsigned i = 0; i < code.depth; i++)
         printf("|log_columns%u %u|log_length%u %u|queries%u %u|work%u %u", i + 1,
                code.further[i].log_columns, i + 1, code.further[i].log_length, i + 1,

@@ -315,7 +315,7 @@ def sums_below(r, a):
 
 
 def lookup(reader, n, regions, limbs, first, end):
-    """A lookup over n bits. A region is (width, begin, end, its first count). Returns the point and
+    """A lookup over n bits. A region is (size, begin, end, its first count). Returns the point and
     the two values that are left to prove."""
     degree = reader.degree
     one = ext(1, degree)
@@ -348,9 +348,9 @@ def lookup(reader, n, regions, limbs, first, end):
 
     inside = between(0, limbs)[0]
     value = ext_sub(ext_sub(ext_sub(one, inside), between(first, end)[0]), q)
-    for w, begin, stop, count in regions:
-        a = ext_sub(alpha, ext_scale(gamma, w))
-        i, j = between(count, count + 2**w)
+    for size, begin, stop, count in regions:
+        a = ext_sub(alpha, ext_scale(gamma, size))
+        i, j = between(count, count + size)
         value = ext_add(value, ext_mul(a, between(begin, stop)[0]))
         value = ext_add(value, ext_mul(ext_add(a, ext(count, degree)), i))
         value = ext_sub(value, j)
@@ -1140,14 +1140,12 @@ class Verifier:
 
     def lookup(self):
         """Step 6 for a large vector"""
-        plan, begin, counts = self.plan, self.plan.begin, self.plan.counts
-        regions = [(w, begin[w], begin[w + 1], counts[w]) for w in range(1, 17)
-                   if begin[w + 1] > begin[w]]
-        point, limbs, others = lookup(self.reader, plan.bits, regions, begin[17], counts[1],
-                                      counts[17])
-        self.whole.append((limbs, [Term(0, 0, self.one, EqForm(point, begin[17]))]))
-        self.whole.append((others, [Term(0, 0, self.one, EqForm(point, counts[17])),
-                                    Term(0, 0, ext_scale(self.one, -1), EqForm(point, counts[1]))]))
+        plan = self.plan
+        point, limbs, others = lookup(self.reader, plan.bits, plan.regions, plan.limbs, plan.limbs,
+                                      plan.stop)
+        self.whole.append((limbs, [Term(0, 0, self.one, EqForm(point, plan.limbs))]))
+        self.whole.append((others, [Term(0, 0, self.one, EqForm(point, plan.stop)),
+                                    Term(0, 0, ext_scale(self.one, -1), EqForm(point, plan.limbs))]))
 
     def open(self):
         """Step 7"""
@@ -1172,11 +1170,12 @@ class Verifier:
                     for row, log_rows, cols, block in (self.plan.pieces[i] for i in v.pieces)]
         worth = ext_mul(part.scale, ext_sum(form, self.degree))
         claim.value = ext_sub(claim.value, ext_scale(worth, v.lo))
-        base = self.plan.base
-        whole = v.bits // base
-        blocks = [v.first + k for k in range(whole)] + ([v.rest] if v.bits % base else [])
-        return [Term(0, block, ext_scale(part.scale, 2**(base * k)), form)
-                for k, block in enumerate(blocks)]
+        terms = []
+        for box in v.boxes:
+            cells = form if len(v.boxes) == 1 else [form[x] for x in box.cells(v)]
+            for shift, block in v.digits_of(box):
+                terms.append(Term(0, block, ext_scale(part.scale, 2**shift), cells))
+        return terms
 
 
 def rows_of(node):

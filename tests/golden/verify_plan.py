@@ -55,11 +55,78 @@ class Variable:
         self.number = self.stage = self.parameter = self.extra = 0  # public
         self.node = None                            # weight, public parameter, powers: the leaf
         self.pieces = []                            # weight: numbers of its pieces
-        self.bits = self.first = self.rest = 0      # committed: bits, blocks of d_0 and e
-        self.complement = False                     # committed: whether it needs one
+        self.bits = self.width = 0                  # committed: bits, those of a whole digit
+        self.loose = self.exact = False             # committed
+        self.triangle = 0                           # committed: log of the rows of one
+        self.boxes = []                             # committed
         self.definition = None                      # derived: number of the relation
         self.logs = tuple(bits_of(n) for n in shape)
         self.block_bits = sum(self.logs)
+
+    def is_tight(self):
+        """Whether it may hold nothing but [lo, hi], which is not whole bits"""
+        return (self.kind == COMMITTED and not self.loose and
+                self.hi - self.lo + 1 != 2**self.bits)
+
+    def digits(self):
+        """(shift, size) of each digit"""
+        if self.exact:
+            return [(0, self.hi - self.lo + 1)]
+        return [(k, 2**min(self.width, self.bits - k)) for k in range(0, self.bits, self.width)]
+
+    def digits_of(self, box):
+        """(shift, block) of each digit in a box"""
+        whole = self.bits // self.width
+        return [(shift, box.first + k if k < whole else box.rest)
+                for k, (shift, _) in enumerate(self.digits())]
+
+
+class Box:
+    """A part of a variable's table, and the blocks of its digits d_0 and e"""
+
+    def __init__(self, v, row, log_rows, col, log_cols):
+        self.row, self.log_rows, self.col, self.log_cols = row, log_rows, col, log_cols
+        self.bits = log_rows + v.logs[1] + log_cols
+        self.first = self.rest = 0
+
+    def cells(self, v):
+        """Where its entries lie in the variable's block"""
+        return [(((row << v.logs[1]) + middle) << v.logs[2]) + col
+                for row in range(self.row, self.row + 2**self.log_rows)
+                for middle in range(2**v.logs[1])
+                for col in range(self.col, self.col + 2**self.log_cols)]
+
+
+def cuts(n):
+    """[0, n) as (first, log) of at most three powers of two; the last may reach beyond n"""
+    total, rest = 0, n
+    for _ in range(2):
+        if rest:
+            total += 2**(rest.bit_length() - 1)
+            rest -= 2**(rest.bit_length() - 1)
+    if rest:
+        total += 2**bits_of(rest)
+    pieces, at = [], 0
+    for log in reversed(range(total.bit_length())):
+        if total >> log & 1:
+            pieces.append((at, log))
+            at += 2**log
+    return pieces
+
+
+def boxes_of(v):
+    """The boxes of a variable in a large vector"""
+    if v.triangle < 2 or v.shape[0] < 2**v.triangle:
+        return [Box(v, *row, *col) for row in cuts(v.shape[0]) for col in cuts(v.shape[2])]
+    step = 2**(v.triangle - 2)
+    return [Box(v, row, v.triangle - 2, *col) for row in range(0, v.shape[0], step)
+            for col in cuts(row % 2**v.triangle + step)]
+
+
+def cells_of(v):
+    """How many entries its boxes have; of a triangle those of all around it"""
+    rows, cols = (sum(2**log for _, log in cuts(n)) for n in (v.shape[0], v.shape[2]))
+    return (rows << v.logs[1]) * cols
 
 
 Axis = namedtuple("Axis", "kind log start fields")  # fields: tuple of (letter, shift)
@@ -203,10 +270,6 @@ class Plan:
             self.variables[output].number = OUTPUT
             self.zero((lanes, logits.shape[2], 1),
                       [(1, [self.std(link)]), (-1, [self.std(output)])])
-        for x, v in enumerate(list(self.variables)):
-            if v.complement:
-                c = self.commit(v.shape, 0, v.hi - v.lo, False)
-                self.zero(v.shape, [(v.hi, []), (-1, [View(x, ENTRY)]), (-1, [View(c, ENTRY)])])
         self.lay_out_weights()
         self.lay_out_digits()
 
@@ -224,7 +287,7 @@ class Plan:
         v = self.variables[number]
         v.bits = (hi - lo).bit_length()
         need(v.bits <= 61, "an interval is too long")
-        v.complement = tight and hi - lo + 1 != 2**v.bits
+        v.loose = not tight
         if not tight:
             v.hi = lo + 2**v.bits - 1
         return number
@@ -232,6 +295,11 @@ class Plan:
     def tight(self, shape, lo, hi):
         """A committed variable in nothing but [lo, hi]"""
         return self.commit(shape, lo, hi, True)
+
+    def triangles(self, log, *numbers):
+        """Committed variables of which entries with a column beyond the row are not read"""
+        for x in numbers:
+            self.variables[x].triangle = log
 
     def loose(self, shape, lo, hi):
         """A committed variable that holds [lo, hi]"""
@@ -366,51 +434,107 @@ class Plan:
         self.pieces, self.weight_bits = pieces, bits_of(end) if end else 0
         need(self.weight_bits <= 27, "too many weights")
 
-    def lay_out_digits(self):
-        """Blocks of the digits; B, from and to of the widths, bits"""
-        committed = [v for v in self.variables if v.kind == COMMITTED]
-        committed.sort(key=lambda v: -v.block_bits)
-        self.large = False
-        self.place(committed, 2, [2, 1])
-        self.large = self.end[1] > 2**16
-        if self.large:
-            self.place(committed, 16, range(1, 17))
-        self.bits = bits_of(self.end[1]) if self.end[1] else 0
-        if self.large:
-            self.bits = bits_of(self.counts[17])
-        need(self.bits <= 27, "the witness vector is too long")
-        need(sum(v.bits // self.base + 1 << v.block_bits for v in committed) < 2**26,
-             "too many digits")
+    def add_complements(self, width):
+        """The complements, with digits of that many bits"""
+        for x, v in enumerate(list(self.variables)):
+            if v.is_tight() and not v.exact:
+                c = self.commit(v.shape, 0, v.hi - v.lo, False)
+                self.variables[c].width = width
+                self.zero(v.shape, [(v.hi, []), (-1, [View(x, ENTRY)]), (-1, [View(c, ENTRY)])])
 
-    def place(self, committed, base, widths):
-        """The digits of B = base bits, the widths in an order"""
-        self.base, self.start, self.end, end = base, {}, {}, 0
-        for w in widths:
-            mine = [v for v in committed if (v.bits >= base if w == base else v.bits % base == w)]
+    def lay_out_digits(self):
+        """Blocks of the digits, regions, bits"""
+        variables, relations = len(self.variables), len(self.relations)
+        for v in self.variables:
+            v.width = 2
+        self.add_complements(2)
+        self.lay_out_small()
+        self.large = self.stop > 2**16
+        if self.large:
+            del self.variables[variables:], self.relations[relations:]
+            self.choose_digits()
+            self.add_complements(16)
+            self.lay_out_large()
+        self.bits = bits_of(self.stop) if self.stop else 0
+        need(self.bits <= 27, "the witness vector is too long")
+
+    def lay_out_small(self):
+        """from and to of the two widths"""
+        committed = [v for v in self.variables if v.kind == COMMITTED and v.bits]
+        committed.sort(key=lambda v: -v.block_bits)
+        self.start, self.end, end = {}, {}, 0
+        for v in committed:
+            v.boxes = [Box(v, 0, v.logs[0], 0, v.logs[2])]
+        for w in (2, 1):
+            mine = [v for v in committed if (v.bits >= 2 if w == 2 else v.bits % 2)]
             largest = 2**max((v.block_bits for v in mine), default=0)
             end = -(-end // largest) * largest
             self.start[w] = end
             for v in mine:
                 block = end >> v.block_bits
-                if w == base:
-                    v.first, count = block, v.bits // base
+                if w == 2:
+                    v.boxes[0].first, count = block, v.bits // 2
                 else:
-                    v.rest, count = block, 1
+                    v.boxes[0].rest, count = block, 1
                 end += count << v.block_bits
             self.end[w] = end
+        self.stop = self.end[1] if self.end[1] > self.start[1] else self.end[2]
+
+    def choose_digits(self):
+        """Widths of digits, and exact ranges"""
+        cells, tight, exact = {}, {}, 0
+        committed = [v for v in self.variables if v.kind == COMMITTED]
         for v in committed:
-            if v.bits < base:
-                v.first = 0
-            if v.bits % base == 0:
-                v.rest = 0
-        # The lookup: where widths begin, and their counts
-        self.begin = {1: 0, **{w + 1: self.end[w] for w in widths}}
-        if base == 16:
-            self.counts, at = {}, self.begin[17]
-            for w in range(1, 18):
-                self.counts[w] = at
-                if w < 17 and self.begin[w + 1] > self.begin[w]:
-                    at += 2**w
+            cells[v.bits] = cells.get(v.bits, 0) + cells_of(v)
+            if v.is_tight():
+                tight[v.hi - v.lo] = tight.get(v.hi - v.lo, 0) + cells_of(v)
+        chosen = {}
+        for v in committed:
+            v.width = 16
+            if v.bits in (17, 18) and cells[v.bits] > 2**v.bits:
+                v.width = v.bits
+            if v.bits <= 16 and v.is_tight():
+                size = v.hi - v.lo + 1
+                if size not in chosen:
+                    chosen[size] = exact < 16 and tight[size - 1] > size
+                    exact += chosen[size]
+                v.exact = chosen[size]
+                if v.exact:
+                    v.width = v.bits
+
+    def lay_out_large(self):
+        """The regions of a lookup: (size, begin, end, first count)"""
+        committed = [v for v in self.variables if v.kind == COMMITTED and v.bits]
+        sizes = sorted({size for v in committed for _, size in v.digits()})
+        for v in committed:
+            v.boxes = boxes_of(v)
+        self.regions, at, begin = [], 0, 0
+        for size in sizes:
+            units = []                              # box, bits, digits, where the block belongs
+            for v in committed:
+                sizes_of_v, whole = [s for _, s in v.digits()], v.bits // v.width
+                for box in v.boxes:
+                    if whole and sizes_of_v[0] == size:
+                        units.append((box, whole, "first"))
+                    if v.bits % v.width and sizes_of_v[-1] == size:
+                        units.append((box, 1, "rest"))
+            while units:
+                fits = [u for u in units if at % 2**u[0].bits == 0]
+                if fits:
+                    unit = max(fits, key=lambda u: u[0].bits)
+                else:
+                    unit = min(units, key=lambda u: u[0].bits)
+                    at = -(-at >> unit[0].bits) << unit[0].bits
+                units.remove(unit)
+                setattr(unit[0], unit[2], at >> unit[0].bits)
+                at += unit[1] << unit[0].bits
+            self.regions.append((size, begin, at, 0))
+            begin = at
+        self.limbs = at
+        for i, (size, begin, end, _) in enumerate(self.regions):
+            self.regions[i] = (size, begin, end, at)
+            at += size
+        self.stop = at
 
     # Digest
 
@@ -422,6 +546,17 @@ class Plan:
             out += [number for field in axis.fields for number in field]
         return b"".join(u32(x) for x in out)
 
+    def bytes_of_digits(self, v):
+        """Of a committed variable: bits, and where its digits lie"""
+        if not self.large:
+            box = v.boxes[0] if v.boxes else None
+            return [u32(v.bits), u64(box.first if box else 0), u64(box.rest if box else 0)]
+        out = [u32(v.bits), u32(v.width), u32(v.exact), u32(len(v.boxes))]
+        for box in v.boxes:
+            out += [u32(box.row), u32(box.log_rows), u32(box.col), u32(box.log_cols),
+                    u64(box.first), u64(box.rest)]
+        return out
+
     def canonical(self):
         """The bytes of section 5, "Digest\""""
         out = [b"mambaint-plan", u32(self.stages), u32(self.lanes), u32(self.claimed),
@@ -430,7 +565,7 @@ class Plan:
             out += [u32(v.kind), *map(u32, v.shape), u64(v.lo), u64(v.hi)]
             out += {PUBLIC: [u32(v.number), u32(v.stage), u32(v.parameter), u32(v.extra)],
                     WEIGHT: [u32(v.pieces[0] if v.pieces else 0), u32(len(v.pieces))],
-                    COMMITTED: [u32(v.bits), u64(v.first), u64(v.rest)],
+                    COMMITTED: self.bytes_of_digits(v),
                     DERIVED: [u32(v.definition or 0)]}[v.kind]
         out.append(u32(len(self.pieces)))
         for row, log_rows, col_bits, block in self.pieces:
@@ -445,9 +580,13 @@ class Plan:
             for c, views in r.terms:
                 out += [u64(c), u32(len(views))]
                 out += [u32(view.variable) + self.bytes_of_axes(view.axes) for view in views]
-        out.append(u32(self.base))
-        for w in range(self.base, 0, -1):
-            out += [u64(self.start[w]), u64(self.end[w])]
+        out.append(u32(16 if self.large else 2))
+        if self.large:
+            out.append(u32(len(self.regions)))
+            for size, _, end, count in self.regions:
+                out += [u32(size), u64(end), u64(count + size)]
+        else:
+            out += [u64(x) for w in (2, 1) for x in (self.start[w], self.end[w])]
         out.append(u32(self.bits))
         return b"".join(out)
 
@@ -921,25 +1060,31 @@ class Plan:
         b = self.tight(shape, -2000, 6191)
         w = self.tight(shape, 0, 4095)
 
-        def of(*numbers):
-            return [View(x, ENTRY) for x in numbers]
+        def entry(x):
+            return [View(x, ENTRY)]
 
-        def user(*numbers):
+        def of(*numbers):
             return [View(x, axes) for x in numbers]
 
-        e = self.define(shape, shape, ENTRY, [(4, []), (1, of(w)), (-1, of(b))])
-        z = self.define(shape, shape, ENTRY, [(2**17, []), (-1, of(f)), (-1, of(v))])
+        e = self.define(shape, shape, ENTRY, [(4, []), (1, entry(w)), (-1, entry(b))])
+        z = self.define(shape, shape, ENTRY, [(2**17, []), (-1, entry(f)), (-1, entry(v))])
         m = self.loose(shape, 0, 32767)
         rm = self.tight(shape, 0, 65535)
-        self.zero(shape, [(1, of(f, f)), (2**16, of(d)), (-2**16, of(f)), (-1, of(rho))])
-        self.zero(shape, [(1, []), (188, of(f)), (829560636, of(d)), (3060, of(rho)),
-                          (-2594, of(f, d)), (-466, of(d, d)), (1, of(r)), (-2**31, of(v))])
-        self.zero(ranges, [(1, [plus])] + ([(-1, [minus])] if minus else []) + [
-            (-2**17, []), (2**16, user(s)), (2**17, user(t)), (-2**18, user(e)), (-1, user(f))])
-        self.zero(ranges, [(2, user(b, b)), (-8192, user(b)), (13530, user(b, e)),
-                           (-6975, user(b, e, e)), (1125, user(b, e, e, e))], mask)
-        self.zero(shape, [(1, of(b, z)), (1, of(b, z, s)), (3, of(b, z, t)), (3, of(b, z, s, t)),
-                          (-2**16, of(m)), (-1, of(rm))])
+        if mask:
+            self.triangles(bits_of(shape[2]), f, d, rho, v, r, s, t, b, w, m, rm)
+
+        def zero(*terms):
+            self.zero(ranges, terms, mask)
+
+        zero((1, of(f, f)), (2**16, of(d)), (-2**16, of(f)), (-1, of(rho)))
+        zero((1, []), (188, of(f)), (829560636, of(d)), (3060, of(rho)), (-2594, of(f, d)),
+             (-466, of(d, d)), (1, of(r)), (-2**31, of(v)))
+        zero((1, [plus]), *([(-1, [minus])] if minus else []), (-2**17, []), (2**16, of(s)),
+             (2**17, of(t)), (-2**18, of(e)), (-1, of(f)))
+        zero((2, of(b, b)), (-8192, of(b)), (13530, of(b, e)), (-6975, of(b, e, e)),
+             (1125, of(b, e, e, e)))
+        zero((1, of(b, z)), (1, of(b, z, s)), (3, of(b, z, t)), (3, of(b, z, s, t)),
+             (-2**16, of(m)), (-1, of(rm)))
         return m
 
     def decay(self, node, dt, bias):
@@ -1068,18 +1213,21 @@ class Scan:
         s = plan.tight(pair, *half)
         u = plan.loose(pair, 0, most)
         rs = plan.tight(pair, 0, 2**sn - 1)
-        cb, vs, vu, rs = (View(i, ENTRY) for i in (cb, s, u, rs))
-        plan.zero(pair, [(1, [cb]), (-2**sn, [vs]), (-2**sn, [vu])] +
-                  ([(2**(sn - 1), []), (-1, [rs])] if sn > 0 else []))
+        plan.triangles(log_j, s, u, rs)
+        ranges, mask = (chunks, j, j), (2, 1) if j > 1 else None
+        cb, vs, vu, rs = (View(i, (row(0, 1), ZERO, plain(2))) for i in (cb, s, u, rs))
+        plan.zero(ranges, [(1, [cb]), (-2**sn, [vs]), (-2**sn, [vu])] +
+                  ([(2**(sn - 1), []), (-1, [rs])] if sn > 0 else []), mask)
         if most > 0:
-            plan.zero(pair, [(1, [vu, vs]), (-32767, [vu])])
+            plan.zero(ranges, [(1, [vu, vs]), (-32767, [vu])], mask)
         # ex2 of pairs, M, in, y1
         pairs = (rows, h, j)
         mask = (3, 1) if j > 1 else None
         plus, minus = (View(big_l, (row(0, place), ZERO, plain(2))) for place in (1, 3))
-        m = plan.ex2(pairs, (chunks, j, h, j), plus, minus, (row(0, 1), plain(2), plain(3)), mask)
-        big_m = self.shifted(pairs, pairs, ENTRY, 15, *half,
-                             [(1, [View(s, (plain(0), ZERO, plain(2))), View(m, ENTRY)])])
+        axes = (row(0, 1), plain(2), plain(3))
+        m = plan.ex2(pairs, (chunks, j, h, j), plus, minus, axes, mask)
+        big_m = self.shifted(pairs, (chunks, j, h, j), axes, 15, *half,
+                             [(1, [View(s, (row(0, 1), ZERO, plain(3))), View(m, axes)])], mask)
         inside = plan.define((rows, 1, hp), (chunks, j, h, p, j), (row(0, 1), ZERO, col(2, 3)), [
             (1, [View(big_m, (row(0, 1), plain(2), plain(4))),
                  View(xw, (row(0, 4), ZERO, col(2, 3)))])], (4, 1) if j > 1 else None)
@@ -1120,10 +1268,12 @@ class Scan:
         self.y = plan.derive(t, hp, [(1, [View(y1, std)]),
                                      (1, [View(y2, (plain(0, start=-j), ZERO, plain(1)))])])
 
-    def shifted(self, shape, ranges, axes, k, lo, hi, terms):
+    def shifted(self, shape, ranges, axes, k, lo, hi, terms, mask=None):
         """x -> q: q, loose, and its rest, tight"""
         plan = self.plan
         q, rest = plan.rounded(shape, k, lo, hi)
+        if mask:
+            plan.triangles(plan.variables[q].logs[2], q, rest)
         plan.zero(ranges, terms + [(-2**k, [View(q, axes)]), (2**(k - 1), []),
-                                   (-1, [View(rest, axes)])])
+                                   (-1, [View(rest, axes)])], mask)
         return q

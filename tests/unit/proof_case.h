@@ -11,6 +11,23 @@
 #include "proof/walk.h"
 #include "proof/witness.h"
 
+/* Where digit k of an element lies in the witness vector, whose columns run over middle and last
+ * index together; UINT64_MAX: it has none. */
+static inline uint64_t case_digit(const struct mbi_plan *p, const struct mbi_var *v, unsigned k,
+                                  size_t row, size_t col)
+{
+    const size_t mid = col / v->n[2], last = col % v->n[2];
+
+    for (uint32_t b = 0; b < v->n_boxes; b++) {
+        const struct mbi_box *box = &p->box[v->first_box + b];
+
+        if (row >= box->row && row - box->row < (size_t)1 << box->log_rows && last >= box->col &&
+            last - box->col < (size_t)1 << box->log_cols)
+            return (mbi_box_digit(v, box, k) << box->bits) + mbi_box_place(v, box, row, mid, last);
+    }
+    return UINT64_MAX;
+}
+
 #define CASE_STAGES 4
 #define CASE_STATEMENT "a statement"
 

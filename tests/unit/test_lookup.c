@@ -6,7 +6,7 @@
 #include "proof_changes.h"
 
 #define MAX_BITS 17
-#define WIDTHS MBI_LOOKUP_WIDTH
+#define WIDTHS 16 /* class w - 1 is of size 2^w, or between 2^(w-1) and that */
 
 static void setup(void) { ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK); }
 
@@ -21,18 +21,20 @@ struct test {
     struct mbi_host host;
 };
 
-static uint64_t limbs(const struct test *t) { return t->l.begin[WIDTHS + 1]; }
-static uint64_t counts_end(const struct test *t) { return t->l.counts[WIDTHS + 1]; }
+static uint64_t limbs(const struct test *t) { return t->l.begin[t->l.n]; }
+static uint64_t counts_end(const struct test *t) { return t->l.counts[t->l.n]; }
 
 /* n[w] limbs of width w; false if they and their counts, from `gap` behind them, have no room. */
 static bool set_shape(struct mbi_lookup *l, unsigned bits, const uint64_t n[WIDTHS + 1],
                       uint64_t gap)
 {
-    *l = (struct mbi_lookup){.bits = bits};
-    for (unsigned w = 1; w <= WIDTHS; w++)
-        l->begin[w + 1] = l->begin[w] + n[w];
-    MBI_EXT(lookup_place)(l, l->begin[WIDTHS + 1] + gap);
-    return l->counts[WIDTHS + 1] <= (uint64_t)1 << bits;
+    *l = (struct mbi_lookup){.bits = bits, .n = WIDTHS};
+    for (unsigned w = 1; w <= WIDTHS; w++) {
+        l->size[w - 1] = (uint32_t)1 << w;
+        l->begin[w] = l->begin[w - 1] + n[w];
+    }
+    MBI_EXT(lookup_place)(l, l->begin[WIDTHS] + gap);
+    return l->counts[WIDTHS] <= (uint64_t)1 << bits;
 }
 
 /* What the table shows after a change of the vector. */
@@ -56,12 +58,12 @@ static void set_vector(struct test *t, enum content content, struct test_random 
     test_that(t->vector && t->field);
     test_random_bytes(r, t->vector, size * sizeof(*t->vector));
     for (unsigned w = 1; w <= WIDTHS; w++)
-        for (uint64_t x = t->l.begin[w]; x < t->l.begin[w + 1]; x++) {
-            const int32_t top = (1 << w) - 1;
+        for (uint64_t x = t->l.begin[w - 1]; x < t->l.begin[w]; x++) {
+            const int32_t top = (int32_t)t->l.size[w - 1] - 1;
 
             t->vector[x] = content == ZEROS  ? 0
                            : content == TOPS ? top
-                                             : (int32_t)test_random_below(r, (uint64_t)1 << w);
+                                             : (int32_t)test_random_below(r, t->l.size[w - 1]);
         }
     test_that(MBI_EXT(lookup_count)(t->vector, &t->l));
     show(t);
@@ -79,6 +81,7 @@ static void free_test(struct test *t)
 static void random_shape(struct test *t, unsigned bits, struct test_random *r)
 {
     const uint64_t size = (uint64_t)1 << bits;
+    const bool whole = test_random_below(r, 2);
     uint64_t n[WIDTHS + 1], gap;
 
     do {
@@ -92,6 +95,9 @@ static void random_shape(struct test *t, unsigned bits, struct test_random *r)
         }
         gap = test_random_below(r, 2) ? 0 : test_random_below(r, size / 4 + 1);
     } while (!set_shape(&t->l, bits, n, gap));
+    for (unsigned w = 2; w <= WIDTHS; w++)
+        t->l.size[w - 1] -= (uint32_t)test_random_below(r, whole ? 1 : 1u << (w - 1));
+    MBI_EXT(lookup_place)(&t->l, t->l.counts[0]);
 }
 
 /* ---- proving and verifying ---- */
@@ -147,7 +153,7 @@ static struct mbi_ext sum_of(const struct test *t, const struct mbi_ext *point, 
 static bool end_is_true(const struct test *t, const struct mbi_lookup_end *end)
 {
     return mbi_ext_equal(end->limbs, sum_of(t, end->point, 0, limbs(t))) &&
-           mbi_ext_equal(end->counts, sum_of(t, end->point, t->l.counts[1], counts_end(t)));
+           mbi_ext_equal(end->counts, sum_of(t, end->point, t->l.counts[0], counts_end(t)));
 }
 
 /* Accepted, and what is left to prove is true? */
@@ -199,7 +205,7 @@ START_TEST(true_lookups_are_accepted)
             check_complete(&t);
             t.table = (struct mbi_table){MBI_TABLE_FIELD, t.field, (size_t)1 << bits};
             for (size_t x = 0; x < (size_t)1 << bits; x++) /* anything where nothing is said */
-                if (x >= limbs(&t) && (x < t.l.counts[1] || x >= counts_end(&t)))
+                if (x >= limbs(&t) && (x < t.l.counts[0] || x >= counts_end(&t)))
                     t.field[x] = test_random_below(&r, 4) ? random_field(&r) : MBI_FIELD_P - 1;
             check_complete(&t);
             free_test(&t);
@@ -380,7 +386,7 @@ static void lying_shape(struct test *t, unsigned bits, struct test_random *r)
 
 static uint64_t some_limb(const struct test *t, unsigned w, struct test_random *r)
 {
-    return t->l.begin[w] + test_random_below(r, t->l.begin[w + 1] - t->l.begin[w]);
+    return t->l.begin[w - 1] + test_random_below(r, t->l.begin[w] - t->l.begin[w - 1]);
 }
 
 START_TEST(limbs_out_of_range_are_refused)
@@ -397,7 +403,7 @@ START_TEST(limbs_out_of_range_are_refused)
                                       (mbi_fe)1 << 32, (MBI_FIELD_P + 1) / 2, random_field(&r)};
                 const uint64_t x = some_limb(&t, w, &r);
                 const mbi_fe was = t.field[x];
-                mbi_fe *count = &t.field[t.l.counts[w] + was];
+                mbi_fe *count = &t.field[t.l.counts[w - 1] + was];
 
                 for (size_t i = 0; i < MBI_COUNT(lie); i++) {
                     t.field[x] = lie[i];
@@ -427,8 +433,8 @@ START_TEST(wrong_counts_are_refused)
             uint64_t v;
 
             lying_shape(&t, bits, &r);
-            three = t.field + t.l.counts[3];
-            four = t.field + t.l.counts[4];
+            three = t.field + t.l.counts[2];
+            four = t.field + t.l.counts[3];
             v = test_random_below(&r, 8);
             three[v] = mbi_fe_add(three[v], more);
             check_refused(&t, "a count is off by one");
@@ -457,9 +463,9 @@ START_TEST(limbs_of_another_width_are_refused)
 
         lying_shape(&t, 5 + (unsigned)round % 3, &r);
         x = some_limb(&t, 3, &r);
-        t.field[t.l.counts[3] + t.field[x]]--;
+        t.field[t.l.counts[2] + t.field[x]]--;
         t.field[x] = 8 + test_random_below(&r, 8);
-        t.field[t.l.counts[4] + t.field[x]]++;
+        t.field[t.l.counts[3] + t.field[x]]++;
         check_refused(&t, "a limb of width 3 is counted as one of width 4");
         free_test(&t);
     }
@@ -481,7 +487,7 @@ START_TEST(another_vector_is_no_end)
         prove_here(&end, &w, &t);
         for (int round = 0; round < 20; round++) {
             const uint64_t x = random_size(&r, (size_t)1 << bits);
-            const bool real = x < limbs(&t) || (x >= t.l.counts[1] && x < counts_end(&t));
+            const bool real = x < limbs(&t) || (x >= t.l.counts[0] && x < counts_end(&t));
             const mbi_fe was = t.field[x];
 
             t.field[x] = mbi_fe_add(was, 1);
@@ -531,13 +537,13 @@ static void change_shape(struct test *t, const struct mbi_proof_writer *w)
     const struct mbi_lookup l = t->l;
     struct mbi_lookup_end end;
 
-    t->l.begin[4]++; /* the first limb of width 4 is one of width 3 */
+    t->l.begin[3]++; /* the first limb of width 4 is one of width 3 */
     test_that(!proves(t, w->bytes.data, w->bytes.size));
     t->l = l;
-    t->l.begin[4]--;
+    t->l.begin[3]--;
     test_that(!proves(t, w->bytes.data, w->bytes.size));
     t->l = l;
-    for (unsigned k = 5; k <= WIDTHS + 1; k++) /* one limb of width 4 fewer */
+    for (unsigned k = 4; k <= WIDTHS; k++) /* one limb of width 4 fewer */
         t->l.begin[k]--;
     test_that(!proves(t, w->bytes.data, w->bytes.size));
     t->l = l;
@@ -556,7 +562,7 @@ START_TEST(every_change_is_refused)
     test_random_init(&r, "every_change_is_refused");
     for (unsigned bits = 5; bits <= 8; bits++) {
         lying_shape(&t, bits, &r);
-        while (t.l.begin[4] < 2 || limbs(&t) < t.l.begin[4] + 2) {
+        while (t.l.begin[3] < 2 || limbs(&t) < t.l.begin[3] + 2) {
             free_test(&t);
             lying_shape(&t, bits, &r);
         }
@@ -660,27 +666,39 @@ START_TEST(wrong_plans_are_named)
     l.bits = 3;
     check_fault(&l, "does not fit");
     l = good;
-    l.begin[1] = 1;
+    l.n = MBI_LOOKUP_CLASSES + 1;
+    check_fault(&l, "too many classes");
+    l = good;
+    l.size[1] = l.size[0];
+    check_fault(&l, "sizes of a lookup");
+    l = good;
+    l.size[WIDTHS - 1] = MBI_LOOKUP_SIZE + 1;
+    check_fault(&l, "sizes of a lookup");
+    l = good;
+    l.size[0] = 0;
+    check_fault(&l, "sizes of a lookup");
+    l = good;
+    l.begin[0] = 1;
     check_fault(&l, "begin at 0");
     l = good;
-    l.begin[2] = 9;
+    l.begin[1] = 9;
     check_fault(&l, "not in order");
     l = good;
     MBI_EXT(lookup_place)(&l, 7);
     check_fault(&l, "not behind");
     l = good;
-    l.counts[1]--; /* two counts of three */
-    check_fault(&l, "of its widths");
+    l.counts[0]--; /* two counts of three */
+    check_fault(&l, "of its classes");
     l = good;
-    for (unsigned w = 3; w <= WIDTHS + 1; w++)
+    for (unsigned w = 2; w <= WIDTHS; w++)
         l.counts[w]++; /* a gap */
-    check_fault(&l, "of its widths");
+    check_fault(&l, "of its classes");
     l = good;
-    l.counts[9] = 0; /* back, and 2^64 further */
-    check_fault(&l, "of its widths");
+    l.counts[8] = 0; /* back, and 2^64 further */
+    check_fault(&l, "of its classes");
     l = good;
     MBI_EXT(lookup_place)(&l, UINT64_MAX - 1); /* beyond 2^64 */
-    check_fault(&l, "of its widths");
+    check_fault(&l, "of its classes");
 }
 END_TEST
 
@@ -729,21 +747,28 @@ END_TEST
 static void vector_case(struct test *t, size_t k)
 {
     static const struct {
-        unsigned bits;
-        uint64_t n[WIDTHS + 1], first;
+        unsigned bits, n;
+        uint32_t size[3];
+        uint64_t limbs[3], first;
     } shape[] = {
-        {0, {0}, 1},
-        {2, {0, 2}, 2},
-        {3, {0, 0, 3}, 4},
-        {5, {0, 5, 1, 7}, 14},
-        {6, {0, 0, 0, 0, 0, 20}, 25},
-        {13, {0, 0, 0, 100, 3000, 0, 0, 0, 0, 0, 1500}, 5000},
-        {13, {0, 10}, 20},
+        {0, 0, {0}, {0}, 1},
+        {2, 1, {2}, {2}, 2},
+        {3, 1, {4}, {3}, 4},
+        {5, 3, {2, 4, 8}, {5, 1, 7}, 14},
+        {5, 2, {3, 5}, {6, 2}, 9},
+        {6, 1, {32}, {20}, 25},
+        {13, 3, {8, 16, 1024}, {100, 3000, 1500}, 5000},
+        {13, 1, {2}, {10}, 20},
+        {13, 3, {1, 1025, 1026}, {7, 3000, 2000}, 5007},
     };
     size_t size;
 
     test_that(k < MBI_COUNT(shape));
-    test_that(set_shape(&t->l, shape[k].bits, shape[k].n, 0));
+    t->l = (struct mbi_lookup){.bits = shape[k].bits, .n = shape[k].n};
+    for (unsigned c = 0; c < shape[k].n; c++) {
+        t->l.size[c] = shape[k].size[c];
+        t->l.begin[c + 1] = t->l.begin[c] + shape[k].limbs[c];
+    }
     MBI_EXT(lookup_place)(&t->l, shape[k].first);
     size = (size_t)1 << t->l.bits;
     t->vector = malloc(size * sizeof(*t->vector));
@@ -753,9 +778,10 @@ static void vector_case(struct test *t, size_t k)
     test_that(t->vector);
     for (uint64_t x = 0; x < size; x++)
         t->vector[x] = (int32_t)((x * 2654435761 + 12345) % ((uint64_t)1 << 31));
-    for (unsigned w = 1; w <= WIDTHS; w++)
-        for (uint64_t x = t->l.begin[w]; x < t->l.begin[w + 1]; x++)
-            t->vector[x] = (int32_t)((uint32_t)((x + 3) * 2654435761) >> (32 - w));
+    for (unsigned c = 0; c < t->l.n; c++)
+        for (uint64_t x = t->l.begin[c]; x < t->l.begin[c + 1]; x++)
+            t->vector[x] =
+                (int32_t)((uint64_t)(uint32_t)((x + 3) * 2654435761) * t->l.size[c] >> 32);
     test_that(MBI_EXT(lookup_count)(t->vector, &t->l));
     t->table = (struct mbi_table){MBI_TABLE_I32, t->vector, size};
 }
@@ -790,7 +816,7 @@ START_TEST(another_implementation_writes_the_same_proofs)
         free_test(&t);
         seen++;
     }
-    ck_assert_uint_eq(seen, 7);
+    ck_assert_uint_eq(seen, 9);
 }
 END_TEST
 

@@ -344,9 +344,9 @@ static bool is_real(const struct mbi_plan *p, uint64_t x)
         const unsigned size = mbi_var_bits(v);
         const uint64_t block = x >> size, place = x & (((uint64_t)1 << size) - 1);
 
-        if (v->kind == MBI_VAR_COMMITTED &&
-            ((block >= v->digits && block < v->digits + v->bits / 2) ||
-             (v->bits % 2 && block == v->odd)))
+        if (v->kind == MBI_VAR_COMMITTED && ((v->bits > 1 && block >= p->box[v->first_box].digits &&
+                                              block < p->box[v->first_box].digits + v->bits / 2) ||
+                                             (v->bits % 2 && block == p->box[v->first_box].odd)))
             return place >> mbi_row_log(v) < v->n[0] &&
                    (place & (((uint64_t)1 << mbi_row_log(v)) - 1)) < v->n[2];
     }
@@ -425,17 +425,18 @@ static int64_t get(const struct rectifier *q, uint32_t var)
 static void put(const struct rectifier *q, uint32_t var, mbi_fe x)
 {
     const struct mbi_var *v = &q->c->plan->var[var];
+    const struct mbi_box *box = &q->c->plan->box[v->first_box];
     const unsigned size = mbi_var_bits(v);
     const bool fits = x >> v->bits == 0;
     mbi_fe left = x;
 
     q->table[var - q->y][q->col] = x;
     for (uint32_t k = 0; k < v->bits / 2; k++) {
-        q->digit[((v->digits + k) << size) + q->col] = fits ? left & 3 : k ? 0 : x;
+        q->digit[((box->digits + k) << size) + q->col] = fits ? left & 3 : k ? 0 : x;
         left >>= 2;
     }
     if (v->bits & 1)
-        q->digit[(v->odd << size) + q->col] = fits ? left & 1 : 0;
+        q->digit[(box->odd << size) + q->col] = fits ? left & 1 : 0;
 }
 
 /* Changes by a signed number. */

@@ -222,17 +222,15 @@ static uint64_t any_digit(unsigned *base, const struct proof_case *c, struct tes
 
     for (;;) {
         const struct mbi_var *v = &p->var[random_size(r, p->n_vars)];
-        const uint32_t log = p->digit_bits, whole = v->bits / log, left = v->bits % log;
-        const size_t digits = v->kind == MBI_VAR_COMMITTED ? whole + (left > 0) : 0;
         const size_t row = random_size(r, v->n[0]), col = random_size(r, v->n[2]);
-        size_t k;
+        const unsigned digits = v->kind == MBI_VAR_COMMITTED ? mbi_var_digits(v) : 0;
+        unsigned k;
 
-        if (!digits)
+        if (!digits || !mbi_var_has(v, row, col))
             continue;
-        k = random_size(r, digits);
-        *base = 1u << (k < whole ? log : left);
-        return ((k < whole ? v->digits + k : v->odd) << mbi_var_bits(v)) +
-               mbi_var_place(v, row, col);
+        k = (unsigned)random_size(r, digits);
+        *base = mbi_var_digit(v, k).size;
+        return case_digit(p, v, k, row, col);
     }
 }
 
@@ -252,7 +250,7 @@ static void other_digits(const struct proof_case *c, mbi_fe *digit, struct test_
 /* Would the digits alone admit it? */
 static bool has_digits(const struct mbi_var *v, int64_t x)
 {
-    return x >= v->lo && (uint64_t)(x - v->lo) >> v->bits == 0;
+    return x >= v->lo && (v->exact ? x <= v->hi : (uint64_t)(x - v->lo) >> v->bits == 0);
 }
 
 /* Where digits are counted, the counts follow. */
@@ -260,12 +258,13 @@ static void count_again(const struct proof_case *c, mbi_fe *digit)
 {
     const struct mbi_lookup *l = &c->plan->lookup;
 
-    if (c->plan->digit_bits != MBI_DIGIT_MAX)
+    if (!c->plan->large)
         return;
-    memset(digit + l->counts[1], 0, (c->plan->end - l->counts[1]) * sizeof(*digit));
-    for (uint32_t w = 1; w <= MBI_DIGIT_MAX; w++)
-        for (uint64_t x = l->begin[w]; x < l->begin[w + 1]; x++)
-            digit[l->counts[w] + digit[x]]++;
+    memset(digit + l->counts[0], 0, (c->plan->end - l->counts[0]) * sizeof(*digit));
+    for (uint32_t k = 0; k < l->n; k++)
+        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++)
+            if (digit[x] < l->size[k])
+                digit[l->counts[k] + digit[x]]++;
 }
 
 /* Another value of a committed element with its digits, and its complement if it can have one. */
@@ -273,16 +272,11 @@ static void set_element(const struct proof_case *c, mbi_fe *digit, uint32_t var,
                         size_t col, int64_t x)
 {
     const struct mbi_var *v = &c->plan->var[var];
-    const size_t size = (size_t)1 << mbi_var_bits(v);
-    const uint32_t log = c->plan->digit_bits, whole = v->bits / log;
-    mbi_fe *at = digit + mbi_var_place(v, row, col);
     uint64_t left = (uint64_t)(x - v->lo);
 
     mbi_witness_set(c->witness, var, row, col, x);
-    for (uint32_t k = 0; k < whole; k++, left >>= log)
-        at[(v->digits + k) * size] = left & ((1u << log) - 1);
-    if (v->bits % log)
-        at[v->odd * size] = left & ((1u << log) - 1);
+    for (unsigned k = 0; k < mbi_var_digits(v); k++, left >>= v->digit_bits)
+        digit[case_digit(c->plan, v, k, row, col)] = left & (((uint64_t)1 << v->digit_bits) - 1);
     if (v->complement != MBI_NONE)
         set_element(c, digit, v->complement, row, col, mbi_max_i64(v->hi - x, 0));
     count_again(c, digit);
