@@ -149,9 +149,9 @@ uint32_t mbi_gadget_table(struct mbi_gadget *g, struct mbi_shape shape, int64_t 
                           bool loose);
 
 /*
- * Of `n` committed variables from the first one on, which have 2^log columns: nothing reads an entry
- * whose column is beyond the place of its row in a block of 2^log rows. It is lo, and has no digits
- * where that saves some.
+ * Of `n` committed variables from the first one on, which have 2^log columns: nothing reads an
+ * entry whose column is beyond the place of its row in a block of 2^log rows. It is lo, and has no
+ * digits where that saves some.
  */
 void mbi_gadget_triangle(struct mbi_gadget *g, uint32_t first, uint32_t n, uint8_t log);
 
