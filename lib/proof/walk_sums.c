@@ -27,12 +27,14 @@ static void add_linear(struct mbi_walk *w, uint32_t claim, const struct mbi_term
 
 /* ---- sums ---- */
 
+#define ALL_LETTERS ((1u << MBI_LETTERS) - 1)
+
 /* A sum-check under construction: `sum` and `table` have room for what is added. */
 struct batch {
-    uint32_t letters; /* of the sum: a bit for each */
     unsigned bits;
     struct mbi_sum *sum;
     struct mbi_walk_table *table;
+    uint32_t *letters;           /* by table, of its sum: a bit for each */
     struct mbi_weights *weights; /* by table, of the letters that the sum lacks; NULL: it has all */
     uint32_t n_sums, n_tables;
 };
@@ -40,20 +42,24 @@ struct batch {
 static bool batch_init(struct batch *b, struct mbi_walk *w, uint32_t n_sums, uint32_t n_tables)
 {
     *b = (struct batch){.sum = MBI_EXT(walk_keep)(w, n_sums, sizeof(*b->sum)),
-                        .table = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->table))};
-    return b->sum && b->table;
+                        .table = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->table)),
+                        .letters = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->letters))};
+    return b->sum && b->table && b->letters;
 }
 
-static void set_letters(struct batch *b, const struct mbi_relation *r, uint32_t letters)
+/* Of the index of a sum over some letters. */
+static unsigned bits_of(const struct mbi_relation *r, uint32_t letters)
 {
-    b->letters = letters;
-    b->bits = 0;
+    unsigned bits = 0;
+
     for (uint32_t k = 0; k < r->n_letters; k++)
-        b->bits += letters >> k & 1 ? mbi_index_bits(r->n[k]) : 0;
+        bits += letters >> k & 1 ? mbi_index_bits(r->n[k]) : 0;
+    return bits;
 }
 
 /* A view over the letters of the sum; it is summed over those of its own that the sum lacks. */
-static uint32_t add_table(struct batch *b, const struct mbi_view *view, const struct mbi_weights *l)
+static uint32_t add_table(struct batch *b, const struct mbi_view *view, const struct mbi_weights *l,
+                          uint32_t letters)
 {
     struct mbi_walk_table *t = &b->table[b->n_tables];
     const struct mbi_relation *r = l->relation;
@@ -64,13 +70,14 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view, const st
         t->shift[k] = MBI_MAX_BITS;
         if (k >= r->n_letters)
             continue;
-        if (b->letters >> k & 1) {
+        if (letters >> k & 1) {
             left -= mbi_index_bits(r->n[k]);
             t->shift[k] = (uint8_t)left;
         } else if (MBI_EXT(view_has)(view, k)) {
             t->summed |= 1u << k;
         }
     }
+    b->letters[b->n_tables] = letters;
     if (b->weights) {
         b->weights[b->n_tables] = *l;
         t->weight = b->weights[b->n_tables].factor;
@@ -97,12 +104,12 @@ static void run_batch(struct mbi_walk *w, struct batch *b)
         if (b->weights)
             l = b->weights[i];
         for (uint32_t k = 0; k < r->n_letters; k++) {
-            if (!(b->letters >> k & 1))
+            if (!(b->letters[i] >> k & 1))
                 continue;
             l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], point + at);
             at += mbi_index_bits(r->n[k]);
         }
-        p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters);
+        p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters[i]);
         p.claim = MBI_EXT(walk_claim)(w, value[i]);
         MBI_EXT(walk_part)(w, &p);
     }
@@ -167,7 +174,7 @@ static uint32_t find_table(struct batch *b, const struct mbi_view *view,
     for (uint32_t i = b->n_tables; i-- > 0;)
         if (same_view(&b->table[i].view, view) && same_letters(b->table[i].relation, l->relation))
             return i;
-    return add_table(b, view, l);
+    return add_table(b, view, l, ALL_LETTERS);
 }
 
 /* A relation with products, as one sum over its letters. */
@@ -182,7 +189,7 @@ static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_r
 
     if (w->failed)
         return;
-    *weight = MBI_EXT(sum_weight)(w, &l, b->letters);
+    *weight = MBI_EXT(sum_weight)(w, &l, ALL_LETTERS);
     for (uint32_t i = 0; i < r->n_terms && !w->failed; i++) {
         const struct mbi_term *t = &w->plan->term[r->first_term + i];
 
@@ -231,7 +238,7 @@ static void check_products(struct mbi_walk *w, uint32_t first, const struct tau 
         }
     if (!batch_init(&b, w, n, n_views))
         return;
-    set_letters(&b, like, (1u << MBI_LETTERS) - 1);
+    b.bits = bits_of(like, ALL_LETTERS);
     for (uint32_t i = first; i < p->n_relations && !w->failed; i++)
         if (is_zero_product(&p->relation[i]) && p->relation[i].like == first)
             add_relation(w, &b, &p->relation[i], tau);
@@ -387,87 +394,98 @@ static struct mbi_ext lost_letters(const struct mbi_term *t, const struct mbi_we
     return x;
 }
 
-/* The sum of one part of a variable that is a product: its value is sent. */
-static void add_product(struct mbi_walk *w, struct batch *b, const struct mbi_part *part,
-                        const struct mbi_weights *l, const struct mbi_term *t)
+static bool is_of(const struct mbi_part *part, uint32_t var)
 {
+    return part->claim != MBI_NONE && part->var == var;
+}
+
+/* A part of a variable that is a product, whose sum is to be checked. */
+struct product {
+    size_t part;
+    const struct mbi_relation *relation;
+    uint32_t letters;
+};
+
+/* Its value is sent. */
+static void add_product(struct mbi_walk *w, struct batch *b, const struct product *x)
+{
+    struct mbi_part *part = &w->part[x->part], one = *part;
+    const struct mbi_term *t = &w->plan->term[x->relation->first_term];
+    const struct mbi_weights l = MBI_EXT(weights_of_part)(x->relation, part);
     struct mbi_form *weight = MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
     struct mbi_sum_term *term = MBI_EXT(walk_keep)(w, 1, sizeof(*term));
     uint32_t *table = MBI_EXT(walk_keep)(w, 2, sizeof(*table));
     struct mbi_ext value;
-    struct mbi_part one = *part;
 
     if (w->failed)
         return;
     one.scale = mbi_ext_from(1);
     value = w->side->value(w, &one);
     MBI_EXT(walk_take)(w, part->claim, mbi_ext_mul(part->scale, value));
-    *weight = MBI_EXT(sum_weight)(w, l, b->letters);
-    weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, l, b->letters));
+    part->claim = MBI_NONE;
+    *weight = MBI_EXT(sum_weight)(w, &l, x->letters);
+    weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, &l, x->letters));
     *term = (struct mbi_sum_term){mbi_fe_from_i64(t->c), 2, {0, 1}};
-    table[0] = add_table(b, &t->view[0], l);
-    table[1] = add_table(b, &t->view[1], l);
+    table[0] = add_table(b, &t->view[0], &l, x->letters);
+    table[1] = add_table(b, &t->view[1], &l, x->letters);
     b->sum[b->n_sums++] = (struct mbi_sum){weight, 1, term, 1, table, 2, value};
 }
 
-static bool is_of(const struct mbi_part *part, uint32_t var)
+/* Those of n products whose sums are as long as that of the first one, by one sum-check; returns
+ * how many are left, which are moved to the begin. */
+static uint32_t sum_products(struct mbi_walk *w, struct product *x, uint32_t n)
 {
-    return part->claim != MBI_NONE && part->var == var;
+    const unsigned bits = bits_of(x[0].relation, x[0].letters);
+    uint32_t left = 0, here = 0;
+    struct batch b;
+
+    for (uint32_t i = 0; i < n; i++)
+        here += bits_of(x[i].relation, x[i].letters) == bits;
+    if (!batch_init(&b, w, here, 2 * here) ||
+        !(b.weights = MBI_EXT(walk_keep)(w, 2 * (size_t)here, sizeof(*b.weights))))
+        return 0;
+    b.bits = bits;
+    for (uint32_t i = 0; i < n && !w->failed; i++)
+        if (bits_of(x[i].relation, x[i].letters) == bits)
+            add_product(w, &b, &x[i]);
+        else
+            x[left++] = x[i];
+    if (!w->failed)
+        run_batch(w, &b);
+    return left;
 }
 
-/* Those of the parts of a product whose sums are over these letters, by one sum-check. */
-static void sum_parts(struct mbi_walk *w, uint32_t var, const struct mbi_relation *r,
-                      uint32_t letters)
+/* Parts of a product of which one view is public are replaced; the others are listed (or, with a
+ * NULL list, counted). */
+static uint32_t find_products(struct mbi_walk *w, uint32_t var, struct product *x)
 {
+    const struct mbi_relation *r = &w->plan->relation[w->plan->var[var].relation];
     const struct mbi_term *t = &w->plan->term[r->first_term];
     const size_t n_parts = w->n_parts;
     uint32_t n = 0;
-    struct batch b;
-
-    for (size_t i = w->first[var].first; i < n_parts; i = w->part[i].next)
-        n += is_of(&w->part[i], var);
-    if (!n || !batch_init(&b, w, n, 2 * n) ||
-        !(b.weights = MBI_EXT(walk_keep)(w, 2 * (size_t)n, sizeof(*b.weights))))
-        return;
-    set_letters(&b, r, letters);
-    for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
-        const struct mbi_part part = w->part[i];
-        struct mbi_weights l;
-
-        if (!is_of(&part, var))
-            continue;
-        l = MBI_EXT(weights_of_part)(r, &part);
-        if (sum_letters(t, &l) != letters)
-            continue;
-        w->part[i].claim = MBI_NONE;
-        add_product(w, &b, &part, &l, t);
-    }
-    if (b.n_sums && !w->failed)
-        run_batch(w, &b);
-}
-
-static void replace_product(struct mbi_walk *w, uint32_t var, const struct mbi_relation *r)
-{
-    const struct mbi_term *t = &w->plan->term[r->first_term];
-    const size_t n_parts = w->n_parts;
 
     for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
         const struct mbi_part part = w->part[i];
         struct mbi_weights l;
-        uint32_t letters;
         unsigned known;
 
         if (!is_of(&part, var))
             continue;
+        if (!x) {
+            n++;
+            continue;
+        }
         l = MBI_EXT(weights_of_part)(r, &part);
-        letters = sum_letters(t, &l);
-        if ((known = public_view(w, t, letters)) == 2) {
-            sum_parts(w, var, r, letters);
+        x[n] = (struct product){i, r, sum_letters(t, &l)};
+        known = public_view(w, t, x[n].letters);
+        if (known == 2) {
+            n++;
             continue;
         }
         w->part[i].claim = MBI_NONE;
-        replace_half_public(w, &part, &l, t, known, letters);
+        replace_half_public(w, &part, &l, t, known, x[n].letters);
     }
+    return n;
 }
 
 /* ---- variables that are not committed ---- */
@@ -520,26 +538,76 @@ static bool has_list(const struct mbi_walk *w, uint32_t var)
     return false;
 }
 
-/* A definition reads what was declared before it. */
+/*
+ * Derived variables by rank: 0 where no definition reads it, else one more than the highest of
+ * those that do. Within a rank nothing depends on each other. Returns the end of the ranks.
+ */
+static uint32_t find_ranks(uint32_t *rank, const struct mbi_plan *p)
+{
+    uint32_t end = 0;
+
+    for (uint32_t i = p->n_vars; i-- > 0;) { /* a definition reads what was declared before it */
+        const struct mbi_relation *r = &p->relation[p->var[i].relation];
+
+        if (p->var[i].kind != MBI_VAR_DERIVED)
+            continue;
+        end = rank[i] >= end ? rank[i] + 1 : end;
+        for (uint32_t k = 0; k < r->n_terms; k++)
+            for (uint32_t v = 0; v < p->term[r->first_term + k].n; v++) {
+                uint32_t *of = &rank[p->term[r->first_term + k].view[v].var];
+
+                *of = *of > rank[i] ? *of : rank[i] + 1;
+            }
+    }
+    return end;
+}
+
+static bool is_ranked(struct mbi_walk *w, uint32_t var, const uint32_t *rank, uint32_t at)
+{
+    if (w->plan->var[var].kind != MBI_VAR_DERIVED || rank[var] != at || !has_parts(w, var))
+        return false;
+    if (has_list(w, var))
+        mbi_walk_cannot(w, "a list of places is of what is not committed");
+    return !w->failed;
+}
+
+static bool is_product(const struct mbi_walk *w, uint32_t var)
+{
+    return w->plan->relation[w->plan->var[var].relation].is_product;
+}
+
+static void replace_rank(struct mbi_walk *w, const uint32_t *rank, uint32_t at)
+{
+    struct product *x;
+    uint32_t n = 0;
+
+    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;) {
+        if (!is_ranked(w, i, rank, at))
+            continue;
+        if (is_product(w, i))
+            n += find_products(w, i, NULL);
+        else
+            replace_linear(w, i, &w->plan->relation[w->plan->var[i].relation]);
+    }
+    if (!n || w->failed || !(x = MBI_EXT(walk_keep)(w, n, sizeof(*x))))
+        return;
+    n = 0;
+    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;)
+        if (is_ranked(w, i, rank, at) && is_product(w, i))
+            n += find_products(w, i, x + n);
+    while (n && !w->failed)
+        n = sum_products(w, x, n);
+}
+
 void MBI_EXT(walk_replace)(struct mbi_walk *w)
 {
-    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;) {
-        const struct mbi_var *v = &w->plan->var[i];
+    uint32_t *rank = MBI_EXT(walk_keep)(w, w->plan->n_vars, sizeof(*rank));
+    const uint32_t end = rank ? find_ranks(rank, w->plan) : 0;
 
-        if (!has_parts(w, i))
-            continue;
+    for (uint32_t at = 0; at < end && !w->failed; at++)
+        replace_rank(w, rank, at);
+    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;)
         if (is_public(w, i))
             take_public(w, i);
-        if (v->kind != MBI_VAR_DERIVED)
-            continue;
-        if (has_list(w, i)) {
-            mbi_walk_cannot(w, "a list of places is of what is not committed");
-            return;
-        }
-        if (w->plan->relation[v->relation].is_product)
-            replace_product(w, i, &w->plan->relation[v->relation]);
-        else
-            replace_linear(w, i, &w->plan->relation[v->relation]);
-    }
 }
 #endif

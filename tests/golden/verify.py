@@ -687,8 +687,7 @@ class Verifier:
         self.points()
         self.linear_relations()
         self.other_relations()
-        for number in reversed(range(len(self.plan.variables))):
-            self.replace(number)
+        self.replace_all()
         if self.plan.large:
             self.lookup()
         else:
@@ -965,42 +964,76 @@ class Verifier:
                 total = ext_add(total, weight)
         return total
 
-    def replace(self, number):
-        """Step 5 for one variable"""
-        variable = self.plan.variables[number]
-        if variable.kind != DERIVED and not self.is_public(number):
-            return
+    def ranks(self):
+        """The rank of each derived variable"""
+        ranks = {}
+        for number in reversed(range(len(self.plan.variables))):
+            v = self.plan.variables[number]
+            if v.kind != DERIVED:
+                continue
+            ranks.setdefault(number, 0)
+            for _, views in self.plan.relations[v.definition].terms:
+                for view in views:
+                    if self.plan.variables[view.variable].kind == DERIVED:
+                        ranks[view.variable] = max(ranks.get(view.variable, 0), ranks[number] + 1)
+        return ranks
+
+    def replace_all(self):
+        """Step 5"""
+        ranks = self.ranks()
+        for rank in range(max(ranks.values(), default=-1) + 1):
+            left, mine = [], sorted((x for x in ranks if ranks[x] == rank), reverse=True)
+            products = [x for x in mine if self.definition(x).is_product]
+            for number in (x for x in mine if x not in products):
+                self.replace_linear(number)
+            for number in products:
+                left += self.replace_public(number)
+            while left:
+                bits = left[0][-1]
+                self.replace_products([item for item in left if item[-1] == bits], bits)
+                left = [item for item in left if item[-1] != bits]
+        for number in reversed(range(len(self.plan.variables))):
+            if self.is_public(number):
+                for claim, part in self.take_parts(number):
+                    claim.value = ext_sub(claim.value, self.public_worth(part))
+
+    def take_parts(self, number):
+        """The parts of a variable, which go"""
         mine = [(claim, part) for claim, part in self.added if part.variable == number]
         self.added = [pair for pair in self.added if pair[1].variable != number]
         for claim, part in mine:
             claim.parts = [other for other in claim.parts if other is not part]
-        if variable.kind != DERIVED:
-            for claim, part in mine:
-                claim.value = ext_sub(claim.value, self.public_worth(part))
-            return
-        relation = self.plan.relations[variable.definition]
-        if not relation.is_product:
-            for claim, part in mine:
-                factors, _ = self.letters_of(relation, part)
-                self.add_terms(claim, relation, self.result_scale(relation, part), factors)
-            return
+        return mine
+
+    def definition(self, number):
+        """That of a derived variable"""
+        return self.plan.relations[self.plan.variables[number].definition]
+
+    def replace_linear(self, number):
+        """A derived variable whose terms have at most one view"""
+        relation = self.definition(number)
+        for claim, part in self.take_parts(number):
+            factors, _ = self.letters_of(relation, part)
+            self.add_terms(claim, relation, self.result_scale(relation, part), factors)
+
+    def replace_public(self, number):
+        """The parts of a product of which a view is public; returns the others, whose sums are to be
+        checked."""
+        relation, left = self.definition(number), []
         (_, views), = relation.terms
         both = (letters(views[0]) & letters(views[1])) | set(relation.mask or ())
-        left = []
-        for claim, part in mine:
+        for claim, part in self.take_parts(number):
             factors, joint = self.letters_of(relation, part)
-            left.append((claim, part, factors, tuple(sorted(both | joint))))
-        while left:
-            claim, part, factors, sum_letters = left[0]
+            sum_letters = tuple(sorted(both | joint))
             public = [view for view in views if self.is_public(view.variable)
                       and all(axis.kind == PLAIN for axis in view.axes)
                       and self.plan.variables[view.variable].number != LESS]
             if public and len(sum_letters) == 1:
-                self.replace_public(relation, *left.pop(0), public[0])
-                continue
-            together = [item for item in left if item[3] == sum_letters]
-            left = [item for item in left if item[3] != sum_letters]
-            self.replace_product(relation, together, sum_letters)
+                self.replace_by_weights(relation, claim, part, factors, sum_letters, public[0])
+            else:
+                bits = sum(relation.bits[letter] for letter in sum_letters)
+                left.append((relation, claim, part, factors, sum_letters, bits))
+        return left
 
     def public_worth(self, part):
         """What a part of a public variable is worth"""
@@ -1046,7 +1079,7 @@ class Verifier:
                 factors.append(self.ones(((letter, 0),), size))
         return factors, joint
 
-    def replace_public(self, relation, claim, part, factors, sum_letters, public):
+    def replace_by_weights(self, relation, claim, part, factors, sum_letters, public):
         """Step 5 for a product of a public view and another: one letter gets weights"""
         letter, = sum_letters
         (c, views), = relation.terms
@@ -1068,54 +1101,52 @@ class Verifier:
         scale = ext_scale(self.result_scale(relation, part), c)
         self.add_view(claim, relation, other, scale, factors)
 
-    def replace_product(self, relation, mine, sum_letters):
-        """Step 5 for a product of two views that are not public: values and a sum-check"""
-        (c, views), = relation.terms
+    def sum_weight(self, relation, factors, sum_letters):
+        """The extension of the product of the sum letters' factors, times the sums of those of
+        letters without views"""
+        (_, views), = relation.terms
         used = letters(views[0]) | letters(views[1]) | set(sum_letters)
 
-        def of_sum(factor):
-            """Whether a factor is one of a sum letter"""
-            return factor.fields[0][0] in sum_letters
+        def weight(point):
+            own, result, under_mask = self.split(relation, sum_letters, point), self.one, []
+            for factor in factors:
+                names = {letter for letter, _ in factor.fields}
+                if not names & used:
+                    result = ext_mul(result, self.total(factor))
+                elif names & set(relation.mask or ()):
+                    under_mask.append(factor)
+                elif names & set(sum_letters):
+                    result = ext_mul(result, self.sum_of(relation, [factor], own))
+            if relation.mask:
+                result = ext_mul(result, self.sum_of(relation, under_mask, own))
+            return result
+        return weight
 
-        def split(point):
-            """The factors eq of the coordinates of the sum letters"""
-            own, at = [], 0
-            for letter in sum_letters:
-                bits = relation.bits[letter]
-                own.append(self.letter_eq(relation, letter, point[at:at + bits]))
-                at += bits
-            return own
+    def split(self, relation, sum_letters, point):
+        """The factors eq of the coordinates of the sum letters"""
+        own, at = [], 0
+        for letter in sum_letters:
+            bits = relation.bits[letter]
+            own.append(self.letter_eq(relation, letter, point[at:at + bits]))
+            at += bits
+        return own
 
-        def weight_of(factors):
-            """The extension of the product of the sum letters' factors, times the sums of those of
-            letters without views"""
-            def weight(point):
-                own, result, under_mask = split(point), self.one, []
-                for factor in factors:
-                    names = {letter for letter, _ in factor.fields}
-                    if not names & used:
-                        result = ext_mul(result, self.total(factor))
-                    elif names & set(relation.mask or ()):
-                        under_mask.append(factor)
-                    elif names & set(sum_letters):
-                        result = ext_mul(result, self.sum_of(relation, [factor], own))
-                if relation.mask:
-                    result = ext_mul(result, self.sum_of(relation, under_mask, own))
-                return result
-            return weight
-
+    def replace_products(self, mine, bits):
+        """Products of two views whose sums have that many bits: values and a sum-check"""
         sums = []
-        for claim, part, factors, _ in mine:
+        for relation, claim, part, factors, sum_letters, _ in mine:
+            (c, _), = relation.terms
             value, = self.reader.read_ext(1, "value")
             claim.value = ext_sub(claim.value, ext_mul(self.result_scale(relation, part), value))
-            sums.append((value, weight_of(factors), [(c, [2 * len(sums), 2 * len(sums) + 1])]))
-        bits = sum(relation.bits[letter] for letter in sum_letters)
+            sums.append((value, self.sum_weight(relation, factors, sum_letters),
+                         [(c, [2 * len(sums), 2 * len(sums) + 1])]))
         point, values = sum_check(self.reader, bits, sums, 2 * len(sums))
-        own = split(point)
-        for i, (_, _, factors, _) in enumerate(mine):
+        for i, (relation, _, _, factors, sum_letters, _) in enumerate(mine):
+            (_, views), = relation.terms
+            left = self.split(relation, sum_letters, point)
+            left += [f for f in factors if f.fields[0][0] not in sum_letters]
             for view, value in zip(views, values[2 * i:2 * i + 2]):
-                mine_of_view = [f for f in own + [f for f in factors if not of_sum(f)]
-                                if f.fields[0][0] in letters(view)]
+                mine_of_view = [f for f in left if f.fields[0][0] in letters(view)]
                 self.add_view(self.add_claim(value), relation, view, self.one, mine_of_view)
 
     def ranges(self):
