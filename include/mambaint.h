@@ -9,6 +9,7 @@
 #include <mambaint/tokenizer.h>
 #include <mambaint/model.h>
 #include <mambaint/session.h>
+#include <mambaint/receipt.h>
 #include <mambaint/train.h>
 #include <mambaint/machine.h>
 #include <mambaint/proof.h>

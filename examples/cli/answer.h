@@ -19,6 +19,9 @@ struct answer {
 int answer_stream(struct answer *a, mambaint_session *session, long tokens);
 void answer_free(struct answer *a);
 
+/* The receipt of a session with the option record (receipt.c). */
+int receipt_save(mambaint_session *session, const char *path);
+
 int session_save(mambaint_session *session, const char *path);
 int session_load(mambaint_session *session, const mambaint_model *model, const char *path);
 

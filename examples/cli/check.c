@@ -3,11 +3,13 @@
 #include "cli.h"
 #include <string.h>
 
-/* Of a proof, being whole is not being true. */
+/* Of a proof or a receipt, being whole is not being true. */
 static const char *whole(const char *kind)
 {
     if (!strcmp(kind, "proof"))
         return "whole, which says nothing of what it claims: 'mambaint verify' checks that";
+    if (!strcmp(kind, "receipt"))
+        return "whole, which says nothing of what it claims: 'mambaint receipt' runs it again";
     return strcmp(kind, "key") ? "whole" : "whole, and its certificate holds";
 }
 

@@ -10,7 +10,7 @@ struct job {
     const struct args *args;
     mambaint_model *model;
     mambaint_tokenizer *tokenizer;
-    const char *load, *save;
+    const char *load, *save, *receipt;
     long tokens;
     bool json;
     char *prompt;
@@ -84,7 +84,17 @@ static int finish(const struct answer *a, mambaint_session *session, const struc
         putchar('\n');
     if (job->save && more == CLI_DONE)
         more = session_save(session, job->save);
+    if (job->receipt && more == CLI_DONE)
+        more = receipt_save(session, job->receipt);
     return more == CLI_DONE ? status : more;
+}
+
+/* Can both files be saved? Asked before long work. */
+static int check_files(const struct job *job)
+{
+    const int status = job->save ? check_writable(job->save) : CLI_DONE;
+
+    return status == CLI_DONE && job->receipt ? check_writable(job->receipt) : status;
 }
 
 static int generate(const struct job *job)
@@ -117,10 +127,16 @@ static int run(struct args *args)
         .args = args,
         .load = args_text(args, "load-state", NULL),
         .save = args_text(args, "save-state", NULL),
+        .receipt = args_text(args, "receipt", NULL),
         .json = args_switch(args, "json"),
     };
     int status;
 
+    if (features && job.receipt) {
+        fputs("mambaint generate: a receipt is of text; 'mambaint prove' proves --features\n",
+              stderr);
+        return CLI_USAGE;
+    }
     if (features)
         return generate_features(args, features);
     if (args_count(args, "model") > 1) {
@@ -130,8 +146,10 @@ static int run(struct args *args)
     }
     if (!args_number(&job.tokens, args, "tokens", 256, 0, 1000000000))
         return CLI_USAGE;
-    if (job.save && (status = check_writable(job.save)) != CLI_DONE)
+    if ((status = check_files(&job)) != CLI_DONE)
         return status;
+    if (job.receipt && mambaint_options_set(args->options, "record", "on", NULL) < 0)
+        return fail_memory();
     if ((status = open_model(&job.model, args)) == CLI_DONE &&
         (status = model_tokenizer(&job.tokenizer, job.model)) == CLI_DONE &&
         (status = prompt_text(&job.prompt, &job.len, args, job.load != NULL)) == CLI_DONE)
@@ -147,6 +165,8 @@ static const struct flag flags[] = {
     {"tokens", 'n', FLAG_TEXT, "N", "most tokens to write (256)"},
     {"load-state", 0, FLAG_TEXT, "FILE", "go on from a saved state"},
     {"save-state", 0, FLAG_TEXT, "FILE", "save the state afterwards"},
+    {"receipt", 0, FLAG_TEXT, "FILE",
+     "save a receipt, with which others check it ('mambaint receipt')"},
     {"features", 0, FLAG_TEXT, "A,B,...",
      "no text: evaluate a model that takes these numbers, or a chain of such models (-m repeated)"},
     {0},
@@ -164,6 +184,7 @@ const struct command command_generate = {
         "  echo \"The little boat\" | mambaint generate -m storyteller.gguf --temperature 0\n"
         "  mambaint generate -m storyteller.gguf -p Hello --json --save-state hello.state\n"
         "  mambaint generate -m storyteller.gguf -p \" again\" --load-state hello.state\n"
+        "  mambaint generate -m storyteller.gguf -p Hello --receipt hello.receipt\n"
         "  mambaint generate -m simple.gguf --features 0.5,-1.25,0,0,0,0,0,0,0,1\n",
     .run = run,
 };

@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
     &command_tokenizer_encode,
     &command_tokenizer_decode,
     &command_tokenizer_import,
+    &command_receipt,
     &command_prove,
     &command_verify,
     &command_proof_inspect,

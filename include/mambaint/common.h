@@ -31,7 +31,7 @@ extern "C" {
 
 #define MAMBAINT_OK 0       /**< done */
 #define MAMBAINT_END 1      /**< a note: the answer is complete */
-#define MAMBAINT_ACCEPTED 2 /**< a note: a verified proof; returned on one path only */
+#define MAMBAINT_ACCEPTED 2 /**< a note: a verified proof, a receipt that holds; on one path */
 
 #define MAMBAINT_E_INVALID (-1)    /**< an argument or option is wrong */
 #define MAMBAINT_E_NO_MEMORY (-2)  /**< the allocator refused; nothing stays allocated */

@@ -203,12 +203,13 @@ MAMBAINT_API int32_t mambaint_model_synth(mambaint_context *ctx, const char *pat
 
 /**
  * Say what a file is and whether it is whole. Whole means that opening it would succeed; states and
- * checkpoints are checked by structure and digest, without their model or run. So are proofs and
- * statements: **a whole proof may be false**, mambaint_proof_verify() finds out. Of a key its
- * certificate is checked, too.
+ * checkpoints are checked by structure and digest, without their model or run. So are proofs,
+ * statements and receipts: **a whole proof or receipt may be false**, mambaint_proof_verify() and
+ * mambaint_receipt_check() find out. Of a key its certificate is checked, too.
  *
  * @param[out] kind  receives `model`, `tokenizer`, `checkpoint`, `state`, `proof`, `key`,
- *                   `statement` or `unknown` and a NUL, after a failure too; may be NULL
+ *                   `statement`, `receipt` or `unknown` and a NUL, after a failure too; may be
+ *                   NULL
  * @param[in]  cap   room in `kind`; 16 bytes always do
  * @param[in]  ctx   context, or NULL
  * @param[in]  path  NUL-terminated path

@@ -21,8 +21,8 @@ extern "C" {
  * |---|---|---|---|
  * | `threads` | 1 to 256, the caller included, or `auto`: one for every core; only without a context | 1 | calls that take a context |
  * | `check-digest` | `on`, `off` (at first use instead) | `on` | opening models |
- * | `backend` | `auto` (the best of the processor), `scalar`, `avx2`, `avx512`, `neon`, `cuda` (a GPU, if its module is installed) | `auto` | sessions, trainer, mambaint_model_evaluate(), mambaint_proof_create() |
- * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions |
+ * | `backend` | `auto` (the best of the processor), `scalar`, `avx2`, `avx512`, `neon`, `cuda` (a GPU, if its module is installed) | `auto` | sessions, trainer, mambaint_model_evaluate(), mambaint_proof_create(), mambaint_receipt_check() |
+ * | `prefill-chunk` | tokens that go through the model at once, 1 to 4096 | 64 | sessions, mambaint_receipt_check() |
  * | `temperature` | decimal, 0 (take the likeliest) to 255 | 0.8 | sessions |
  * | `top-k` | keep this many tokens; 0 keeps all | 0 | sessions |
  * | `top-p` | decimal, 0 to 1 | 0.95 | sessions |
@@ -34,6 +34,7 @@ extern "C" {
  * | `features` | decimals with commas between, as many as the model takes, each from -4 to 3.96875 | none | mambaint_model_evaluate(), mambaint_proof_create() |
  * | `weights` | `committed`, `public` | `committed` | mambaint_proof_create(), mambaint_key_create() |
  * | `zk` | `off` | `off` | mambaint_proof_create() |
+ * | `record` | `on`: keep what is run, for mambaint_receipt_create(); `off` | `off` | sessions |
  * | `profile` | `on`: count the time of every kernel, for mambaint_session_text(); `off` | `off` | sessions |
  *
  * The options of mambaint_model_synth(), mambaint_tokenizer_train() and of the trainer are listed

@@ -46,6 +46,10 @@ extern "C" {
  * An accepted proof says that the statement in it is true of the models of the key. Whether that is
  * what you wanted to know is yours to look at: read the statement, or give the one you expect.
  *
+ * A program that only checks proofs needs neither the library nor a model: libmambaint-verify.a has
+ * what is here but for what makes proofs and keys and what needs a tokenizer (docs/abi.md); the
+ * whole of such a program is examples/verify.c.
+ *
  * A build without libsodium answers each call that makes or reads something with E_UNSUPPORTED.
  *
  * Threads: proofs, keys and statements are immutable; any number of threads may use one.

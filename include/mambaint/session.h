@@ -13,8 +13,9 @@ extern "C" {
  * @defgroup session Sessions
  *
  * A session is one conversation or text on one backend. It owns the loaded program and all scratch
- * memory, so stepping never allocates, never slows down and never fills up; on one thread it takes
- * no lock and makes no system call. Model, state, tokens and options give the same bytes on every
+ * memory, so stepping never allocates, never slows down and never fills up (but with the option
+ * `record`, when four bytes are kept for each token); on one thread it takes no lock and makes no
+ * system call. Model, state, tokens and options give the same bytes on every
  * backend, for every number of threads, every `prefill-chunk`, alone or in a batch.
  *
  * Text is fed in one of two ways. mambaint_session_say() keeps turns: `endoftext`, then per turn
@@ -36,7 +37,7 @@ typedef struct mambaint_state mambaint_state;
 
 /**
  * Create a session at the zero state. Options: `backend prefill-chunk temperature top-k top-p min-p
- * repeat-penalty repeat-last seed stop profile`.
+ * repeat-penalty repeat-last seed stop profile record`.
  *
  * @param[out] out      the session, NULL on failure; free it with mambaint_session_free()
  * @param[in]  model    the model to run; the session keeps its own reference
@@ -87,6 +88,7 @@ MAMBAINT_API int32_t mambaint_session_say(mambaint_session *session, int32_t rol
  * @retval MAMBAINT_E_INVALID    `session` or `ids` is NULL
  * @retval MAMBAINT_E_RANGE      an id is outside the vocabulary
  * @retval MAMBAINT_E_CANCELLED  mambaint_session_cancel() was called
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory for the record (option `record` alone)
  */
 MAMBAINT_API int32_t mambaint_session_feed(mambaint_session *session, const int32_t *ids, size_t n,
                                            mambaint_error *err);
@@ -113,6 +115,7 @@ MAMBAINT_API int32_t mambaint_session_feed(mambaint_session *session, const int3
  * @retval MAMBAINT_E_SPACE      `cap` is too small
  * @retval MAMBAINT_E_INVALID    an argument is NULL, or nothing was fed yet
  * @retval MAMBAINT_E_CANCELLED  mambaint_session_cancel() was called
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory for the record (option `record` alone)
  */
 MAMBAINT_API int32_t mambaint_session_next(char *buf, size_t cap, size_t *len,
                                            mambaint_session *session, mambaint_error *err);
@@ -193,6 +196,7 @@ MAMBAINT_API int32_t mambaint_session_logits(int32_t *q16, size_t cap, size_t *n
  * @retval MAMBAINT_E_INVALID    `session` is NULL
  * @retval MAMBAINT_E_RANGE      the id is outside the vocabulary
  * @retval MAMBAINT_E_CANCELLED  mambaint_session_cancel() was called
+ * @retval MAMBAINT_E_NO_MEMORY  out of memory for the record (option `record` alone)
  */
 MAMBAINT_API int32_t mambaint_session_force(mambaint_session *session, int32_t id,
                                             mambaint_error *err);

@@ -3,6 +3,7 @@
 #include "api/config.h"
 #include "api/context.h"
 #include "api/proof.h"
+#include "api/receipt.h"
 #include "api/state.h"
 #include "base/file.h"
 #include "model/model.h"
@@ -92,6 +93,13 @@ static const char *proof_kind(const uint8_t *data, size_t n)
     return "statement";
 }
 
+static int32_t check_receipt(const uint8_t *data, size_t n, mambaint_error *err)
+{
+    struct mbi_receipt receipt;
+
+    return mbi_receipt_read(&receipt, data, n, err);
+}
+
 static int32_t check(const char **kind, mambaint_context *ctx, const char *path,
                      mambaint_error *err)
 {
@@ -105,6 +113,12 @@ static int32_t check(const char **kind, mambaint_context *ctx, const char *path,
     if (mbi_state_is(map.data, map.size)) {
         *kind = "state";
         rc = mbi_state_check(map.data, map.size, err);
+        mbi_map_close(&map, host);
+        return rc;
+    }
+    if (mbi_receipt_is(map.data, map.size)) {
+        *kind = "receipt";
+        rc = check_receipt(map.data, map.size, err);
         mbi_map_close(&map, host);
         return rc;
     }

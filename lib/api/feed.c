@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Putting tokens into sessions: the runs, and going back when one fails. */
-#include "api/session.h"
+#include "api/receipt.h"
 #include "base/intmath.h"
 
 int32_t mbi_session_cancelled(mambaint_session *s, mambaint_error *err)
@@ -98,8 +98,10 @@ int32_t mambaint_session_feed(mambaint_session *session, const int32_t *ids, siz
                             i, session->vocab);
     if (!n)
         return MAMBAINT_OK;
-    if ((rc = mbi_session_advance(session, ids, n, err)) < 0)
+    if ((rc = mbi_record_reserve(session, n, err)) < 0 ||
+        (rc = mbi_session_advance(session, ids, n, err)) < 0)
         return rc;
+    mbi_record_add(session, MBI_RECEIPT_FED, 0, ids, n);
     talk = session->talk;
     mbi_talk_clear(talk);
     if (talk->phase == MBI_PHASE_ASKED &&
@@ -139,6 +141,20 @@ static int32_t turn_ids(struct mbi_buf *ids, const mambaint_session *s, int32_t 
     return ids->failed ? mbi_fail_memory(err, "a turn") : MAMBAINT_OK;
 }
 
+int32_t mbi_session_turn(mambaint_session *s, int32_t role, const int32_t *ids, size_t n,
+                         mambaint_error *err)
+{
+    int32_t rc;
+
+    if ((rc = mbi_record_reserve(s, n, err)) < 0 || (rc = mbi_session_advance(s, ids, n, err)) < 0)
+        return rc;
+    mbi_record_add(s, MBI_RECEIPT_SAID, (uint32_t)role, ids, n);
+    mbi_talk_clear(s->talk);
+    s->talk->phase = role == MAMBAINT_ROLE_ASSISTANT ? MBI_PHASE_TEXT : MBI_PHASE_ASKED;
+    s->talk->ended = role == MAMBAINT_ROLE_ASSISTANT ? MBI_ENDED_TURN : MBI_ENDED_NOT;
+    return MAMBAINT_OK;
+}
+
 int32_t mambaint_session_say(mambaint_session *session, int32_t role, const char *text, size_t len,
                              mambaint_error *err)
 {
@@ -152,13 +168,8 @@ int32_t mambaint_session_say(mambaint_session *session, int32_t role, const char
     mbi_buf_init(&ids, session->host);
     rc = turn_ids(&ids, session, role, text, len, err);
     if (rc >= 0)
-        rc = mbi_session_advance(session, (const int32_t *)(const void *)ids.data,
-                                 ids.size / sizeof(int32_t), err);
+        rc = mbi_session_turn(session, role, (const int32_t *)(const void *)ids.data,
+                              ids.size / sizeof(int32_t), err);
     mbi_buf_free(&ids);
-    if (rc < 0)
-        return rc;
-    mbi_talk_clear(session->talk);
-    session->talk->phase = role == MAMBAINT_ROLE_ASSISTANT ? MBI_PHASE_TEXT : MBI_PHASE_ASKED;
-    session->talk->ended = role == MAMBAINT_ROLE_ASSISTANT ? MBI_ENDED_TURN : MBI_ENDED_NOT;
-    return MAMBAINT_OK;
+    return rc;
 }

@@ -13,7 +13,7 @@
     /* sessions */                                                                               \
     ONE("backend") ONE("prefill-chunk") ONE("temperature") ONE("top-k") ONE("top-p")             \
     ONE("min-p") ONE("repeat-penalty") ONE("repeat-last") ONE("seed") MANY("stop")               \
-    ONE("profile")                                                                               \
+    ONE("profile") ONE("record")                                                                 \
     /* evaluations and proofs; of text also `tokens`, below */                                   \
     ONE("features") ONE("prompt") ONE("ids") ONE("zk")                                           \
     /* making models and tokenizers */                                                           \

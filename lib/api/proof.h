@@ -31,6 +31,7 @@ struct mbi_proof_models {
     mambaint_context *ctx; /* a reference */
     size_t n;
     mambaint_model *model[MBI_PLAN_STAGES]; /* references; NULL: weights are not there */
+    void (*unref)(mambaint_model *model);   /* gives them back; NULL: there are none */
     struct mbi_graph *own[MBI_PLAN_STAGES]; /* graphs that were made here; NULL: a model's */
     const struct mbi_graph *graph[MBI_PLAN_STAGES];
     /* By index in the graph: of models all parameters; rebuilt those that are public, else NULL. */

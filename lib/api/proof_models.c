@@ -252,6 +252,7 @@ int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const 
     m->ctx = model[0]->ctx;
     mambaint_context_ref(m->ctx);
     m->said.n = (uint32_t)n;
+    m->unref = mambaint_model_unref;
     for (; m->n < n; m->n++) {
         mambaint_model_ref(model[m->n]);
         m->model[m->n] = model[m->n];
@@ -334,7 +335,8 @@ void mbi_proof_models_close(struct mbi_proof_models *m)
         if (m->own_param[i])
             mbi_public_free(m->own_param[i], m->own[i]);
         mbi_graph_free(m->own[i]);
-        mambaint_model_unref(m->model[i]);
+        if (m->unref)
+            m->unref(m->model[i]);
     }
     mambaint_context_unref(m->ctx);
 }

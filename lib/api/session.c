@@ -2,6 +2,7 @@
 /* Sessions: settings, creation, questions, scoring. */
 #include "api/session.h"
 #include "api/options.h"
+#include "api/receipt.h"
 #include "base/intmath.h"
 #include "base/text.h"
 #include "sample/document.h"
@@ -68,6 +69,7 @@ int32_t mbi_session_settings_read(struct mbi_session_settings *set, const mambai
             0 ||
         (rc = mbi_option_u32(&set->repeat_last, options, "repeat-last", 0, MBI_HISTORY, err)) < 0 ||
         (rc = mbi_option_bool(&set->profile, options, "profile", err)) < 0 ||
+        (rc = mbi_option_bool(&set->record, options, "record", err)) < 0 ||
         (rc = read_sampler(&set->sampler, options, err)) < 0 ||
         (rc = read_stops(set, options, err)) < 0)
         return rc;
@@ -116,6 +118,24 @@ static int32_t allocate(mambaint_session *s, mambaint_error *err)
     return MAMBAINT_OK;
 }
 
+/* The digest of the zero state is what a receipt starts with. */
+static int32_t start_record(mambaint_session *s, mambaint_error *err)
+{
+    mambaint_state *zero;
+    uint8_t digest[MBI_DIGEST_SIZE];
+    int32_t rc;
+
+    mbi_buf_init(&s->record.parts, s->host);
+    if (!s->set.record)
+        return MAMBAINT_OK;
+    if ((rc = mambaint_state_get(&zero, s, err)) < 0)
+        return rc;
+    mambaint_state_digest(digest, zero);
+    mambaint_state_free(zero);
+    mbi_record_begin(s, digest);
+    return MAMBAINT_OK;
+}
+
 int32_t mambaint_session_create(mambaint_session **out, mambaint_model *model,
                                 const mambaint_options *options, mambaint_error *err)
 {
@@ -140,7 +160,7 @@ int32_t mambaint_session_create(mambaint_session **out, mambaint_model *model,
     s->set = set;
     atomic_init(&s->cancel, false);
     if ((rc = allocate(s, err)) < 0 || (rc = load(s, err)) < 0 ||
-        (rc = start_profile(s, err)) < 0) {
+        (rc = start_profile(s, err)) < 0 || (rc = start_record(s, err)) < 0) {
         mambaint_session_free(s);
         return rc;
     }
@@ -165,6 +185,7 @@ void mambaint_session_free(mambaint_session *session)
     mbi_free(session->host, session->logits);
     mbi_free(session->host, session->before);
     mbi_free(session->host, session->work);
+    mbi_free(session->host, session->record.parts.data);
     mbi_free(session->host, session);
     mambaint_model_unref(model); /* last: the host is the context's */
 }

@@ -60,10 +60,20 @@ struct mbi_session_settings {
     const struct mbi_backend *backend;
     uint32_t prefill_chunk;
     bool profile;
+    bool record;
     struct mbi_sampler sampler;
     uint32_t repeat_last;
     uint32_t n_stops;
     struct mbi_stop stop[MBI_STOPS_MAX];
+};
+
+/* What a receipt will say of the session (record.c); empty without the option `record`. */
+struct mbi_record {
+    uint8_t start[MBI_DIGEST_SIZE]; /* of the state at the start */
+    uint64_t position;              /* there */
+    struct mbi_buf parts;           /* as they are stored */
+    uint32_t n_parts;
+    size_t last; /* where the last part begins */
 };
 
 struct mambaint_session {
@@ -78,6 +88,7 @@ struct mambaint_session {
     int32_t *logits, *before; /* after the last token, and those the last token was chosen from */
     int32_t *work;            /* of the sampler */
     struct mbi_talk *talk;
+    struct mbi_record record;
     atomic_bool cancel;
 };
 
@@ -94,6 +105,10 @@ int32_t mbi_session_cancelled(mambaint_session *s, mambaint_error *err);
  * everything as it was. Turns and held bytes are not touched.
  */
 int32_t mbi_session_advance(mambaint_session *s, const int32_t *ids, size_t n, mambaint_error *err);
+
+/* A whole turn as ids, n >= 1, with all that has to come before it. */
+int32_t mbi_session_turn(mambaint_session *s, int32_t role, const int32_t *ids, size_t n,
+                         mambaint_error *err);
 
 /*
  * One id for each of n <= MBI_GROUP sessions of one model and backend, in one run on the image of

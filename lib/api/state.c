@@ -9,7 +9,7 @@
  *   zeros behind n_held, history [256] i32 from the oldest on with zeros behind it, logits [V] i32.
  */
 #include "api/state.h"
-#include "api/session.h"
+#include "api/receipt.h"
 #include "base/intmath.h"
 
 #define MAGIC "MBISTATE"
@@ -397,6 +397,7 @@ int32_t mambaint_state_set(mambaint_session *session, const mambaint_state *stat
         memcpy(s->logits, u->logits, s->vocab * sizeof(*s->logits));
         if (s->talk->kept)
             mbi_talk_render(s->talk, &s->set);
+        mbi_record_begin(s, state->bytes + state->size - MBI_DIGEST_SIZE);
     }
     free_unpacked(u, s->host);
     return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps: open the answer if a turn was said, choose a token, feed it, make the piece. */
-#include "api/session.h"
+#include "api/receipt.h"
 #include "base/intmath.h"
 #include "sample/lg2.h"
 
@@ -9,6 +9,7 @@ struct step {
     mambaint_session *s;
     int32_t *status;
     int32_t id;
+    bool forced; /* the id is the caller's */
     bool opened;
     int32_t overwritten; /* history entry that opening took the place of */
 };
@@ -135,6 +136,7 @@ static void finish(struct step *st)
 
     if (talk->kept) /* forced on: the piece before this step is given up */
         mbi_talk_delivered(talk);
+    mbi_record_add(s, st->forced ? MBI_RECEIPT_FORCED : MBI_RECEIPT_DRAWN, 0, &st->id, 1);
     talk->ended = MBI_ENDED_NOT;
     talk->token = st->id;
     if (!wants_feeding(st)) {
@@ -164,7 +166,7 @@ static int32_t ready(mambaint_session *s, bool forced, mambaint_error *err)
         talk->n_piece = 0;
         return MAMBAINT_END;
     }
-    return MAMBAINT_OK;
+    return mbi_record_reserve(s, 1, err);
 }
 
 /*
@@ -178,7 +180,10 @@ static void step_group(int32_t *status, mambaint_session *const *s, const int32_
     struct step st[MBI_GROUP];
 
     for (size_t i = 0; i < n; i++) {
-        st[i] = (struct step){.s = s[i], .status = &status[i], .id = forced ? forced[i] : -1};
+        st[i] = (struct step){.s = s[i],
+                              .status = &status[i],
+                              .id = forced ? forced[i] : -1,
+                              .forced = forced != NULL};
         status[i] = ready(s[i], forced != NULL, err);
     }
     open_answers(st, n, err);

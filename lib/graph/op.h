@@ -10,6 +10,18 @@
 #include "graph/op_attr.h"
 #include "graph/type.h"
 #include <stdbool.h>
+#include <stddef.h>
+
+/* A library that only verifies proofs has what an operation claims, not what it computes. */
+#ifdef MBI_VERIFIER
+#define MBI_KERNEL(function) NULL
+#define MBI_GRAD(name) NULL
+#define MBI_CASES(list) NULL
+#else
+#define MBI_KERNEL(function) (function)
+#define MBI_GRAD(name) (&mbi_grad_##name)
+#define MBI_CASES(list) (list)
+#endif
 
 #define MBI_MAX_IN 4
 #define MBI_MAX_STATE_FIELDS 4

@@ -59,11 +59,11 @@ static const struct mbi_op_case add_cases[] = {
 const struct mbi_op_def mbi_op_add = {
     .either = 1u << 1,
     .infer = add_infer,
-    .units = mbi_units_elements,
-    .eval = add_eval,
-    .grad = &mbi_grad_add,
+    .units = MBI_KERNEL(mbi_units_elements),
+    .eval = MBI_KERNEL(add_eval),
+    .grad = MBI_GRAD(add),
     .gadget = &add_proof,
-    .cases = add_cases,
+    .cases = MBI_CASES(add_cases),
     .n_cases = MBI_COUNT(add_cases),
 };
 
@@ -141,11 +141,11 @@ static const struct mbi_op_case addsat_cases[] = {
 const struct mbi_op_def mbi_op_addsat = {
     .n_attr = 1,
     .infer = addsat_infer,
-    .units = mbi_units_elements,
-    .eval = addsat_eval,
-    .grad = &mbi_grad_addsat,
+    .units = MBI_KERNEL(mbi_units_elements),
+    .eval = MBI_KERNEL(addsat_eval),
+    .grad = MBI_GRAD(addsat),
     .gadget = &addsat_proof,
-    .cases = addsat_cases,
+    .cases = MBI_CASES(addsat_cases),
     .n_cases = MBI_COUNT(addsat_cases),
 };
 
@@ -231,11 +231,11 @@ const struct mbi_op_def mbi_op_mul = {
     .n_attr = 1,
     .either = 1u << 1,
     .infer = mul_infer,
-    .units = mbi_units_lanes,
-    .eval = mul_eval,
-    .grad = &mbi_grad_mul,
+    .units = MBI_KERNEL(mbi_units_lanes),
+    .eval = MBI_KERNEL(mul_eval),
+    .grad = MBI_GRAD(mul),
     .gadget = &mul_proof,
-    .cases = mul_cases,
+    .cases = MBI_CASES(mul_cases),
     .n_cases = MBI_COUNT(mul_cases),
 };
 
@@ -284,11 +284,11 @@ static const struct mbi_op_case slice_cases[] = {
 const struct mbi_op_def mbi_op_slice = {
     .n_attr = 2,
     .infer = slice_infer,
-    .units = mbi_units_lanes,
-    .eval = slice_eval,
-    .grad = &mbi_grad_slice,
+    .units = MBI_KERNEL(mbi_units_lanes),
+    .eval = MBI_KERNEL(slice_eval),
+    .grad = MBI_GRAD(slice),
     .gadget = &slice_proof,
-    .cases = slice_cases,
+    .cases = MBI_CASES(slice_cases),
     .n_cases = MBI_COUNT(slice_cases),
 };
 
@@ -338,10 +338,10 @@ static const struct mbi_op_case concat_cases[] = {
 
 const struct mbi_op_def mbi_op_concat = {
     .infer = concat_infer,
-    .units = mbi_units_lanes,
-    .eval = concat_eval,
-    .grad = &mbi_grad_concat,
+    .units = MBI_KERNEL(mbi_units_lanes),
+    .eval = MBI_KERNEL(concat_eval),
+    .grad = MBI_GRAD(concat),
     .gadget = &concat_proof,
-    .cases = concat_cases,
+    .cases = MBI_CASES(concat_cases),
     .n_cases = MBI_COUNT(concat_cases),
 };

@@ -59,11 +59,11 @@ static const struct mbi_op_case embed_cases[] = {
 const struct mbi_op_def mbi_op_embed = {
     .params = 1u << 1,
     .infer = embed_infer,
-    .units = mbi_units_lanes,
-    .eval = embed_eval,
-    .grad = &mbi_grad_embed,
+    .units = MBI_KERNEL(mbi_units_lanes),
+    .eval = MBI_KERNEL(embed_eval),
+    .grad = MBI_GRAD(embed),
     .gadget = &embed_proof,
-    .cases = embed_cases,
+    .cases = MBI_CASES(embed_cases),
     .n_cases = MBI_COUNT(embed_cases),
 };
 
@@ -153,10 +153,10 @@ static const struct mbi_op_case argmax_cases[] = {
 
 const struct mbi_op_def mbi_op_argmax = {
     .infer = argmax_infer,
-    .units = mbi_units_lanes,
-    .eval = argmax_eval,
-    .grad = &mbi_grad_argmax,
+    .units = MBI_KERNEL(mbi_units_lanes),
+    .eval = MBI_KERNEL(argmax_eval),
+    .grad = MBI_GRAD(argmax),
     .gadget = &argmax_proof,
-    .cases = argmax_cases,
+    .cases = MBI_CASES(argmax_cases),
     .n_cases = MBI_COUNT(argmax_cases),
 };

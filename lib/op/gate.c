@@ -190,10 +190,10 @@ static const struct mbi_op_case gate_cases[] = {
 const struct mbi_op_def mbi_op_gate = {
     .n_attr = 1,
     .infer = gate_infer,
-    .units = mbi_units_elements,
-    .eval = gate_eval,
-    .grad = &mbi_grad_gate,
+    .units = MBI_KERNEL(mbi_units_elements),
+    .eval = MBI_KERNEL(gate_eval),
+    .grad = MBI_GRAD(gate),
     .gadget = &gate_proof,
-    .cases = gate_cases,
+    .cases = MBI_CASES(gate_cases),
     .n_cases = MBI_COUNT(gate_cases),
 };

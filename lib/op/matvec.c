@@ -116,10 +116,10 @@ static const struct mbi_op_case matvec_cases[] = {
 const struct mbi_op_def mbi_op_matvec = {
     .params = 1u << 1,
     .infer = matvec_infer,
-    .units = matvec_units,
-    .eval = matvec_eval,
-    .grad = &mbi_grad_matvec,
+    .units = MBI_KERNEL(matvec_units),
+    .eval = MBI_KERNEL(matvec_eval),
+    .grad = MBI_GRAD(matvec),
     .gadget = &matvec_proof,
-    .cases = matvec_cases,
+    .cases = MBI_CASES(matvec_cases),
     .n_cases = MBI_COUNT(matvec_cases),
 };

@@ -603,11 +603,11 @@ static const struct mbi_op_case norm_cases[] = {
 const struct mbi_op_def mbi_op_norm_rms = {
     .n_attr = 3,
     .infer = norm_rms_infer,
-    .units = norm_units,
-    .eval = norm_rms_eval,
-    .grad = &mbi_grad_norm_rms,
+    .units = MBI_KERNEL(norm_units),
+    .eval = MBI_KERNEL(norm_rms_eval),
+    .grad = MBI_GRAD(norm_rms),
     .gadget = &norm_rms_proof,
-    .cases = norm_cases,
+    .cases = MBI_CASES(norm_cases),
     .n_cases = MBI_COUNT(norm_cases),
 };
 
@@ -727,10 +727,10 @@ static const struct mbi_op_gadget norm_shift_proof = {norm_shift_declare, norm_s
 const struct mbi_op_def mbi_op_norm_shift = {
     .n_attr = 3,
     .infer = norm_shift_infer,
-    .units = norm_units,
-    .eval = norm_shift_eval,
-    .grad = &mbi_grad_norm_shift,
+    .units = MBI_KERNEL(norm_units),
+    .eval = MBI_KERNEL(norm_shift_eval),
+    .grad = MBI_GRAD(norm_shift),
     .gadget = &norm_shift_proof,
-    .cases = norm_cases,
+    .cases = MBI_CASES(norm_cases),
     .n_cases = MBI_COUNT(norm_cases),
 };

@@ -103,11 +103,11 @@ static const struct mbi_op_case requant_cases[] = {
 const struct mbi_op_def mbi_op_requant = {
     .n_attr = 4,
     .infer = requant_infer,
-    .units = mbi_units_elements,
-    .eval = requant_eval,
-    .grad = &mbi_grad_requant,
+    .units = MBI_KERNEL(mbi_units_elements),
+    .eval = MBI_KERNEL(requant_eval),
+    .grad = MBI_GRAD(requant),
     .gadget = &requant_proof,
-    .cases = requant_cases,
+    .cases = MBI_CASES(requant_cases),
     .n_cases = MBI_COUNT(requant_cases),
 };
 
@@ -223,11 +223,11 @@ const struct mbi_op_def mbi_op_requant_rows = {
     .n_attr = 4,
     .params = 1u << 1,
     .infer = requant_rows_infer,
-    .units = mbi_units_elements,
-    .eval = requant_rows_eval,
-    .grad = &mbi_grad_requant_rows,
+    .units = MBI_KERNEL(mbi_units_elements),
+    .eval = MBI_KERNEL(requant_rows_eval),
+    .grad = MBI_GRAD(requant_rows),
     .gadget = &requant_rows_proof,
-    .cases = requant_rows_cases,
+    .cases = MBI_CASES(requant_rows_cases),
     .n_cases = MBI_COUNT(requant_rows_cases),
 };
 
@@ -464,10 +464,10 @@ const struct mbi_op_def mbi_op_requant_mul = {
     .n_attr = 4,
     .params = 1u << 1 | 1u << 2,
     .infer = requant_mul_infer,
-    .units = mbi_units_elements,
-    .eval = requant_mul_eval,
-    .grad = &mbi_grad_requant_mul,
+    .units = MBI_KERNEL(mbi_units_elements),
+    .eval = MBI_KERNEL(requant_mul_eval),
+    .grad = MBI_GRAD(requant_mul),
     .gadget = &requant_mul_proof,
-    .cases = requant_mul_cases,
+    .cases = MBI_CASES(requant_mul_cases),
     .n_cases = MBI_COUNT(requant_mul_cases),
 };

@@ -102,11 +102,11 @@ static const struct mbi_op_case turn_cases[] = {
 const struct mbi_op_def mbi_op_turn = {
     .infer = turn_infer,
     .state = turn_state,
-    .units = turn_units,
-    .eval = turn_eval,
-    .grad = &mbi_grad_turn,
+    .units = MBI_KERNEL(turn_units),
+    .eval = MBI_KERNEL(turn_eval),
+    .grad = MBI_GRAD(turn),
     .gadget = &turn_proof,
-    .cases = turn_cases,
+    .cases = MBI_CASES(turn_cases),
     .n_cases = MBI_COUNT(turn_cases),
 };
 
@@ -474,10 +474,10 @@ static const struct mbi_op_case rotate_cases[] = {
 const struct mbi_op_def mbi_op_rotate = {
     .n_attr = 1,
     .infer = rotate_infer,
-    .units = mbi_units_lanes,
-    .eval = rotate_eval,
-    .grad = &mbi_grad_rotate,
+    .units = MBI_KERNEL(mbi_units_lanes),
+    .eval = MBI_KERNEL(rotate_eval),
+    .grad = MBI_GRAD(rotate),
     .gadget = &rotate_proof,
-    .cases = rotate_cases,
+    .cases = MBI_CASES(rotate_cases),
     .n_cases = MBI_COUNT(rotate_cases),
 };

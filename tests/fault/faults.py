@@ -172,6 +172,7 @@ def main():
     must(["synth", "--preset", "mi-tiny", "--seed", "1", "--out", in_folder("m.gguf")])
     must(["tokenizer", "train", TEXT, "--vocab", "280", "--out", in_folder("t.tok")])
     must(["generate", "-m", model, "-p", "old", "-n", "3", "--save-state", in_folder("s.state")])
+    must(["generate", "-m", model, "-p", "old", "-n", "3", "--receipt", in_folder("r.receipt")])
     must(train("3"))
     first = {name: content(name) for name in os.listdir(folder)}
     first["run.checkpoint"] = first["t.gguf.checkpoint"]
@@ -181,21 +182,25 @@ def main():
 
     synth = ["synth", "--preset", "mi-tiny", "--out", in_folder("m.gguf")]
     state = ["generate", "-m", model, "-p", "new", "-n", "3", "--save-state", in_folder("s.state")]
+    receipt = ["generate", "-m", model, "-p", "new", "-n", "3",
+               "--receipt", in_folder("r.receipt")]
     vocab = ["tokenizer", "train", TEXT, "--vocab", "300", "--out", in_folder("t.tok")]
     save_under_faults("model over an old one", synth, only("m.gguf"))
     save_under_faults("model where none is", synth, {})
     save_under_faults("tokenizer", vocab, only("t.tok"))
     save_under_faults("state over an old one", state, only("s.state"))
     save_under_faults("state where none is", state, {})
+    save_under_faults("receipt over an old one", receipt, only("r.receipt"))
     save_under_faults("checkpoint and model", train("2"), only("t.gguf", "t.gguf.checkpoint"))
 
     reset(first)
     load_under_faults("load a model", ["generate", "-m", in_folder("m.gguf"), "-p", "a", "-n", "4"])
     load_under_faults("load a state", ["generate", "-m", model, "-p", "a", "-n", "4",
                                        "--load-state", in_folder("s.state")])
+    load_under_faults("load a receipt", ["receipt", in_folder("r.receipt"), "-m", model])
     load_under_faults("load a tokenizer", ["tokenizer", "encode", "-t", in_folder("t.tok"),
                                            "-p", "a"])
-    for name in ("m.gguf", "s.state", "t.tok", "run.checkpoint"):
+    for name in ("m.gguf", "s.state", "t.tok", "run.checkpoint", "r.receipt"):
         load_under_faults("check " + name, ["check", in_folder(name)])
     print(runs, "runs")
 

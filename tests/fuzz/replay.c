@@ -153,6 +153,16 @@ static int32_t load_state(struct run *r, const uint8_t *data, size_t n, mambaint
     return rc;
 }
 
+/* Run again on the honest model; OK only if it holds. */
+static int32_t load_receipt(struct run *r, const uint8_t *data, size_t n, mambaint_error *err)
+{
+    const int32_t rc = mambaint_receipt_check(r->model, NULL, data, n, NULL, err);
+
+    if (!rc)
+        die("a receipt is neither accepted nor refused", err);
+    return rc == MAMBAINT_ACCEPTED ? MAMBAINT_OK : rc;
+}
+
 /* A new file each time: some systems wait for the disk when an old one is emptied and closed. */
 static void write_file(const char *path, const uint8_t *data, size_t n)
 {
@@ -198,7 +208,7 @@ static void seal_container(uint8_t *data, size_t n)
     mbi_head_free(&head);
 }
 
-/* A state ends with the hash of what stands before it. */
+/* A state or a receipt ends with the hash of what stands before it. */
 static void seal_state(uint8_t *data, size_t n)
 {
     if (n >= MBI_DIGEST_SIZE)
@@ -279,10 +289,9 @@ struct surface {
 };
 
 static const struct surface surfaces[] = {
-    {"model", load_model, seal_container},
-    {"tokenizer", load_tokenizer, seal_container},
-    {"state", load_state, seal_state},
-    {"artefact", load_artefact, seal_container},
+    {"model", load_model, seal_container}, {"tokenizer", load_tokenizer, seal_container},
+    {"state", load_state, seal_state},     {"artefact", load_artefact, seal_container},
+    {"receipt", load_receipt, seal_state},
 };
 
 #define N_SURFACES (sizeof(surfaces) / sizeof(*surfaces))
@@ -409,6 +418,30 @@ static uint8_t *make_state(size_t *n, struct run *r)
     return data;
 }
 
+static uint8_t *make_receipt(size_t *n, struct run *r)
+{
+    mambaint_options *options = NULL;
+    mambaint_session *session = NULL;
+    mambaint_error err = {0, ""};
+    uint8_t *data = malloc(MAX_FILE);
+    char piece[2048];
+    size_t len;
+
+    if (!data || mambaint_options_create(&options) ||
+        mambaint_options_set(options, "record", "on", &err) ||
+        mambaint_session_create(&session, r->model, options, &err) ||
+        mambaint_session_say(session, MAMBAINT_ROLE_USER, "Hello", 5, &err))
+        die("receipt", &err);
+    for (int i = 0; i < 10; i++)
+        mambaint_session_next(piece, sizeof(piece), &len, session, NULL);
+    if (mambaint_session_force(session, 100, &err) < 0 ||
+        mambaint_receipt_create(data, MAX_FILE, n, session, &err))
+        die("receipt", &err);
+    mambaint_session_free(session);
+    mambaint_options_free(options);
+    return data;
+}
+
 /* ---- the whole ---- */
 
 static void replay_corpus(struct run *r, const char *folder)
@@ -459,8 +492,8 @@ int main(int argc, char **argv)
     mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
     struct run r = {.folder = "/tmp/mambaint-replay-XXXXXX"};
     mambaint_error err = {0, ""};
-    uint8_t *file[5];
-    size_t size[5];
+    uint8_t *file[6];
+    size_t size[6];
 
     if ((text = getenv("MBI_TEST_SEED")))
         z.seed = strtoull(text, NULL, 10);
@@ -477,6 +510,7 @@ int main(int argc, char **argv)
     if (mambaint_model_open_memory(&r.model, r.ctx, file[0], size[0], NULL, &err))
         die("model", &err);
     file[3] = make_state(&size[3], &r);
+    file[5] = make_receipt(&size[5], &r);
 
     replay_corpus(&r, argv[1]);
     mutate(&r, &surfaces[0], file[0], size[0], cases, &z);
@@ -485,10 +519,11 @@ int main(int argc, char **argv)
     mutate(&r, &surfaces[1], file[2], size[2], cases, &z);
     mutate(&r, &surfaces[1], file[0], size[0], cases / 4, &z);
     mutate(&r, &surfaces[2], file[3], size[3], cases, &z);
-    for (size_t i = 0; i < 5; i++)
+    mutate(&r, &surfaces[4], file[5], size[5], cases / 4, &z);
+    for (size_t i = 0; i < 6; i++)
         mutate(&r, &surfaces[3], file[i], size[i], cases / 10, &z);
 
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 6; i++)
         free(file[i]);
     mambaint_model_unref(r.model);
     mambaint_context_unref(r.ctx);

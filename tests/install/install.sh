@@ -41,6 +41,18 @@ if command -v readelf >/dev/null; then
     readelf -lW "$library" | grep 'GNU_STACK' | grep -q 'RWE' && fail "executable stack"
 fi
 
+# The verifier that is linked alone.
+if [ -n "$(find "$work/root" -name mambaint-verify.pc)" ]; then
+    # shellcheck disable=SC2046 # flags are words
+    "$@" -std=c99 -Wall -Werror $(pkg-config --cflags mambaint-verify) "$source/examples/verify.c" \
+        -o "$work/verify" $(pkg-config --libs mambaint-verify) || fail "verify.c does not build"
+    "$work/verify" 2>"$work/log"
+    [ $? -eq 2 ] && grep -q usage "$work/log" || fail "the verifier does not run"
+    if command -v readelf >/dev/null; then
+        readelf -d "$work/verify" | grep -q 'NEEDED.*libmambaint' && fail "the verifier is not alone"
+    fi
+fi
+
 # The headers in the tree are the headers installed.
 (cd "$source/include" && find . -name '*.h' | sort) >"$work/want"
 include=$(dirname "$(find "$work/root" -type d -path '*/include/mambaint')")

@@ -10,6 +10,7 @@ allowed() {
     case $1 in
     lib/base) echo base ;;
     lib/graph) echo base graph ;;
+    lib/verifier) echo base ;;
     lib/exec) echo base graph exec ;;
     lib/container) echo base container ;;
     lib/sample) echo base graph exec sample ;;
@@ -31,7 +32,7 @@ allowed() {
 # An included path is right if its folder or the path itself is in the list.
 bad=$(
     for folder in lib/base lib/graph lib/exec lib/container lib/tokenizer lib/sample lib/train lib/proof \
-        lib/op lib/arch lib/model lib/convert lib/api cpu cuda examples; do
+        lib/op lib/arch lib/model lib/convert lib/api lib/verifier cpu cuda examples; do
         [ -d "$folder" ] || continue
         list=" $(allowed "$folder") "
         find "$folder" -name '*.[ch]' -o -name '*.cu' | sort | while read -r file; do
