@@ -409,6 +409,7 @@ static int32_t prove_answer(mambaint_proof *p, const struct mbi_proof_models *m,
 
     if ((rc = say_answer(&s, &input, list, n_outputs, m, err)) >= 0 &&
         (rc = mbi_proof_plan_run(&plan, m, s.lanes, n_outputs, err)) >= 0 &&
+        (rc = mbi_proof_plan_try(&plan, &m->ctx->host, err)) >= 0 &&
         (rc = run_models(&run, m, ids, s.lanes, backend, err)) >= 0 &&
         (rc = mbi_proof_answer_check(&run.kept[0], ids, s.lanes, n_outputs, err)) >= 0)
         rc = write_run(p, m, &plan, &s, &run, err);

@@ -62,6 +62,10 @@ int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_mode
                            uint32_t lanes, uint32_t n_outputs, mambaint_error *err);
 int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
                                    mambaint_error *err);
+/* For provers: E_UNSUPPORTED if the protocol has no step for something in it. Verifiers find that
+ * on their way. */
+int32_t mbi_proof_plan_try(const struct mbi_proof_plan *p, const struct mbi_host *host,
+                           mambaint_error *err);
 void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host);
 
 /* The configuration and the graph of model i of a statement; E_UNSUPPORTED, E_RANGE or E_MISMATCH

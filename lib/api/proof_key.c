@@ -87,6 +87,8 @@ static int32_t write_certificate(struct mbi_buf *out, const struct mbi_proof_mod
     struct mbi_proof_plan plan = {.plan = NULL};
     int32_t rc = mbi_proof_plan_certificate(&plan, m, err);
 
+    if (rc >= 0)
+        rc = mbi_proof_plan_try(&plan, &m->ctx->host, err);
     for (size_t i = 0; i < m->n && rc >= 0; i++) {
         run[i].value = (const void *const *)(value[i] = node_params(m, i));
         if (!value[i])

@@ -269,7 +269,7 @@ int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const 
     else if (m->takes_tokens || (rc = mbi_proof_plan_run(&m->features, m, 1, 0, err)) >= 0)
         hash_weights(m);
     memcpy(m->said.weights, m->root.digest.byte, MBI_DIGEST_SIZE);
-    return rc;
+    return rc >= 0 && m->features.plan ? mbi_proof_plan_try(&m->features, &m->ctx->host, err) : rc;
 }
 
 /* The public parameters of model i, out of what is left of a key's. */

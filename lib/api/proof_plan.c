@@ -3,22 +3,32 @@
 #include "api/proof.h"
 #if MBI_HAVE_SODIUM
 
-/* What falls short of the profile's level is refused. */
-static int32_t find_level(struct mbi_proof_plan *p, const struct mbi_host *host, const char *what,
-                          mambaint_error *err)
+/*
+ * What falls short of the profile's level is refused. Nobody has to walk for it: the numbers of
+ * sums and claims are bounded, and what the walk has no step for is refused when it gets there.
+ */
+static int32_t find_level(struct mbi_proof_plan *p, const char *what, mambaint_error *err)
 {
-    struct mbi_proof_shape shape;
+    const struct mbi_proof_shape most = MBI_EXT(proof_shape_most)(p->plan);
 
-    if (!MBI_EXT(proof_shape)(&shape, p->plan, host))
-        return shape.fault
-                   ? mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: %s", shape.fault)
-                   : mbi_fail_memory(err, "a proof");
-    p->level = MBI_EXT(proof_level)(p->plan, &shape, &p->code);
+    p->level = MBI_EXT(proof_level)(p->plan, &most, &p->code);
     if (p->level < MBI_PROOF_LEVEL)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "a %s of models of this size would not reach %d bits of soundness", what,
                         MBI_PROOF_LEVEL);
     return MAMBAINT_OK;
+}
+
+int32_t mbi_proof_plan_try(const struct mbi_proof_plan *p, const struct mbi_host *host,
+                           mambaint_error *err)
+{
+    struct mbi_proof_shape shape;
+
+    if (MBI_EXT(proof_shape)(&shape, p->plan, host))
+        return MAMBAINT_OK;
+    return shape.fault
+               ? mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: %s", shape.fault)
+               : mbi_fail_memory(err, "a proof");
 }
 
 /* The rows of a weight, taken out of the vector piece by piece. */
@@ -67,9 +77,11 @@ int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_mode
 
     if (rc < 0)
         return rc;
-    if (!MBI_EXT(walk_code)(&p->code, p->plan))
+    if (!m->public_weights)
+        p->code = m->code; /* that of the weights */
+    else if (!MBI_EXT(walk_code)(&p->code, p->plan))
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
-    if ((rc = find_level(p, &m->ctx->host, "proof", err)) < 0)
+    if ((rc = find_level(p, "proof", err)) < 0)
         return rc;
     return m->public_weights ? make_tables(p, m, err) : MAMBAINT_OK;
 }
@@ -82,7 +94,7 @@ int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_pr
     const int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
 
     p->code = m->code;
-    return rc < 0 ? rc : find_level(p, &m->ctx->host, "certificate", err);
+    return rc < 0 ? rc : find_level(p, "certificate", err);
 }
 
 void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host)

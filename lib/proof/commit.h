@@ -122,15 +122,26 @@ void MBI_EXT(commitment_free)(struct mbi_commitment *c); /* zeroed is fine */
 /*
  * <block of a vector, form> = value. The block has as many bits as the form: with all of the
  * vector's it is block 0, the whole vector. A claim costs the prover no more than its block.
- * With `joined` it is a further term of the claim before it: their sum has that one's value.
+ * With `joined` it is a further term of the claim before it: their sum has that one's value. A form
+ * that several terms share is mostly evaluated once.
  */
 struct mbi_claim {
     size_t vector;
-    uint64_t block; /* from entry block 2^bits on */
-    const struct mbi_form *form;
-    struct mbi_ext value; /* joined: not looked at */
-    bool joined;          /* not the first one */
+    uint64_t block;              /* from entry block 2^bits on */
+    const struct mbi_form *form; /* times scale, times 2^shift */
+    const struct mbi_ext *scale; /* NULL: 1 */
+    struct mbi_ext value;        /* joined: not looked at */
+    uint8_t shift;               /* below 64 */
+    bool joined;                 /* not the first one */
 };
+
+/* What the form of a claim is multiplied with. */
+static inline struct mbi_ext mbi_claim_scale(const struct mbi_claim *c)
+{
+    const struct mbi_ext scale = c->scale ? *c->scale : mbi_ext_from(1);
+
+    return c->shift ? mbi_ext_scale(scale, (mbi_fe)1 << c->shift) : scale;
+}
 
 /*
  * The statement of an opening. Forms and values are what both sides know or derive from what was

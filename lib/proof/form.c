@@ -527,24 +527,79 @@ static struct mbi_ext list_at(const struct mbi_form_factor *f, const struct mbi_
     return sum;
 }
 
+static struct mbi_ext factor_at(const struct mbi_form_factor *f, const struct mbi_ext *point)
+{
+    switch (f->kind) {
+    case MBI_FORM_RULED:
+        return is_masked_eq(f) ? masked_eq_at(f, point) : ruled_at(f, point);
+    case MBI_FORM_ROWS:
+        return rows_at(f, point);
+    case MBI_FORM_LIST:
+        return list_at(f, point);
+    }
+    return mbi_ext_from(0);
+}
+
 struct mbi_ext MBI_EXT(form_at)(const struct mbi_form *form, const struct mbi_ext *point)
+{
+    struct mbi_ext r = form->scale;
+
+    for (unsigned k = 0; k < form->n_factors; k++)
+        r = mbi_ext_mul(r, factor_at(&form->factor[k], point));
+    return r;
+}
+
+/* ---- evaluation of many ---- */
+
+/* Where the coordinates of an index are; of one that is summed over, nowhere. */
+static const struct mbi_ext *index_point(const struct mbi_form_index *x,
+                                         const struct mbi_ext *point)
+{
+    return x->at == MBI_FORM_SUMMED ? NULL : point + x->at;
+}
+
+/* The same factor of the same coordinates, though maybe at different places of two forms. */
+static bool same_at(const struct mbi_form_factor *a, const struct mbi_ext *a_point,
+                    const struct mbi_form_factor *b, const struct mbi_ext *b_point)
+{
+    bool same = a->kind == b->kind && a->n_indices == b->n_indices && a->n_rules == b->n_rules &&
+                a->kind != MBI_FORM_LIST;
+
+    for (unsigned k = 0; same && k < a->n_indices; k++) {
+        const struct mbi_form_index *x = &a->index[k], *y = &b->index[k];
+
+        same = x->z == y->z && x->bits == y->bits && x->weight == y->weight &&
+               index_point(x, a_point) == index_point(y, b_point);
+    }
+    for (unsigned k = 0; same && k < a->n_rules; k++)
+        same = mbi_form_same_rule(&a->rule[k], &b->rule[k]);
+    return same && (a->kind != MBI_FORM_ROWS ||
+                    (a->values.data == b->values.data && a->values.n == b->values.n &&
+                     a->values.type == b->values.type));
+}
+
+static size_t hash_at(const struct mbi_form_factor *f, const struct mbi_ext *point)
+{
+    const struct mbi_form_index *x = &f->index[f->n_indices - 1];
+    uint64_t h = (uintptr_t)x->z / sizeof(*x->z);
+
+    h = 31 * h + (uintptr_t)(point + f->index[0].at) / sizeof(*point);
+    h = 31 * h + f->rule[0].n + (uintptr_t)f->values.data / sizeof(void *);
+    return (size_t)(h * UINT64_C(0x9E3779B97F4A7C15) >> 32) % MBI_FORM_KNOWN;
+}
+
+struct mbi_ext MBI_EXT(form_at_known)(const struct mbi_form *form, const struct mbi_ext *point,
+                                      struct mbi_form_memo *memo)
 {
     struct mbi_ext r = form->scale;
 
     for (unsigned k = 0; k < form->n_factors; k++) {
         const struct mbi_form_factor *f = &form->factor[k];
+        struct mbi_form_known *known = &memo->last[hash_at(f, point)];
 
-        switch (f->kind) {
-        case MBI_FORM_RULED:
-            r = mbi_ext_mul(r, is_masked_eq(f) ? masked_eq_at(f, point) : ruled_at(f, point));
-            break;
-        case MBI_FORM_ROWS:
-            r = mbi_ext_mul(r, rows_at(f, point));
-            break;
-        case MBI_FORM_LIST:
-            r = mbi_ext_mul(r, list_at(f, point));
-            break;
-        }
+        if (!known->factor || !same_at(known->factor, known->point, f, point))
+            *known = (struct mbi_form_known){f, point, factor_at(f, point)};
+        r = mbi_ext_mul(r, known->value);
     }
     return r;
 }

@@ -50,6 +50,12 @@ struct mbi_form_rule {
     uint64_t n;
 };
 
+static inline bool mbi_form_same_rule(const struct mbi_form_rule *a, const struct mbi_form_rule *b)
+{
+    return a->order == b->order && a->left == b->left && a->right == b->right && a->low == b->low &&
+           a->high == b->high && a->n == b->n;
+}
+
 enum mbi_form_kind {
     MBI_FORM_RULED, /* the sum of the products of all weights, where all rules hold */
     MBI_FORM_ROWS,  /* one index: the same times values(index); 0 from the end of the values on */
@@ -119,6 +125,20 @@ const char *MBI_EXT(form_fault)(const struct mbi_form *form);
 /* The form's multilinear extension at a point of form->bits coordinates: O(bits) for each factor of
  * rules, O(values) for the others. No allocation. */
 struct mbi_ext MBI_EXT(form_at)(const struct mbi_form *form, const struct mbi_ext *point);
+
+/* What factors were at a point. Start it with zeros; the factors stay where they are. */
+#define MBI_FORM_KNOWN 512
+struct mbi_form_memo {
+    struct mbi_form_known {
+        const struct mbi_form_factor *factor;
+        const struct mbi_ext *point; /* of its form */
+        struct mbi_ext value;
+    } last[MBI_FORM_KNOWN]; /* of each hash */
+};
+
+/* The same of many forms at parts of one point, which mostly have factors that others had. */
+struct mbi_ext MBI_EXT(form_at_known)(const struct mbi_form *form, const struct mbi_ext *point,
+                                      struct mbi_form_memo *memo);
 
 /* out[k] = w(begin + k) for k < 2^log, log <= MBI_FORM_BLOCK_LOG, begin a multiple of 2^log. */
 void MBI_EXT(form_block)(struct mbi_ext *out, const struct mbi_form *form, uint64_t begin,

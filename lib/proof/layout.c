@@ -227,19 +227,29 @@ static uint32_t planes_of(const struct mbi_var *v, uint32_t width)
 /* The digits of a width of a small vector, larger variables first; returns the end. */
 static uint64_t lay_out_width(struct mbi_plan *p, uint32_t width, uint64_t at)
 {
-    for (unsigned bits = MBI_PLAN_MAX_BITS; bits-- > 0;)
-        for (uint32_t i = 0; i < p->n_vars; i++) {
-            const struct mbi_var *v = &p->var[i];
-            const uint64_t planes = planes_of(v, width);
+    uint64_t next[MBI_PLAN_MAX_BITS] = {0}; /* by size: how many blocks, then the next of them */
 
-            if (mbi_var_bits(v) != bits || !planes)
-                continue;
-            if (width < MBI_DIGIT_MIN)
-                p->box[v->first_box].odd = at >> bits;
-            else
-                p->box[v->first_box].digits = at >> bits;
-            at += planes << bits;
-        }
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        next[mbi_var_bits(&p->var[i])] += planes_of(&p->var[i], width);
+    for (unsigned bits = MBI_PLAN_MAX_BITS; bits-- > 0;) {
+        const uint64_t blocks = next[bits];
+
+        next[bits] = at >> bits;
+        at += blocks << bits;
+    }
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        const struct mbi_var *v = &p->var[i];
+        const uint64_t planes = planes_of(v, width);
+        uint64_t *block = &next[mbi_var_bits(v)];
+
+        if (!planes)
+            continue;
+        if (width < MBI_DIGIT_MIN)
+            p->box[v->first_box].odd = *block;
+        else
+            p->box[v->first_box].digits = *block;
+        *block += planes;
+    }
     return at;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The shape of a proof (how many sums, values and claims it has), found by a walk in which nothing
- * is proved, and with it the soundness: the worst of its steps.            proof.md, soundness
+ * is proved, or bounded without one; and the soundness, which is that of the worst step.
+ *                                                                             proof.md, soundness
  */
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
@@ -80,6 +81,17 @@ bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *pl
     MBI_EXT(walk_free)(&w);
     mbi_free(host, none);
     return done;
+}
+
+/*
+ * A claim is of a relation, or it is made together with a part of its own. A sum is of a relation,
+ * or it takes the place of a part. Neither can be more than there are relations and parts.
+ */
+struct mbi_proof_shape MBI_EXT(proof_shape_most)(const struct mbi_plan *plan)
+{
+    const size_t n = (size_t)plan->n_relations + MBI_WALK_PARTS;
+
+    return (struct mbi_proof_shape){.sums = n, .claims = n};
 }
 
 /* ---- the level ---- */

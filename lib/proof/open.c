@@ -23,13 +23,16 @@ static const char *root_fault(const struct mbi_opening *o)
     return NULL;
 }
 
-static const char *claim_fault(const struct mbi_claim *c, const struct mbi_opening *o)
+/* known: its form is without a fault. */
+static const char *claim_fault(const struct mbi_claim *c, const struct mbi_opening *o, bool known)
 {
     const char *fault;
 
     if (c->vector >= o->n_roots)
         return "a claim names a vector that is not there";
-    fault = MBI_EXT(form_fault)(c->form);
+    if (c->shift >= 64)
+        return "a claim is of digits that are not there";
+    fault = known ? NULL : MBI_EXT(form_fault)(c->form);
     if (!fault && c->form->bits > mbi_open_bits(o, c->vector))
         fault = "a form has more bits than its vector";
     if (!fault && c->block >> (mbi_open_bits(o, c->vector) - c->form->bits))
@@ -48,7 +51,7 @@ const char *MBI_EXT(open_fault)(const struct mbi_opening *o)
     if (!fault && o->n_claims && o->claim[0].joined)
         fault = "the first claim is joined to none";
     for (size_t k = 0; k < o->n_claims && !fault; k++)
-        fault = claim_fault(&o->claim[k], o);
+        fault = claim_fault(&o->claim[k], o, k && o->claim[k].form == o->claim[k - 1].form);
     return fault;
 }
 

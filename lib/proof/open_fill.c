@@ -223,7 +223,7 @@ static size_t take_claims(struct fill *a, size_t begin, struct mbi_ext *power, s
             break;
         if (begin + a->n && !p->claim->joined)
             *power = mbi_ext_mul(*power, join);
-        p->power = *power;
+        p->power = mbi_ext_mul(*power, mbi_claim_scale(p->claim));
         if (size && size <= ROOM) {
             p->low = a->room + used;
             p->high = p->low + ((size_t)1 << p->low_form.bits);

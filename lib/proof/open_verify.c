@@ -5,6 +5,7 @@
 #if MBI_HAVE_SODIUM
 
 #define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
+#define SELECTOR 10u /* bits of the place of a block that one table decides */
 
 /* What the positions of a layer say of the next one's vector. */
 struct joined {
@@ -32,6 +33,10 @@ struct verifier {
     void *scratch;
     size_t n;
     struct joined joined[MBI_CODE_DEPTH];
+    struct mbi_ext *selector; /* eq(alpha, .) of the first coordinates */
+    struct mbi_form_memo *memo;
+    const struct mbi_form *last; /* of the last claim that was looked at */
+    struct mbi_ext last_value;   /* at alpha */
 };
 
 /* ---- memory: the most that any layer takes ---- */
@@ -77,6 +82,8 @@ static bool verifier_alloc(struct verifier *v)
             return false;
     return (v->row = mbi_alloc(v->host, (size_t)1 << mbi_code_layer(code, code->depth).log_columns,
                                sizeof(*v->row))) &&
+           (v->selector = mbi_alloc(v->host, (size_t)1 << SELECTOR, sizeof(*v->selector))) &&
+           (v->memo = mbi_alloc(v->host, 1, sizeof(*v->memo))) &&
            (v->weight = mbi_alloc(v->host, most.rows, sizeof(*v->weight))) &&
            (v->sum = mbi_alloc(v->host, most.positions, sizeof(*v->sum))) &&
            (v->position = mbi_alloc(v->host, most.queries, sizeof(*v->position))) &&
@@ -88,6 +95,8 @@ static bool verifier_alloc(struct verifier *v)
 static void verifier_free(struct verifier *v)
 {
     mbi_free(v->host, v->row);
+    mbi_free(v->host, v->memo);
+    mbi_free(v->host, v->selector);
     mbi_free(v->host, v->weight);
     mbi_free(v->host, v->sum);
     mbi_free(v->host, v->position);
@@ -115,12 +124,23 @@ static void get_rounds(struct verifier *v, unsigned n)
     }
 }
 
+/* eq(alpha, place) for the first `bits` coordinates of alpha. */
+static struct mbi_ext selector(const struct verifier *v, unsigned bits, uint64_t place)
+{
+    const unsigned rest = bits - SELECTOR;
+
+    if (bits < SELECTOR)
+        return MBI_EXT(eq_index)(v->alpha, bits, place);
+    return mbi_ext_mul(v->selector[place >> rest],
+                       MBI_EXT(eq_index)(v->alpha + SELECTOR, rest, place));
+}
+
 /*
  * <row, W~(alpha, .)> for the form W of a claim. In the stack, the bits before those of the form
  * select its place: `before` coordinates of alpha and, of a form shorter than a row, some of the
  * column.
  */
-static struct mbi_ext form_of_row(const struct verifier *v, const struct mbi_claim *c)
+static struct mbi_ext form_of_row(struct verifier *v, const struct mbi_claim *c)
 {
     const unsigned rounds = v->stack.rounds, columns = v->o->code.log_columns;
     const unsigned bits = c->form->bits, inner = bits < columns ? bits : columns;
@@ -135,30 +155,35 @@ static struct mbi_ext form_of_row(const struct verifier *v, const struct mbi_cla
         MBI_EXT(form_rest)(block, c->form, v->alpha + before, bits - inner, begin, log);
         sum = mbi_ext_add(sum, MBI_EXT(table_dot)(&row, column + begin, block, (size_t)1 << log));
     }
-    return mbi_ext_mul(sum,
-                       MBI_EXT(eq_index)(v->alpha, before, place >> (rounds + columns - before)));
+    return mbi_ext_mul(sum, selector(v, before, place >> (rounds + columns - before)));
 }
 
 /* W~(alpha) for the form W of a claim, with a coordinate for every bit of the stack. */
-static struct mbi_ext form_at_point(const struct verifier *v, const struct mbi_claim *c)
+static struct mbi_ext form_at_point(struct verifier *v, const struct mbi_claim *c)
 {
     const unsigned bits = c->form->bits, before = v->rounds - bits;
     const uint64_t place = (v->stack.first[c->vector] << v->o->code.log_columns >> bits) + c->block;
 
-    return mbi_ext_mul(MBI_EXT(form_at)(c->form, v->alpha + before),
-                       MBI_EXT(eq_index)(v->alpha, before, place));
+    if (v->last != c->form) {
+        v->last = c->form;
+        v->last_value = MBI_EXT(form_at_known)(c->form, v->alpha + before, v->memo);
+    }
+    return mbi_ext_mul(v->last_value, selector(v, before, place));
 }
 
 /* All claims, each form by itself; in powers of the challenge that joined them. */
-static struct mbi_ext join_forms(const struct verifier *v,
-                                 struct mbi_ext (*form)(const struct verifier *v,
+static struct mbi_ext join_forms(struct verifier *v,
+                                 struct mbi_ext (*form)(struct verifier *v,
                                                         const struct mbi_claim *c))
 {
     struct mbi_ext sum = mbi_ext_from(0), terms = sum;
 
+    MBI_EXT(eq_table)(v->selector, v->alpha, SELECTOR, mbi_ext_from(1));
     for (size_t k = v->o->n_claims; k-- > 0;) {
-        terms = mbi_ext_add(terms, form(v, &v->o->claim[k]));
-        if (v->o->claim[k].joined)
+        const struct mbi_claim *c = &v->o->claim[k];
+
+        terms = mbi_ext_add(terms, mbi_ext_mul(form(v, c), mbi_claim_scale(c)));
+        if (c->joined)
             continue;
         sum = mbi_ext_add(mbi_ext_mul(sum, v->join), terms);
         terms = mbi_ext_from(0);

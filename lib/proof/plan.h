@@ -83,8 +83,9 @@ struct mbi_relation {
     uint32_t n_letters, n[MBI_LETTERS]; /* ranges */
     uint8_t small, large;               /* letters with small <= large; equal: no mask */
     uint32_t first_term, n_terms, n_views;
-    bool is_product; /* a term has two views or more, or there is a mask */
-    uint32_t like;   /* of a zero one with products: the first whose letters have as many bits */
+    bool is_product;   /* a term has two views or more, or there is a mask */
+    int64_t magnitude; /* that its terms stay below, together */
+    uint32_t like;     /* of a zero one with products: the first whose letters have as many bits */
 };
 
 static inline bool mbi_is_masked(const struct mbi_relation *r) { return r->small != r->large; }

@@ -491,20 +491,14 @@ static struct interval term_interval(const struct mbi_plan *p, const struct mbi_
 
 /* Adds a term to the interval of the variable that is being defined; of a relation, each side of
  * which is a part of the terms, the sum of magnitudes counts. */
-static void add_interval(struct mbi_plan *p, const struct mbi_relation *r, struct interval x)
+static void add_interval(struct mbi_plan *p, struct mbi_relation *r, struct interval x)
 {
-    int64_t magnitude = 0;
-
     if (x.lo <= -MBI_PLAN_BOUND || x.hi >= MBI_PLAN_BOUND) {
         mbi_plan_fault(p, "a relation may leave 62 bits");
         return;
     }
-    for (uint32_t i = 0; i < r->n_terms && magnitude < MBI_PLAN_BOUND; i++) {
-        const struct interval y = term_interval(p, r, &p->term[r->first_term + i]);
-
-        magnitude += mbi_max_i64(-y.lo, y.hi);
-    }
-    if (magnitude >= MBI_PLAN_BOUND)
+    r->magnitude += mbi_max_i64(-x.lo, x.hi); /* of two numbers below 2^62 */
+    if (r->magnitude >= MBI_PLAN_BOUND)
         mbi_plan_fault(p, "a relation may leave 62 bits");
     if (r->defines != MBI_NONE) {
         p->var[r->defines].lo += x.lo;

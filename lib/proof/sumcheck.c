@@ -88,12 +88,13 @@ static struct mbi_ext join_claims(struct mbi_ext *join, struct mbi_transcript *t
     return sum;
 }
 
-/* inverse[k] = 1/k for 0 < k < POINTS */
+/* inverse[k] = 1/k for 0 < k < POINTS: p = k (p div k) + p mod k is 0, and p mod k is not */
 static void set_inverses(mbi_fe inverse[POINTS])
 {
     inverse[0] = 0;
-    for (unsigned k = 1; k < POINTS; k++)
-        inverse[k] = mbi_fe_inv(k);
+    inverse[1] = 1;
+    for (unsigned k = 2; k < POINTS; k++)
+        inverse[k] = mbi_fe_mul(mbi_fe_neg(MBI_FIELD_P / k), inverse[MBI_FIELD_P % k]);
 }
 
 /*

@@ -7,9 +7,8 @@
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 
-#define LEVEL 100                   /* bits of soundness of profile A; of profile B with D = 3 */
-#define VERSION 1                   /* of the protocol */
-#define MAX_PARTS ((size_t)1 << 20) /* of all claims: each sum of a graph may make two of one */
+#define LEVEL 100 /* bits of soundness of profile A; of profile B with D = 3 */
+#define VERSION 1 /* of the protocol */
 
 /* ---- memory ---- */
 
@@ -53,6 +52,69 @@ struct mbi_ext *MBI_EXT(walk_draw)(struct mbi_walk *w, size_t n)
     return z;
 }
 
+/* ---- factors ---- */
+
+#define KNOWN 512u /* hashes */
+#define ROOM 64u   /* factors that memory is taken for at a time */
+
+static bool same_index(const struct mbi_form_index *a, const struct mbi_form_index *b)
+{
+    const size_t n = a->weight == MBI_FORM_ONES ? 0 : a->weight == MBI_FORM_EQ ? a->bits : 1;
+
+    return a->bits == b->bits && a->at == b->at && a->weight == b->weight &&
+           (a->z == b->z || !n || !memcmp(a->z, b->z, n * sizeof(*a->z)));
+}
+
+/* Tables and lists are the same only where they lie in the same place. */
+static bool same_factor(const struct mbi_form_factor *a, const struct mbi_form_factor *b)
+{
+    bool same = a->kind == b->kind && a->n_indices == b->n_indices && a->n_rules == b->n_rules;
+
+    for (unsigned k = 0; same && k < a->n_indices; k++)
+        same = same_index(&a->index[k], &b->index[k]);
+    for (unsigned k = 0; same && k < a->n_rules; k++)
+        same = mbi_form_same_rule(&a->rule[k], &b->rule[k]);
+    return same && (a->kind == MBI_FORM_RULED ||
+                    (a->values.data == b->values.data && a->values.n == b->values.n &&
+                     a->values.type == b->values.type && a->list == b->list));
+}
+
+/* Of equal factors the same, whatever it is of others: a point counts as its first coordinate. */
+static unsigned hash_factor(const struct mbi_form_factor *f)
+{
+    const struct mbi_form_index *x = &f->index[f->n_indices - 1];
+    uint64_t h = x->bits && x->weight != MBI_FORM_ONES ? x->z->c[0] : x->bits;
+
+    for (unsigned k = 0; k < f->n_rules; k++)
+        h = 31 * h + f->rule[k].n;
+    return (unsigned)(h * UINT64_C(0x9E3779B97F4A7C15) >> 32) % KNOWN;
+}
+
+const struct mbi_form_factor *MBI_EXT(walk_factor)(struct mbi_walk *w,
+                                                   const struct mbi_form_factor *f)
+{
+    static const struct mbi_form_factor other = {
+        .kind = MBI_FORM_RULED,
+        .n_indices = 1,
+        .n_rules = 1,
+        .rule = {{.order = MBI_FORM_BELOW, .high = MBI_MAX_BITS, .n = 1}}};
+    const struct mbi_form_factor **known;
+
+    if (!w->known && !(w->known = MBI_EXT(walk_keep)(w, KNOWN, sizeof(*w->known))))
+        return &other;
+    known = &w->known[hash_factor(f)];
+    if (*known && same_factor(*known, f))
+        return *known;
+    if (!w->n_room) {
+        if (!(w->room = MBI_EXT(walk_keep)(w, ROOM, sizeof(*w->room))))
+            return &other;
+        w->n_room = ROOM;
+    }
+    w->n_room--;
+    *w->room = *f;
+    return *known = w->room++;
+}
+
 /* ---- claims and their parts ---- */
 
 uint32_t MBI_EXT(walk_claim)(struct mbi_walk *w, struct mbi_ext value)
@@ -74,7 +136,7 @@ uint32_t MBI_EXT(walk_claim)(struct mbi_walk *w, struct mbi_ext value)
 
 void MBI_EXT(walk_part)(struct mbi_walk *w, const struct mbi_part *part)
 {
-    if (w->n_parts >= MAX_PARTS) {
+    if (w->n_parts >= MBI_WALK_PARTS) { /* each sum of a graph may make two of one */
         mbi_walk_cannot(w, "its claims would have too many parts");
         return;
     }
@@ -132,6 +194,7 @@ static void check_ranges(struct mbi_walk *w)
     const struct mbi_sum_batch batch = {p->bits, sum, p->to[1] > p->from[1] ? 2 : 1, 1};
     const struct mbi_walk_table digits = {.view = {.var = MBI_NONE}};
     struct mbi_part part = {.var = MBI_NONE, .scale = mbi_ext_from(1)};
+    struct mbi_form_factor all;
 
     if (w->failed)
         return;
@@ -143,7 +206,8 @@ static void check_ranges(struct mbi_walk *w)
     }
     weight[2].scale = mbi_ext_neg(weight[2].scale);
     w->side->sum(w, point, &value, &batch, &digits);
-    part.factor[0] = MBI_EXT(form_eq)(0, p->bits, (uint64_t)1 << p->bits, point);
+    all = MBI_EXT(form_eq)(0, p->bits, (uint64_t)1 << p->bits, point);
+    part.factor[0] = MBI_EXT(walk_factor)(w, &all);
     part.claim = MBI_EXT(walk_claim)(w, value);
     MBI_EXT(walk_part)(w, &part);
 }
@@ -153,8 +217,9 @@ static void add_vector(struct mbi_walk *w, uint32_t claim, const struct mbi_ext 
                        uint64_t below, struct mbi_ext scale)
 {
     struct mbi_part part = {.claim = claim, .var = MBI_NONE, .scale = scale};
+    const struct mbi_form_factor f = MBI_EXT(form_eq)(0, w->plan->bits, below, point);
 
-    part.factor[0] = MBI_EXT(form_eq)(0, w->plan->bits, below, point);
+    part.factor[0] = MBI_EXT(walk_factor)(w, &f);
     MBI_EXT(walk_part)(w, &part);
 }
 

@@ -33,7 +33,8 @@ struct mbi_part {
     size_t next; /* of the same variable; SIZE_MAX: none */
     bool joint;
     struct mbi_ext scale;
-    struct mbi_form_factor factor[MBI_AXES];
+    /* Of the walk: see mbi_walk_factor(). Those that are not there are NULL. */
+    const struct mbi_form_factor *factor[MBI_AXES];
 };
 
 /* A table of a sum-check: a view of the letters of a relation, some of which may be summed over
@@ -79,6 +80,9 @@ struct mbi_walk {
     size_t n_parts, part_cap, n_claims, claim_cap;
     void **block; /* memory for points and tables */
     size_t n_blocks, block_cap;
+    const struct mbi_form_factor **known; /* of each hash the last factor */
+    struct mbi_form_factor *room;         /* for more of them */
+    size_t n_room;
     bool failed;       /* for want of memory, ... */
     const char *fault; /* ... or if not NULL for this, as a part of a sentence */
 };
@@ -88,9 +92,6 @@ void MBI_EXT(walk_start)(struct mbi_walk *w);
 /* All the rest. False after a failure of the walk itself; the faults of a side are its own. */
 bool MBI_EXT(walk)(struct mbi_walk *w);
 void MBI_EXT(walk_free)(struct mbi_walk *w);
-
-/* The form of a part over the bits of its variable, times scale. */
-struct mbi_form MBI_EXT(walk_form)(const struct mbi_walk *w, const struct mbi_part *part);
 
 /* <table of the variable, form> of a part. */
 struct mbi_ext MBI_EXT(walk_part_value)(struct mbi_walk *w, const struct mbi_part *part,
@@ -107,6 +108,8 @@ bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits);
 /* The same, or if the weights are public that of the witness. */
 bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan);
 
+#define MBI_WALK_PARTS ((size_t)1 << 20) /* of all claims; more of them are a fault */
+
 /* What a proof consists of. */
 struct mbi_proof_shape {
     size_t batches, rounds; /* of sum-checks */
@@ -116,9 +119,14 @@ struct mbi_proof_shape {
     const char *fault;      /* why there is none */
 };
 
-/* False if there is none: for a fault, or for want of memory. */
+/* False if there is none: for a fault, or for want of memory. It takes a walk of its own, which
+ * provers make so that they need not begin with what they cannot end. */
 bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
                           const struct mbi_host *host);
+
+/* The most that the sums and claims of any walk can be, which no walk is needed for; the other
+ * numbers are zero. */
+struct mbi_proof_shape MBI_EXT(proof_shape_most)(const struct mbi_plan *plan);
 
 /* Bits that the soundness error of a proof stays below 2^- of: the worst step counts. */
 unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,

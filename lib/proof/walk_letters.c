@@ -324,11 +324,15 @@ struct mbi_part MBI_EXT(part_of_view)(struct mbi_walk *w, const struct mbi_view 
     struct mbi_part p = {.var = view->var, .scale = mbi_ext_from(1)};
 
     if (is_joint(view)) {
+        const struct mbi_form_factor f = by_pick(w, &view->axis[2], &view->axis[0], l, v, v->n[2]);
+
         p.joint = true;
-        p.factor[0] = by_pick(w, &view->axis[2], &view->axis[0], l, v, v->n[2]);
-    } else {
-        for (int k = 0; k < MBI_AXES; k++)
-            p.factor[k] = factor_of(w, &p.scale, &view->axis[k], l, v, v->n[k]);
+        p.factor[0] = MBI_EXT(walk_factor)(w, &f);
+    }
+    for (int k = 0; k < MBI_AXES && !p.joint; k++) {
+        const struct mbi_form_factor f = factor_of(w, &p.scale, &view->axis[k], l, v, v->n[k]);
+
+        p.factor[k] = MBI_EXT(walk_factor)(w, &f);
     }
     for (uint32_t k = 0; k < l->relation->n_letters; k++)
         if ((live >> k & 1) && !MBI_EXT(view_has)(view, k))
@@ -371,12 +375,12 @@ struct mbi_weights MBI_EXT(weights_of_part)(const struct mbi_relation *r,
         const struct mbi_axis *a = &r->result.axis[k];
 
         if (!a->n_fields) /* of one entry, with a weight all the same */
-            l.scale = mbi_ext_mul(l.scale, MBI_EXT(factor_total)(&part->factor[k], 0));
+            l.scale = mbi_ext_mul(l.scale, MBI_EXT(factor_total)(part->factor[k], 0));
         if (a->n_fields == 1)
-            l.factor[a->field[0].letter] = part->factor[k];
-        if (a->n_fields < 2 || split(&l, a, &part->factor[k]))
+            l.factor[a->field[0].letter] = *part->factor[k];
+        if (a->n_fields < 2 || split(&l, a, part->factor[k]))
             continue;
-        l.whole_factor[k] = part->factor[k];
+        l.whole_factor[k] = *part->factor[k];
         for (uint32_t f = 0; f < a->n_fields; f++)
             l.whole[k] |= 1u << a->field[f].letter;
     }

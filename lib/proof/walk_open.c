@@ -3,24 +3,25 @@
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 
-struct mbi_form MBI_EXT(walk_form)(const struct mbi_walk *w, const struct mbi_part *part)
+/* The form of a part over the bits of its variable, but for the part's scale. */
+static void put_form(struct mbi_form *form, const struct mbi_walk *w, const struct mbi_part *part)
 {
     const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
-    struct mbi_form form = {.scale = part->scale};
 
+    form->scale = mbi_ext_from(1);
+    form->bits = form->n_factors = 0;
     if (!v || part->joint) {
-        form.bits = v ? mbi_var_bits(v) : w->plan->bits;
-        form.factor[form.n_factors++] = part->factor[0];
-        return form;
+        form->bits = v ? mbi_var_bits(v) : w->plan->bits;
+        form->factor[form->n_factors++] = *part->factor[0];
+        return;
     }
     for (int k = 0; k < MBI_AXES; k++) {
         if (v->log[k])
-            form.factor[form.n_factors++] = MBI_EXT(factor_moved)(&part->factor[k], form.bits);
+            form->factor[form->n_factors++] = MBI_EXT(factor_moved)(part->factor[k], form->bits);
         else
-            form.scale = mbi_ext_mul(form.scale, MBI_EXT(factor_total)(&part->factor[k], 0));
-        form.bits += v->log[k];
+            form->scale = mbi_ext_mul(form->scale, MBI_EXT(factor_total)(part->factor[k], 0));
+        form->bits += v->log[k];
     }
-    return form;
 }
 
 /* The entries of the factors of a part; NULL for want of memory. */
@@ -30,7 +31,7 @@ static struct mbi_ext *expand(struct mbi_walk *w, const struct mbi_part *part, i
     struct mbi_ext *e = mbi_alloc(w->host, (size_t)1 << v->log[axis], sizeof(*e));
 
     if (e)
-        MBI_EXT(walk_expand)(e, &part->factor[axis], v->log[axis]);
+        MBI_EXT(walk_expand)(e, part->factor[axis], v->log[axis]);
     else
         w->failed = true;
     return e;
@@ -94,7 +95,7 @@ static struct mbi_ext less_value(struct mbi_walk *w, const struct mbi_part *part
     mbi_free(w->host, row);
     mbi_free(w->host, col);
     return mbi_ext_mul(mbi_ext_mul(sum, part->scale),
-                       MBI_EXT(factor_total)(&part->factor[1], v->log[1]));
+                       MBI_EXT(factor_total)(part->factor[1], v->log[1]));
 }
 
 struct mbi_ext MBI_EXT(walk_public_value)(struct mbi_walk *w, const struct mbi_part *part)
@@ -262,87 +263,163 @@ static struct mbi_form_factor list_in_box(struct mbi_walk *w, const struct mbi_f
                               f->index[1].bits);
 }
 
-/* The part of a committed variable in one of its boxes. */
-static struct mbi_form box_form(struct mbi_walk *w, const struct mbi_part *part,
-                                const struct mbi_box *box)
-{
-    const struct mbi_var *v = &w->plan->var[part->var];
-    struct mbi_form form = {.scale = part->scale};
-    struct mbi_form_factor f;
-
-    if (v->n_boxes == 1)
-        return MBI_EXT(walk_form)(w, part);
-    if (part->joint) {
-        f = list_in_box(w, &part->factor[0], v, box);
-        add_factor(&form, &f, box->bits);
-        return form;
-    }
-    f = cut(w, &form.scale, &part->factor[0], v->log[0], box->row, box->log_rows);
-    add_factor(&form, &f, box->log_rows);
-    add_factor(&form, &part->factor[1], v->log[1]);
-    f = cut(w, &form.scale, &part->factor[2], v->log[2], box->col, box->log_cols);
-    add_factor(&form, &f, box->log_cols);
-    return form;
-}
-
-/* The digits of a variable in the witness vector, box by box. */
-static void put_digits(struct mbi_claim *claim, struct mbi_form *form, struct mbi_walk *w,
-                       const struct mbi_part *part)
-{
-    const struct mbi_var *v = &w->plan->var[part->var];
-    const size_t digits = mbi_var_digits(v);
-
-    for (size_t b = 0; b < v->n_boxes; b++) {
-        const struct mbi_box *box = &w->plan->box[v->first_box + b];
-        const struct mbi_form of_box = box_form(w, part, box);
-
-        for (unsigned k = 0; k < digits; k++, claim++, form++) {
-            *form = of_box;
-            form->scale = mbi_ext_scale(form->scale, (mbi_fe)1 << mbi_var_digit(v, k).shift);
-            claim->block = mbi_box_digit(v, box, k);
-        }
-    }
-}
-
 /* The pieces of a weight. */
-static void put_pieces(struct mbi_claim *claim, struct mbi_form *form, struct mbi_walk *w,
-                       const struct mbi_part *part)
+static void put_pieces(struct mbi_claim *claim, struct mbi_walk *w, const struct mbi_part *part)
 {
     const struct mbi_var *v = &w->plan->var[part->var];
-    const struct mbi_ext own = mbi_ext_mul(part->scale, MBI_EXT(factor_total)(&part->factor[1], 0));
+    struct mbi_form *form = MBI_EXT(walk_keep)(w, v->n_pieces, sizeof(*form));
+    struct mbi_ext own;
 
-    if (part->joint)
+    if (part->joint) {
         mbi_walk_cannot(w, "a list of places is of what is public");
+        return;
+    }
+    own = mbi_ext_mul(part->scale, MBI_EXT(factor_total)(part->factor[1], 0));
     for (size_t k = 0; k < v->n_pieces && !w->failed; k++) {
         const struct mbi_piece *piece = &w->plan->piece[v->first_piece + k];
         struct mbi_ext scale = own;
         const struct mbi_form_factor row =
-            cut(w, &scale, &part->factor[0], v->log[0], piece->row, piece->log_rows);
+            cut(w, &scale, part->factor[0], v->log[0], piece->row, piece->log_rows);
 
         form[k] = (struct mbi_form){
             .bits = (unsigned)piece->log_rows + piece->col_bits,
             .scale = scale,
             .n_factors = 2,
-            .factor = {row, MBI_EXT(factor_moved)(&part->factor[2], piece->log_rows)}};
+            .factor = {row, MBI_EXT(factor_moved)(part->factor[2], piece->log_rows)}};
+        claim[k].form = &form[k];
         claim[k].vector = 1;
         claim[k].block = piece->block;
     }
 }
 
+static bool is_weight(const struct mbi_walk *w, const struct mbi_part *part)
+{
+    return part->var != MBI_NONE && w->plan->var[part->var].kind == MBI_VAR_WEIGHT;
+}
+
+/* ---- forms ---- */
+
+/* The form of a part in one of its variable's boxes, but for the part's scale. */
+static void put_box_form(struct mbi_form *form, struct mbi_walk *w, const struct mbi_part *part,
+                         const struct mbi_box *box)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+    struct mbi_form_factor f;
+
+    form->scale = mbi_ext_from(1);
+    form->bits = form->n_factors = 0;
+    if (part->joint) {
+        f = list_in_box(w, part->factor[0], v, box);
+        add_factor(form, &f, box->bits);
+        return;
+    }
+    f = cut(w, &form->scale, part->factor[0], v->log[0], box->row, box->log_rows);
+    add_factor(form, &f, box->log_rows);
+    add_factor(form, part->factor[1], v->log[1]);
+    f = cut(w, &form->scale, part->factor[2], v->log[2], box->col, box->log_cols);
+    add_factor(form, &f, box->log_cols);
+}
+
+#define ROOM ((size_t)1 << 14) /* bytes that memory is taken for at a time */
+
+/* Forms lie one behind the other, and end with the factors that they have. */
+struct forms {
+    uint8_t *room;
+    size_t left;
+    const struct mbi_part *part; /* the last one, and its forms, by box */
+    const struct mbi_form **form;
+};
+
+/* The same factors, of variables of one shape. */
+static bool same_form(const struct mbi_walk *w, const struct mbi_part *a, const struct mbi_part *b)
+{
+    const struct mbi_var *v, *u;
+    bool same = a->joint == b->joint;
+
+    for (int k = 0; same && k < MBI_AXES; k++)
+        same = a->factor[k] == b->factor[k];
+    if (!same || a->var == b->var || a->var == MBI_NONE || b->var == MBI_NONE)
+        return same && a->var == b->var;
+    v = &w->plan->var[a->var];
+    u = &w->plan->var[b->var];
+    for (int k = 0; same && k < MBI_AXES; k++)
+        same = v->n[k] == u->n[k];
+    return same && v->triangle == u->triangle && v->n_boxes == u->n_boxes;
+}
+
+/* A new one, of the whole variable or vector, or of a box; NULL for want of memory. */
+static const struct mbi_form *add_form(struct forms *f, struct mbi_walk *w,
+                                       const struct mbi_part *part, const struct mbi_box *box)
+{
+    struct mbi_form *form;
+    size_t size;
+
+    if (f->left < sizeof(*form)) {
+        if (!(f->room = MBI_EXT(walk_keep)(w, ROOM, 1)))
+            return NULL;
+        f->left = ROOM;
+    }
+    form = (struct mbi_form *)(void *)f->room;
+    if (box)
+        put_box_form(form, w, part, box);
+    else
+        put_form(form, w, part);
+    size = offsetof(struct mbi_form, factor) + form->n_factors * sizeof(form->factor[0]);
+    f->room += size;
+    f->left -= size;
+    return form;
+}
+
+/* Those of a part, by box; NULL for want of memory. */
+static const struct mbi_form *const *find_forms(struct forms *f, struct mbi_walk *w,
+                                                const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+    const size_t n = v ? v->n_boxes : 1;
+
+    if (f->part && same_form(w, f->part, part))
+        return f->form;
+    if (!(f->form = MBI_EXT(walk_keep)(w, n, sizeof(*f->form))))
+        return NULL;
+    for (size_t k = 0; k < n; k++)
+        if (!(f->form[k] = add_form(f, w, part, n > 1 ? &w->plan->box[v->first_box + k] : NULL)))
+            return NULL;
+    f->part = part;
+    return f->form;
+}
+
+/* The witness vector, or the digits of a variable in it, box by box. */
+static void put_digits(struct mbi_claim *claim, const struct mbi_form *const *form,
+                       const struct mbi_walk *w, const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+    const unsigned digits = v ? mbi_var_digits(v) : 1;
+
+    for (size_t b = 0; form && b < (v ? v->n_boxes : 1); b++)
+        for (unsigned k = 0; k < digits; k++, claim++) {
+            claim->form = form[b];
+            claim->scale = &part->scale;
+            if (!v)
+                continue;
+            claim->block = mbi_box_digit(v, &w->plan->box[v->first_box + b], k);
+            claim->shift = (uint8_t)mbi_var_digit(v, k).shift; /* less than v->bits */
+        }
+}
+
+/* ---- terms ---- */
+
 /* One term of an opening for each block of a part. Returns how many. */
-static size_t put_terms(struct mbi_claim *claim, struct mbi_form *form, struct mbi_walk *w,
+static size_t put_terms(struct mbi_claim *claim, struct forms *forms, struct mbi_walk *w,
                         const struct mbi_part *part)
 {
     const size_t n = terms_of(w, part);
 
     for (size_t k = 0; k < n; k++)
-        claim[k] = (struct mbi_claim){.form = &form[k], .joined = true};
-    if (part->var == MBI_NONE)
-        *form = MBI_EXT(walk_form)(w, part);
-    else if (w->plan->var[part->var].kind == MBI_VAR_WEIGHT)
-        put_pieces(claim, form, w, part);
+        claim[k] = (struct mbi_claim){.joined = true};
+    if (is_weight(w, part))
+        put_pieces(claim, w, part);
     else if (n)
-        put_digits(claim, form, w, part);
+        put_digits(claim, find_forms(forms, w, part), w, part);
     return n;
 }
 
@@ -353,9 +430,9 @@ static struct mbi_ext part_total(const struct mbi_walk *w, const struct mbi_part
     struct mbi_ext x = part->scale;
 
     if (part->joint)
-        return mbi_ext_mul(x, MBI_EXT(factor_total)(&part->factor[0], mbi_var_bits(v)));
+        return mbi_ext_mul(x, MBI_EXT(factor_total)(part->factor[0], mbi_var_bits(v)));
     for (int k = 0; k < MBI_AXES; k++)
-        x = mbi_ext_mul(x, MBI_EXT(factor_total)(&part->factor[k], v->log[k]));
+        x = mbi_ext_mul(x, MBI_EXT(factor_total)(part->factor[k], v->log[k]));
     return x;
 }
 
@@ -410,21 +487,20 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     const struct mbi_root root[] = {w->witness, w->job->weights};
     struct mbi_opening o = {
         .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
+    struct forms forms = {.room = NULL};
     struct order order = {0};
     struct mbi_claim *claim;
-    struct mbi_form *form;
 
     if (!sort_parts(&order, w))
         return;
     claim = MBI_EXT(walk_keep)(w, order.n_terms, sizeof(*claim));
-    form = MBI_EXT(walk_keep)(w, order.n_terms, sizeof(*form));
     if (w->failed)
         return;
     for (size_t i = 0; i < w->n_claims; i++) {
         const size_t begin = o.n_claims;
 
         for (size_t k = order.first[i]; k != SIZE_MAX; k = order.next[k])
-            o.n_claims += put_terms(claim + o.n_claims, form + o.n_claims, w, &w->part[k]);
+            o.n_claims += put_terms(claim + o.n_claims, &forms, w, &w->part[k]);
         if (o.n_claims > begin) {
             claim[begin].joined = false;
             claim[begin].value = w->value[i];

@@ -35,6 +35,10 @@ static inline struct mbi_ext mbi_ext_times(struct mbi_ext a, int64_t c)
 
 static inline unsigned mbi_index_bits(uint32_t n) { return (unsigned)mbi_bitlen(n - 1); }
 
+/* The factor in the walk's memory: mostly the same for equal ones, so that few are kept and few
+ * evaluated. After a failure it is another one. */
+const struct mbi_form_factor *MBI_EXT(walk_factor)(struct mbi_walk *w,
+                                                   const struct mbi_form_factor *f);
 /* The sum of a factor's entries. */
 struct mbi_ext MBI_EXT(factor_total)(const struct mbi_form_factor *f, unsigned bits);
 /* The factor moved so that its free indices begin `at` bits later. */

@@ -505,7 +505,8 @@ static void make_claim(struct committed *c, size_t k, struct noise *z)
         f = MBI_EXT(form_eq)(0, bits, below, c->z[k]);
     }
     c->form[k] = (struct mbi_form){bits, c->z[k][7], 1, {f}};
-    c->claim[k] = (struct mbi_claim){vector, block, &c->form[k], {{0}}, k && chance(z, 3)};
+    c->claim[k] = (struct mbi_claim){
+        .vector = vector, .block = block, .form = &c->form[k], .joined = k && chance(z, 3)};
     for (claim = &c->claim[k]; claim->joined;)
         claim--;
     for (uint64_t x = 0; x < size; x++) {

@@ -46,17 +46,19 @@ static int32_t graph_of(struct mbi_graph **out, const char *preset, const struct
 static int32_t print(const struct proof *p, const struct mbi_plan *plan,
                      const struct mbi_host *host, mambaint_error *err)
 {
+    const struct mbi_proof_shape most = MBI_EXT(proof_shape_most)(plan);
     struct mbi_proof_shape shape;
     struct mbi_code code;
 
     if (!MBI_EXT(walk_code)(&code, plan) || !MBI_EXT(proof_shape)(&shape, plan, host))
         return mbi_fail(err, MAMBAINT_E_NO_MEMORY, "no code, or no memory");
     printf("%s|degree %d|bits %u|weight_bits %u|log_columns %u|log_length %u|queries %u|work %u|"
-           "rounds %zu|sums %zu|claims %zu|terms %zu|digit_bits %u|level %u|depth %u",
+           "rounds %zu|sums %zu|claims %zu|terms %zu|sums_most %zu|claims_most %zu|digit_bits %u|"
+           "level %u|depth %u",
            p->name, MBI_EXT_D, plan->bits, plan->weight_bits, code.log_columns, code.log_length,
-           code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms,
-           plan->large ? MBI_DIGIT_MAX : MBI_DIGIT_MIN, MBI_EXT(proof_level)(plan, &shape, &code),
-           code.depth);
+           code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms, most.sums,
+           most.claims, plan->large ? MBI_DIGIT_MAX : MBI_DIGIT_MIN,
+           MBI_EXT(proof_level)(plan, &most, &code), code.depth);
     for (unsigned i = 0; i < code.depth; i++)
         printf("|log_columns%u %u|log_length%u %u|queries%u %u|work%u %u", i + 1,
                code.further[i].log_columns, i + 1, code.further[i].log_length, i + 1,

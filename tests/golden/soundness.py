@@ -61,6 +61,11 @@ def rows(proofs):
     for p in proofs:
         errors = [bits(e) for e in steps(p).values()]
         level = math.floor(min(errors))
+        bounded = math.floor(min(map(bits, steps({**p, "sums": p["sums_most"], "claims": p["claims_most"]}).values())))
+        if p["sums"] > p["sums_most"] or p["claims"] > p["claims_most"]:
+            sys.exit(f"{p['name']}: more sums or claims than the library counts with")
+        if p["level"] > bounded:
+            sys.exit(f"{p['name']}: the library says {p['level']} bits, its bounds give {bounded}")
         if level < LEVEL or not LEVEL <= p["level"] <= level:
             sys.exit(f"{p['name']}: {level} bits, the library says {p['level']}, {LEVEL} are asked for")
         code = "; ".join(f"2^{columns} of 2^{length}, t {t}, g {work}"

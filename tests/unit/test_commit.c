@@ -29,6 +29,7 @@ struct set {
     struct mbi_root root[MAX_VECTORS];
     struct mbi_claim claim[MAX_CLAIMS];
     struct mbi_form form[MAX_CLAIMS];
+    struct mbi_ext scale[MAX_CLAIMS];
     struct mbi_ext z[MAX_CLAIMS][2 * MAX_BITS];
     uint32_t list[MAX_CLAIMS][MAX_LIST];
     uint8_t rows[MAX_CLAIMS][1 << MAX_BITS];
@@ -85,23 +86,39 @@ static struct mbi_form_factor random_factor(struct set *s, size_t k, unsigned at
     }
 }
 
+static struct mbi_ext slow_scale(const struct mbi_claim *c)
+{
+    const struct mbi_ext unit = mbi_ext_pow(mbi_ext_from(2), c->shift);
+
+    return c->scale ? mbi_ext_mul(*c->scale, unit) : unit;
+}
+
 /* The true value of claim k. */
 static struct mbi_ext slow_value(const struct set *s, size_t k)
 {
-    const size_t vector = s->claim[k].vector, size = (size_t)1 << s->form[k].bits;
+    const struct mbi_claim *c = &s->claim[k];
+    const size_t size = (size_t)1 << c->form->bits;
     struct mbi_ext sum = mbi_ext_from(0), w;
 
     for (size_t x = 0; x < size; x++) {
-        const size_t at = (size_t)s->claim[k].block * size + x;
+        const size_t at = (size_t)c->block * size + x;
 
-        MBI_EXT(form_block)(&w, &s->form[k], x, 0);
-        sum = mbi_ext_add(sum, mbi_ext_mul(w, mbi_table_ext(&s->table[vector], at)));
+        MBI_EXT(form_block)(&w, c->form, x, 0);
+        sum = mbi_ext_add(sum, mbi_ext_mul(w, mbi_table_ext(&s->table[c->vector], at)));
     }
-    return sum;
+    return mbi_ext_mul(sum, slow_scale(c));
+}
+
+/* The form of the claim before it, on any block of the same vector. */
+static void shared_claim(struct set *s, size_t k, struct test_random *r)
+{
+    s->claim[k] = s->claim[k - 1];
+    s->claim[k].block =
+        test_random_below(r, (uint64_t)1 << (s->bits[s->claim[k].vector] - s->claim[k].form->bits));
 }
 
 /* A form of one or two factors, on all or a block of a vector. */
-static void random_claim(struct set *s, size_t k, struct test_random *r)
+static void random_form(struct set *s, size_t k, struct test_random *r)
 {
     const size_t vector = random_size(r, s->o.n_roots);
     const unsigned all = s->bits[vector];
@@ -117,7 +134,17 @@ static void random_claim(struct set *s, size_t k, struct test_random *r)
     form->factor[form->n_factors++] =
         cut ? MBI_EXT(form_eq)(cut, bits - cut, (uint64_t)1 << (bits - cut), s->z[k] + MAX_BITS)
             : random_factor(s, k, 0, bits, r);
-    s->claim[k] = (struct mbi_claim){vector, block, form, {{0}}, false};
+    s->claim[k] = (struct mbi_claim){.vector = vector, .block = block, .form = form};
+}
+
+static void random_claim(struct set *s, size_t k, struct test_random *r)
+{
+    const bool shared = k && test_random_below(r, 3) == 0;
+
+    (shared ? shared_claim : random_form)(s, k, r);
+    s->scale[k] = random_ext(r);
+    s->claim[k].scale = shared || test_random_below(r, 2) ? &s->scale[k] : NULL;
+    s->claim[k].shift = (uint8_t)(test_random_below(r, 2) ? test_random_below(r, 64) : 0);
     s->claim[k].value = slow_value(s, k);
 }
 
@@ -322,14 +349,15 @@ static void stack_plain(struct plain *p, struct mbi_ext join)
         for (size_t x = 0; x < (size_t)1 << s->bits[i]; x++)
             p->v[first[i] + x] = mbi_table_ext(&s->table[i], x);
     for (size_t k = 0; k < s->o.n_claims; k++) {
-        struct mbi_ext *to = p->w + first[s->claim[k].vector];
+        const struct mbi_claim *c = &s->claim[k];
+        struct mbi_ext *to = p->w + first[c->vector] + (c->block << c->form->bits), scale;
 
-        if (k && !s->claim[k].joined)
+        if (k && !c->joined)
             power = mbi_ext_mul(power, join);
-        to += s->claim[k].block << s->form[k].bits;
-        for (size_t x = 0; x < (size_t)1 << s->form[k].bits; x++) {
-            MBI_EXT(form_block)(&w, &s->form[k], x, 0);
-            to[x] = mbi_ext_add(to[x], mbi_ext_mul(power, w));
+        scale = mbi_ext_mul(power, slow_scale(c));
+        for (size_t x = 0; x < (size_t)1 << c->form->bits; x++) {
+            MBI_EXT(form_block)(&w, c->form, x, 0);
+            to[x] = mbi_ext_add(to[x], mbi_ext_mul(scale, w));
         }
     }
 }
@@ -956,7 +984,7 @@ START_TEST(many_claims_are_accepted)
 
         form[k] = (struct mbi_form){
             bits, mbi_ext_from(1), 1, {MBI_EXT(form_eq)(0, bits, below, z + BITS - bits)}};
-        claim[k] = (struct mbi_claim){0, block, &form[k], {{0}}, false};
+        claim[k] = (struct mbi_claim){.block = block, .form = &form[k]};
         claim[k].value = MBI_EXT(table_at)(&part, z + BITS - bits, bits);
     }
     ck_assert_int_eq(MBI_EXT(commit)(&vector, &table, BITS, &code, &m.ntt, NULL), MAMBAINT_OK);
@@ -1138,7 +1166,7 @@ static void strict_set(struct set *s, struct mbi_code code, const unsigned *log_
         random_point(s->z[k], bits, r);
         s->form[k] = (struct mbi_form){
             bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, s->z[k])}};
-        s->claim[k] = (struct mbi_claim){k % n, k == n, &s->form[k], {{0}}, false};
+        s->claim[k] = (struct mbi_claim){.vector = k % n, .block = k == n, .form = &s->form[k]};
         s->claim[k].value = slow_value(s, k);
     }
 }
@@ -1530,16 +1558,19 @@ static void change_claims(struct set *s, const struct mbi_proof_writer *w)
     const char *const words = s->o.code.depth ? "" : not_claims; /* further on: any fault */
     for (size_t k = 0; k < s->o.n_claims; k++) {
         const struct mbi_claim claim = s->claim[k];
-        const struct mbi_ext scale = s->form[k].scale;
+        const struct mbi_ext wrong = mbi_ext_add(slow_scale(&claim), mbi_ext_from(1));
 
         for (int c = 0; c < MBI_EXT_D; c++) {
             s->claim[k].value.c[c] = mbi_fe_add(claim.value.c[c], 1);
             refused(s, w, words);
             s->claim[k] = claim;
         }
-        s->form[k].scale = mbi_ext_add(scale, mbi_ext_from(1));
+        s->claim[k].scale = &wrong;
         refused(s, w, words);
-        s->form[k].scale = scale;
+        s->claim[k] = claim;
+        s->claim[k].shift ^= 1;
+        refused(s, w, words);
+        s->claim[k] = claim;
         if (k) {
             s->claim[k] = s->claim[0];
             s->claim[0] = claim;
@@ -1708,7 +1739,8 @@ START_TEST(wrong_statements_are_named)
                                         "longer than its index",
                                         "too many claims",
                                         "names a block",
-                                        "joined to none"};
+                                        "joined to none",
+                                        "digits that are not there"};
     static const unsigned rows[] = {2, 1};
     const struct mbi_code code = FLAT(2, 4, 6, 0, 0);
     struct machine m;
@@ -1750,6 +1782,8 @@ START_TEST(wrong_statements_are_named)
             s.claim[0].block = 1;
         if (i == 10)
             s.claim[0].joined = true;
+        if (i == 11)
+            s.claim[1].shift = 64;
         refused(&s, &w, words[i]);
         ck_assert_int_eq(MBI_EXT(open_prove)(&s.o, s.vector, &w, &m.host, m.kernels, &err),
                          MAMBAINT_E_INTERNAL);
@@ -1953,7 +1987,8 @@ static void golden_set(struct set *s, const struct golden *g, const struct machi
         golden_point(s->z[k], 100 * k, 2 * MAX_BITS);
         s->form[k] = (struct mbi_form){
             bits, mbi_ext_from(1), 1, {golden_factor(s, k, g->claim[k].kind, bits)}};
-        s->claim[k] = (struct mbi_claim){vector, g->claim[k].block, &s->form[k], {{0}}, false};
+        s->claim[k] =
+            (struct mbi_claim){.vector = vector, .block = g->claim[k].block, .form = &s->form[k]};
         s->claim[k].value = slow_value(s, k);
         if (g->claim[k].joined)
             join_claim(s, k);

@@ -183,6 +183,37 @@ static void check_rest(const struct mbi_form *form, const struct mbi_ext *want,
     }
 }
 
+/* The form and near ones by one memo, at several places of one point: as without it. */
+static void check_known(const struct mbi_form *form, struct test_random *r)
+{
+    struct mbi_form_memo *memo = calloc(1, sizeof(*memo));
+    struct mbi_form near[4];
+    struct mbi_ext point[MAX_SLOW + 3];
+
+    test_that(memo);
+    random_point(point, MAX_SLOW + 3, r);
+    for (uint64_t i = 0; i < MBI_COUNT(near); i++) {
+        near[i] = *form;
+        for (unsigned k = 0; k < form->n_factors; k++) {
+            struct mbi_form_factor *f = &near[i].factor[k];
+            struct mbi_form_rule *rule = &f->rule[random_size(r, MBI_FORM_RULES)];
+
+            if (f->kind == MBI_FORM_ROWS && f->values.n >= i)
+                f->values.n -= i;
+            if (f->kind == MBI_FORM_RULED && rule < f->rule + f->n_rules && rule->n >= i)
+                rule->n -= i;
+        }
+    }
+    for (size_t i = 0; i < 24; i++) {
+        const struct mbi_form *f = &near[random_size(r, MBI_COUNT(near))];
+        const struct mbi_ext *at = point + random_size(r, 4);
+
+        test_check(mbi_ext_equal(MBI_EXT(form_at_known)(f, at, memo), MBI_EXT(form_at)(f, at)),
+                   "a form over 2^%u that was known", f->bits);
+    }
+    free(memo);
+}
+
 /* want: all entries. Every block size, and the extension at random points and at one index. */
 static void check_form(const struct mbi_form *form, const struct mbi_ext *want,
                        struct test_random *r)
@@ -210,6 +241,7 @@ static void check_form(const struct mbi_form *form, const struct mbi_ext *want,
         point[k] = mbi_ext_from(index >> (form->bits - 1 - k) & 1);
     test_that(mbi_ext_equal(MBI_EXT(form_at)(form, point), want[index]));
     check_rest(form, want, r);
+    check_known(form, r);
 }
 
 static void check_factor(struct mbi_form_factor f, unsigned bits, const struct mbi_ext *want,

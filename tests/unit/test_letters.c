@@ -82,6 +82,11 @@ static struct mbi_form_factor random_factor(struct trial *t, uint32_t n, struct 
     }
 }
 
+static const struct mbi_form_factor *kept(struct trial *t, struct mbi_form_factor f)
+{
+    return MBI_EXT(walk_factor)(&t->walk, &f);
+}
+
 /* A relation of a view of a new variable; false if there is no such view. */
 static bool random_relation(struct trial *t, struct test_random *r)
 {
@@ -104,6 +109,81 @@ static bool random_relation(struct trial *t, struct test_random *r)
     return true;
 }
 
+/* ---- factors that are kept ---- */
+
+/* Something of it is another: what a hash may not see. */
+static void change_factor(struct mbi_form_factor *f, struct trial *t, struct test_random *r)
+{
+    struct mbi_form_index *x = &f->index[random_size(r, f->n_indices)];
+    struct mbi_form_rule *rule = &f->rule[f->n_rules ? random_size(r, f->n_rules) : 0];
+
+    switch (random_size(r, 4)) {
+    case 0:
+        rule->n -= rule->n > 0;
+        break;
+    case 1:
+        if (rule->order == MBI_FORM_BELOW && rule->high == MBI_MAX_BITS)
+            rule->high = (uint8_t)random_size(r, 5);
+        break;
+    case 2:
+        if (f->values.n)
+            f->values.n--;
+        break;
+    default:
+        if (x->weight == MBI_FORM_EQ && x->bits) {
+            struct mbi_ext *z = point(t, x->bits, r);
+
+            memcpy(z, x->z, x->bits * sizeof(*z));
+            z[x->bits - 1] = random_ext(r);
+            x->z = z;
+        }
+    }
+}
+
+static struct mbi_ext entry(const struct mbi_form_factor *f, unsigned bits, uint64_t x);
+
+START_TEST(factors_are_kept_as_they_are)
+{
+    struct test_random r;
+    size_t shared = 0;
+
+    test_random_init(&r, "factors_are_kept_as_they_are");
+    for (size_t round = 0; round < 2000; round++) {
+        const uint32_t n = 1 + (uint32_t)random_size(&r, 20);
+        const struct mbi_form_factor *first;
+        struct mbi_form_factor f;
+        struct trial t;
+
+        trial_init(&t, &r);
+        f = random_factor(&t, n, &r);
+        first = kept(&t, f);
+        shared += kept(&t, f) == first;
+        change_factor(&f, &t, &r);
+        for (uint64_t x = 0; x < (uint64_t)1 << mbi_index_bits(n); x++)
+            test_check(mbi_ext_equal(entry(kept(&t, f), mbi_index_bits(n), x),
+                                     entry(&f, mbi_index_bits(n), x)),
+                       "round %zu: entry %u of %u", round, (unsigned)x, n);
+        test_that(!t.walk.failed);
+        trial_free(&t);
+    }
+    test_check(shared == 2000, "only %zu factors are kept once", shared);
+}
+END_TEST
+
+/* More of them than there are hashes. */
+START_TEST(factors_of_one_hash_are_told_apart)
+{
+    struct test_random r;
+    struct trial t;
+
+    test_random_init(&r, "factors_of_one_hash_are_told_apart");
+    trial_init(&t, &r);
+    for (uint64_t n = 0; n < 1 << 12; n++)
+        test_that(kept(&t, MBI_EXT(form_ones)(0, 12, n))->rule[0].n == n);
+    trial_free(&t);
+}
+END_TEST
+
 /* ---- weights, one by one ---- */
 
 static struct mbi_ext entry(const struct mbi_form_factor *f, unsigned bits, uint64_t x)
@@ -124,10 +204,10 @@ static struct mbi_ext part_entry(const struct mbi_plan *p, const struct mbi_part
 
     if (part->joint)
         return mbi_ext_mul(e,
-                           entry(&part->factor[0], mbi_var_bits(v),
+                           entry(part->factor[0], mbi_var_bits(v),
                                  ((uint64_t)x[0] << mbi_row_log(v)) + (x[1] << v->log[2]) + x[2]));
     for (int k = 0; k < MBI_AXES; k++)
-        e = mbi_ext_mul(e, entry(&part->factor[k], v->log[k], x[k]));
+        e = mbi_ext_mul(e, entry(part->factor[k], v->log[k], x[k]));
     return e;
 }
 
@@ -247,7 +327,7 @@ static bool random_definition(struct trial *t, struct mbi_part *part, struct tes
     part->var = random_result(&t->g, range, n, r);
     mbi_gadget_constant(&t->g, 1);
     for (int k = 0; k < MBI_AXES; k++)
-        part->factor[k] = random_factor(t, t->plan.var[part->var].n[k], r);
+        part->factor[k] = kept(t, random_factor(t, t->plan.var[part->var].n[k], r));
     random_mask(&t->plan.relation[0], r);
     return !t->plan.fault;
 }
@@ -389,6 +469,8 @@ int main(void)
     TCase *t = tcase_create("letters");
 
     tcase_set_timeout(t, 300);
+    tcase_add_test(t, factors_are_kept_as_they_are);
+    tcase_add_test(t, factors_of_one_hash_are_told_apart);
     tcase_add_test(t, parts_are_sums_over_letters);
     tcase_add_test(t, weights_of_letters_are_those_of_the_result);
     tcase_add_test(t, weights_of_sums_are_products_under_the_mask);
