@@ -112,10 +112,12 @@ static int32_t make_vector(struct mbi_proof_models *m, mambaint_error *err)
 static int32_t find_code(struct mbi_proof_models *m, mambaint_error *err)
 {
     uint32_t n;
+    uint64_t end;
     struct mbi_piece *piece = mbi_weight_pieces(&n, &m->weight_bits, &m->ctx->host, m->graph, m->n);
 
     if (!piece)
         return mbi_fail_memory(err, "the weights of a proof");
+    end = mbi_weight_end(piece, n);
     mbi_free(&m->ctx->host, piece);
     if (m->weight_bits > MBI_PLAN_MAX_BITS)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: too many weights");
@@ -125,6 +127,7 @@ static int32_t find_code(struct mbi_proof_models *m, mambaint_error *err)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
     m->root.log_rows =
         m->weight_bits > m->code.log_columns ? m->weight_bits - m->code.log_columns : 0;
+    m->root.rows = mbi_rows_in_use(end, m->code.log_columns);
     return MAMBAINT_OK;
 }
 
@@ -141,13 +144,15 @@ static int32_t prepare(struct mbi_proof_models *m, mambaint_error *err)
 
 static int32_t commit_weights(struct mbi_proof_models *m, mambaint_error *err)
 {
+    struct mbi_table used = m->vector;
     struct mbi_ntt ntt;
     int32_t rc =
         mbi_ntt_init(&ntt, &m->ctx->host, mbi_field_kernels_best(), m->code.log_length, err);
 
     if (rc < 0)
         return rc;
-    rc = MBI_EXT(commit)(&m->commitment, &m->vector, m->weight_bits, &m->code, &ntt, err);
+    used.n = mbi_min_size(used.n, (size_t)m->root.rows << m->code.log_columns);
+    rc = MBI_EXT(commit)(&m->commitment, &used, m->weight_bits, &m->code, &ntt, err);
     mbi_ntt_free(&ntt);
     if (rc >= 0)
         m->root = m->commitment.root;

@@ -128,23 +128,32 @@ static uint64_t fixed_bytes(const struct mbi_code *code, const unsigned *log_row
     return bytes + MBI_EXT_BYTES * (2 * rounds + ((uint64_t)1 << last));
 }
 
-/* Of a column of layer i, all vectors together. */
-static uint64_t column_bytes(const struct mbi_code *code, unsigned layer, const unsigned *log_rows,
-                             size_t n)
+/* Of a column of a layer; in layer 0 there are so many rows of all vectors together. */
+static uint64_t column_bytes(const struct mbi_code *code, unsigned layer, uint64_t rows)
 {
-    uint64_t rows = 0;
-
     if (layer)
         return (uint64_t)MBI_EXT_BYTES << (mbi_code_layer(code, layer - 1).log_columns -
                                            code->further[layer - 1].log_columns);
-    for (size_t i = 0; i < n; i++)
-        rows += (uint64_t)1 << log_rows[i];
     return MBI_FE_BYTES * rows;
 }
 
-uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const unsigned *log_rows, size_t n,
+/* Rows that are in use. */
+static uint64_t rows_of(unsigned *log_rows, const struct mbi_root *root, size_t n)
+{
+    uint64_t rows = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        log_rows[i] = root[i].log_rows;
+        rows += root[i].rows;
+    }
+    return rows;
+}
+
+uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const struct mbi_root *root, size_t n,
                             const struct mbi_positions *layer)
 {
+    unsigned log_rows[MBI_OPEN_VECTORS];
+    const uint64_t rows = rows_of(log_rows, root, n);
     uint64_t bytes = fixed_bytes(code, log_rows, n);
 
     for (unsigned i = 0; i <= code->depth; i++) {
@@ -152,15 +161,17 @@ uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const unsigned *log_row
         size_t path = 0;
 
         (void)mbi_merkle_count(&path, (size_t)1 << log_length, layer[i].at, layer[i].n);
-        bytes += column_bytes(code, i, log_rows, n) * layer[i].n +
+        bytes += column_bytes(code, i, rows) * layer[i].n +
                  sizeof(struct mbi_digest) * (i ? 1 : n) * path;
     }
     return bytes;
 }
 
 /* On each level of 2^k nodes, a pair has one missing node at most, and a position one pair. */
-uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const unsigned *log_rows, size_t n)
+uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const struct mbi_root *root, size_t n)
 {
+    unsigned log_rows[MBI_OPEN_VECTORS];
+    const uint64_t rows = rows_of(log_rows, root, n);
     uint64_t bytes = fixed_bytes(code, log_rows, n);
 
     for (unsigned i = 0; i <= code->depth; i++) {
@@ -170,22 +181,24 @@ uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const unsigned *log
 
         for (unsigned k = 1; k <= a.log_length; k++)
             path += mbi_min_size(known, (size_t)1 << (k - 1));
-        bytes += column_bytes(code, i, log_rows, n) * known +
-                 sizeof(struct mbi_digest) * (i ? 1 : n) * path;
+        bytes +=
+            column_bytes(code, i, rows) * known + sizeof(struct mbi_digest) * (i ? 1 : n) * path;
     }
     return bytes;
 }
 
 uint64_t MBI_EXT(open_size_mean)(const struct mbi_code *code, const unsigned *log_rows, size_t n)
 {
-    uint64_t bytes = fixed_bytes(code, log_rows, n);
+    uint64_t bytes = fixed_bytes(code, log_rows, n), rows = 0;
 
+    for (size_t i = 0; i < n; i++)
+        rows += (uint64_t)1 << log_rows[i];
     for (unsigned i = 0; i <= code->depth; i++) {
         const struct mbi_layer a = mbi_code_layer(code, i);
         struct seen seen[MBI_NTT_LOG_MAX + 1];
 
         see(seen, a.log_length, a.queries);
-        bytes += seen_bytes(&seen[a.log_length], column_bytes(code, i, log_rows, n), i ? 1 : n);
+        bytes += seen_bytes(&seen[a.log_length], column_bytes(code, i, rows), i ? 1 : n);
     }
     return bytes;
 }
@@ -194,7 +207,8 @@ uint64_t MBI_EXT(open_size_mean)(const struct mbi_code *code, const unsigned *lo
 
 #define LAYER_RATE 4u     /* log2 of the lowest rate of a further layer */
 #define LAYER_ROWS 8u     /* log2 of the most rows of one */
-#define LAYER_SYMBOLS 24u /* log2 of the most elements of E of one, for vectors of any size */
+#define LAYER_MORE 1u     /* log2 of the most elements of E of one, for each entry of a vector */
+#define LAYER_SYMBOLS 24u /* ... and for vectors of any size */
 
 /* The shortest way to go on from a folded row of 2^l entries with a number of further layers, but
  * for the rounds, of which there are as many in any way. */
@@ -300,7 +314,7 @@ bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n,
     if (!n || n > MBI_OPEN_VECTORS || !log_rate || log_rate > MBI_CODE_RATE_MAX)
         return false;
     for (size_t i = 0; i < n; i++) {
-        symbols = bits[i] < symbols ? bits[i] : symbols;
+        symbols = bits[i] + LAYER_MORE < symbols ? bits[i] + LAYER_MORE : symbols;
         depth = bits[i] > MBI_CODE_FLAT ? MBI_CODE_DEPTH : depth;
     }
     find_endings(&e, work, level, symbols);
@@ -325,25 +339,27 @@ bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n,
 #define SHORT 18u      /* bits of a vector that may be encoded at a low rate, */
 #define SHORT_RATE 4u  /* ... log2 of the lowest */
 #define LONG_RATE 2u   /* ... and of that of longer ones, which take their time */
-#define LONGER 2u      /* bits that another vector is taken to have more, */
+#define LONGER 3u      /* bits that another vector is taken to have more, */
 #define LONGEST 24u    /* ... up to so many */
 
-bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, unsigned level)
+bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned level)
 {
     const bool flat = bits <= MBI_CODE_FLAT;
     const unsigned lowest = bits > SHORT ? LONG_RATE : SHORT_RATE;
     unsigned both[] = {bits, bits};
     uint64_t least = UINT64_MAX;
 
+    if (n < 1 || n > MBI_COUNT(both))
+        return false;
     if (!flat && bits < LONGEST)
         both[1] = bits + LONGER < LONGEST ? bits + LONGER : LONGEST;
     for (unsigned rate = 1; rate <= lowest; rate++) {
         struct mbi_code c;
         uint64_t size;
 
-        if (!MBI_EXT(code_choose)(&c, both, 2, rate, flat ? SHORT_WORK : LONG_WORK, level))
+        if (!MBI_EXT(code_choose)(&c, both, n, rate, flat ? SHORT_WORK : LONG_WORK, level))
             continue;
-        size = size_of(&c, both, 2);
+        size = size_of(&c, both, n);
         if (size < least) {
             least = size;
             *code = c;

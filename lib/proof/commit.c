@@ -33,7 +33,7 @@ void MBI_EXT(matrix_free)(struct mbi_matrix *m, const struct mbi_host *host)
 }
 
 /* The rows are transformed in place. */
-int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, size_t rows, unsigned log_columns,
+int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, unsigned log_columns,
                                const struct mbi_ntt *ntt, mambaint_error *err)
 {
     const size_t length = (size_t)1 << m->log_length;
@@ -43,7 +43,7 @@ int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, size_t rows, unsigned log_c
                                     .out = m->codeword,
                                     .out_row = length,
                                     .out_step = 1,
-                                    .rows = rows,
+                                    .rows = m->rows,
                                     .ell = (size_t)1 << log_columns,
                                     .log_n = m->log_length};
     struct mbi_columns columns = {m->codeword, m->rows, length, 1, NULL};
@@ -87,7 +87,7 @@ int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, un
     if (!MBI_EXT(matrix_alloc)(m, ntt->host))
         return mbi_fail_memory(err, "a layer of an opening");
     mbi_parallel_for(ntt->host, m->rows, BLOCK / mbi_min_size(a.columns, BLOCK), spread_rows, &a);
-    return MBI_EXT(matrix_encode)(m, m->rows, layer->log_columns, ntt, err);
+    return MBI_EXT(matrix_encode)(m, layer->log_columns, ntt, err);
 }
 
 /* ---- commitments ---- */
@@ -95,7 +95,7 @@ int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, un
 struct widening {
     const struct mbi_matrix *m;
     const struct mbi_table *vector;
-    size_t columns, rows; /* of the vector's own entries; all others are zero */
+    size_t columns;
 };
 
 static void widen_rows(void *arg, size_t begin, size_t end)
@@ -105,10 +105,7 @@ static void widen_rows(void *arg, size_t begin, size_t end)
     for (size_t r = begin; r < end; r++) {
         mbi_fe *row = a->m->codeword + (r << a->m->log_length);
 
-        if (r < a->rows)
-            MBI_EXT(table_load)(row, a->vector, r * a->columns, a->columns);
-        else
-            memset(row, 0, sizeof(*row) << a->m->log_length);
+        MBI_EXT(table_load)(row, a->vector, r * a->columns, a->columns);
     }
 }
 
@@ -120,17 +117,16 @@ static const char *vector_fault(const struct mbi_table *vector, unsigned bits,
     return vector->type == MBI_TABLE_EXT ? "a vector is not over F" : NULL;
 }
 
-/* The rows, at the begin of their codewords; then the rest. */
+/* The rows in use, at the begin of their codewords; then the rest. */
 static int32_t make(struct mbi_matrix *m, const struct mbi_table *vector,
                     const struct mbi_code *code, const struct mbi_ntt *ntt, mambaint_error *err)
 {
-    struct widening a = {m, vector, (size_t)1 << code->log_columns, 0};
+    struct widening a = {m, vector, (size_t)1 << code->log_columns};
 
-    a.rows = (vector->n + a.columns - 1) >> code->log_columns;
     if (!MBI_EXT(matrix_alloc)(m, ntt->host))
         return mbi_fail_memory(err, "a commitment");
     mbi_parallel_for(ntt->host, m->rows, BLOCK / mbi_min_size(a.columns, BLOCK), widen_rows, &a);
-    return MBI_EXT(matrix_encode)(m, a.rows, code->log_columns, ntt, err);
+    return MBI_EXT(matrix_encode)(m, code->log_columns, ntt, err);
 }
 
 int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vector, unsigned bits,
@@ -148,7 +144,8 @@ int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vect
     if (fault)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "a commitment was planned wrongly: %s", fault);
     out->root.log_rows = bits - code->log_columns;
-    m.rows = (size_t)1 << out->root.log_rows;
+    out->root.rows = mbi_rows_in_use(vector->n, code->log_columns);
+    m.rows = (size_t)out->root.rows;
     rc = make(&m, vector, code, ntt, err);
     out->codeword = m.codeword;
     out->tree = m.tree;

@@ -68,9 +68,10 @@ bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n,
 
 /*
  * The code of a vector of 2^bits entries and of all that are opened together with it: of the rates,
- * the one with the shortest openings of this one and a longer one. False if there is none.
+ * the one with the shortest openings of this one (n = 1), or of it and a longer one (n = 2). False
+ * if there is none.
  */
-bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, unsigned level);
+bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned level);
 
 /* What is opened of a layer: positions, ascending and each once. */
 struct mbi_positions {
@@ -78,11 +79,14 @@ struct mbi_positions {
     size_t n;
 };
 
-/* Bytes of an opening of vectors of 2^log_rows[i] rows (a code and vectors without a fault): for
- * the positions of each layer; at most; and on average, rounded down. */
-uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const unsigned *log_rows, size_t n,
+struct mbi_root;
+
+/* Bytes of an opening of vectors (without a fault, like the code): for the positions of each
+ * layer; and at most. */
+uint64_t MBI_EXT(open_size)(const struct mbi_code *code, const struct mbi_root *root, size_t n,
                             const struct mbi_positions *layer);
-uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const unsigned *log_rows, size_t n);
+uint64_t MBI_EXT(open_size_max)(const struct mbi_code *code, const struct mbi_root *root, size_t n);
+/* On average, rounded down, of vectors of 2^log_rows[i] rows that are all in use. */
 uint64_t MBI_EXT(open_size_mean)(const struct mbi_code *code, const unsigned *log_rows, size_t n);
 
 /* Where the rows of each of n vectors lie in the stack of all of them; returns log2 of the height
@@ -95,7 +99,14 @@ unsigned MBI_EXT(open_stack)(uint64_t *first, const unsigned *log_rows, size_t n
 struct mbi_root {
     struct mbi_digest digest;
     unsigned log_rows;
+    uint64_t rows; /* in use, 1 to 2^log_rows: those after them are zero, and not in the columns */
 };
+
+/* Rows in use of a vector of which n entries are given. */
+static inline uint64_t mbi_rows_in_use(uint64_t n, unsigned log_columns)
+{
+    return n ? ((n - 1) >> log_columns) + 1 : 1;
+}
 
 /* What the prover keeps of it. */
 struct mbi_commitment {
@@ -109,8 +120,9 @@ struct mbi_commitment {
 
 /*
  * Commits to a vector of 2^bits entries, of any type but MBI_TABLE_EXT, whose data stays where it
- * is until the last opening. The memory is L / ell elements of F for every entry, and 64 bytes for
- * every column. `ntt` is used here only.
+ * is until the last opening. Rows after the table's end are not in use. The memory is L / ell
+ * elements of F for every entry of a row that is, and 64 bytes for every column. `ntt` is used here
+ * only.
  */
 int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vector, unsigned bits,
                         const struct mbi_code *code, const struct mbi_ntt *ntt,
@@ -160,8 +172,8 @@ const char *MBI_EXT(open_fault)(const struct mbi_opening *o);
 
 /*
  * Proves it; vector[i] is the commitment of root[i]. A false claim makes a proof that is refused.
- * The memory is 24 bytes (of degree 2) for every entry of the vectors together, and for a further
- * layer what its commitment has.
+ * The memory is 24 bytes (of degree 2) for every entry of the vectors together that is in use or
+ * claimed of, and for a further layer what its commitment has.
  */
 int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commitment *vector,
                             struct mbi_proof_writer *out, const struct mbi_host *host,

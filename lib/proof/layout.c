@@ -78,6 +78,18 @@ struct mbi_piece *mbi_weight_pieces(uint32_t *n, unsigned *bits, const struct mb
     return piece;
 }
 
+uint64_t mbi_weight_end(const struct mbi_piece *piece, uint32_t n)
+{
+    uint64_t end = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t after = (piece[i].block + 1) << (piece[i].log_rows + piece[i].col_bits);
+
+        end = after > end ? after : end;
+    }
+    return end;
+}
+
 /* ---- boxes ---- */
 
 /* [0, n) as at most three powers of two, the largest first; the last one may reach beyond n. */

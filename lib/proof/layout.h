@@ -13,6 +13,9 @@ bool mbi_weight_is_committed(const struct mbi_param *param);
 struct mbi_piece *mbi_weight_pieces(uint32_t *n, unsigned *bits, const struct mbi_host *host,
                                     const struct mbi_graph *const *graph, size_t n_graphs);
 
+/* The end of the last one: all entries after it are zero. */
+uint64_t mbi_weight_end(const struct mbi_piece *piece, uint32_t n);
+
 /* Adds the complements of variables, and finds where the digits of what is committed lie. */
 void mbi_plan_lay_out(struct mbi_plan *p);
 

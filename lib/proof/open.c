@@ -17,6 +17,8 @@ static const char *root_fault(const struct mbi_opening *o)
         log_rows[i] = o->root[i].log_rows;
         if (log_rows[i] > MBI_MAX_BITS)
             return "the vectors of an opening are too long";
+        if (!o->root[i].rows || o->root[i].rows > (uint64_t)1 << log_rows[i])
+            return "a vector of an opening has no row in use or too many";
     }
     if (MBI_EXT(open_stack)(first, log_rows, o->n_roots) + o->code.log_columns > MBI_MAX_BITS)
         return "the vectors of an opening are too long";
@@ -101,13 +103,14 @@ static void absorb_code(struct mbi_transcript *t, const struct mbi_opening *o)
 /* code and counts | each root | each claim, without its form; a further term has no value */
 static void absorb_statement(struct mbi_transcript *t, const struct mbi_opening *o)
 {
-    uint8_t bytes[16 + sizeof(struct mbi_digest)];
+    uint8_t bytes[16 + sizeof(struct mbi_digest)]; /* of a claim, too: no element is longer */
 
     absorb_code(t, o);
     for (size_t i = 0; i < o->n_roots; i++) {
         mbi_store64(bytes, o->root[i].log_rows);
-        memcpy(bytes + 8, &o->root[i].digest, sizeof(struct mbi_digest));
-        mbi_transcript_absorb(t, "vector", bytes, 8 + sizeof(struct mbi_digest));
+        mbi_store64(bytes + 8, o->root[i].rows);
+        memcpy(bytes + 16, &o->root[i].digest, sizeof(struct mbi_digest));
+        mbi_transcript_absorb(t, "vector", bytes, sizeof(bytes));
     }
     for (size_t k = 0; k < o->n_claims; k++) {
         mbi_store64(bytes, o->claim[k].vector);

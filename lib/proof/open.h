@@ -29,9 +29,9 @@ static inline const struct mbi_digest *mbi_matrix_root(const struct mbi_matrix *
 bool MBI_EXT(matrix_alloc)(struct mbi_matrix *m, const struct mbi_host *host);
 void MBI_EXT(matrix_free)(struct mbi_matrix *m, const struct mbi_host *host);
 
-/* Encodes the first `rows` rows, of 2^log_columns entries that lie at the begin of their codewords
- * (all others are zero), and hashes. */
-int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, size_t rows, unsigned log_columns,
+/* Encodes the rows, of 2^log_columns entries that lie at the begin of their codewords, and hashes.
+ */
+int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, unsigned log_columns,
                                const struct mbi_ntt *ntt, mambaint_error *err);
 
 /* The matrix of a further layer: 2^log_rows rows of the layer's columns, over E. */
@@ -91,7 +91,11 @@ struct mbi_ext MBI_EXT(open_join_values)(struct mbi_ext claim, struct mbi_ext jo
 
 /* ---- the prover's weights (open_fill.c) ---- */
 
-/* w[i]: for each entry of vector i the joined forms, the k-th claim times join^k. False for want of
+/* entries[i]: of vector i, so many from the first one on that all others are zero and have no
+ * weight. A multiple of a row. */
+void MBI_EXT(open_reach)(size_t *entries, const struct mbi_opening *o);
+
+/* w[i]: for each of these entries the joined forms, the k-th claim times join^k. False for want of
  * memory. */
 bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, struct mbi_ext join,
                         const struct mbi_host *host, const struct mbi_field_kernels *kernels);

@@ -29,7 +29,7 @@ struct fill {
     const struct mbi_opening *o;
     const struct mbi_field_kernels *kernels;
     struct mbi_ext *w; /* of one vector */
-    size_t vector;
+    size_t vector, reach[MBI_OPEN_VECTORS];
     unsigned log; /* of a chunk */
     struct product *product;
     size_t n;
@@ -136,6 +136,55 @@ static void expand_products(void *arg, size_t begin, size_t end)
     }
 }
 
+/* ---- how far forms reach ---- */
+
+/* So many entries that a form is zero at all others: what a rule on its first bits says. */
+static uint64_t form_end(const struct mbi_form *form)
+{
+    uint64_t end = (uint64_t)1 << form->bits;
+
+    for (size_t k = 0; k < form->n_factors; k++) {
+        const struct mbi_form_factor *f = &form->factor[k];
+
+        for (size_t r = 0; f->kind == MBI_FORM_RULED && r < f->n_rules; r++) {
+            const struct mbi_form_rule *rule = &f->rule[r];
+            const struct mbi_form_index *x = &f->index[rule->left];
+
+            if (rule->order == MBI_FORM_BELOW && !rule->low && rule->high == MBI_MAX_BITS &&
+                !x->at && !(rule->n >> x->bits))
+                end = mbi_min_u64(end, rule->n << (form->bits - x->bits));
+        }
+    }
+    return end;
+}
+
+/* log2 of what a thread fills at once of a vector. */
+static unsigned chunk_log(const struct mbi_opening *o, size_t vector)
+{
+    const unsigned bits = mbi_open_bits(o, vector);
+
+    return bits < CHUNK ? bits : CHUNK;
+}
+
+/* Whole chunks, and whole rows. */
+void MBI_EXT(open_reach)(size_t *entries, const struct mbi_opening *o)
+{
+    for (size_t i = 0; i < o->n_roots; i++)
+        entries[i] = (size_t)o->root[i].rows << o->code.log_columns;
+    for (size_t k = 0; k < o->n_claims; k++) {
+        const struct mbi_claim *c = &o->claim[k];
+
+        entries[c->vector] = mbi_max_size(
+            entries[c->vector], (size_t)((c->block << c->form->bits) + form_end(c->form)));
+    }
+    for (size_t i = 0; i < o->n_roots; i++) {
+        const unsigned chunk = chunk_log(o, i), row = o->code.log_columns;
+        const size_t unit = (size_t)1 << (chunk < row ? row : chunk);
+
+        entries[i] = (entries[i] + unit - 1) & ~(unit - 1);
+    }
+}
+
 /* ---- entries ---- */
 
 /* Entries begin .. end of the claim's block, which begins at w[0]: both are multiples of the low
@@ -191,16 +240,14 @@ static void clear_chunks(void *arg, size_t begin, size_t end)
     memset(a->w + (begin << a->log), 0, ((end - begin) << a->log) * sizeof(*a->w));
 }
 
-/* All chunks of every vector. */
+/* All chunks of every vector that can have weights. */
 static void for_vectors(struct fill *a, struct mbi_ext *const *w, const struct mbi_host *host,
                         void (*chunks)(void *arg, size_t begin, size_t end))
 {
     for (a->vector = 0; a->vector < a->o->n_roots; a->vector++) {
-        const unsigned bits = mbi_open_bits(a->o, a->vector);
-
         a->w = w[a->vector];
-        a->log = bits < CHUNK ? bits : CHUNK;
-        mbi_parallel_for(host, (size_t)1 << (bits - a->log), 1, chunks, a);
+        a->log = chunk_log(a->o, a->vector);
+        mbi_parallel_for(host, a->reach[a->vector] >> a->log, 1, chunks, a);
     }
 }
 
@@ -241,6 +288,7 @@ bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, s
 
     a.product = mbi_alloc(host, CLAIMS, sizeof(*a.product));
     a.room = mbi_alloc(host, ROOM, sizeof(*a.room));
+    MBI_EXT(open_reach)(a.reach, o);
     if (a.product && a.room) {
         for_vectors(&a, w, host, clear_chunks);
         for (size_t begin = 0; begin < o->n_claims;) {

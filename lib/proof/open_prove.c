@@ -8,7 +8,8 @@
 #define SLICES 64u /* of a round: units of work, whatever the number of threads */
 
 /* A row of the matrix that is folded, and its weights. NULL stands for zeros: `w` of a row that no
- * vector has, `v` of it and of one whose entries are still those of a vector. */
+ * vector has, or where one has neither entries nor weights; `v` of it and of one whose entries are
+ * still those of a vector. */
 struct row {
     struct mbi_ext *v, *w;
     const struct mbi_table *base; /* from entry `begin` on */
@@ -23,6 +24,7 @@ struct prover {
     struct mbi_proof_writer *out;
     struct mbi_ntt ntt; /* if there are further layers */
     struct mbi_open_stack stack;
+    size_t reach[MBI_OPEN_VECTORS]; /* entries of each that count */
     struct mbi_ext join, claim, r;
     struct mbi_ext alpha[MBI_MAX_BITS];
     unsigned rounds;
@@ -256,7 +258,7 @@ static void place_folded(struct prover *a)
         }
 }
 
-/* The rows of all vectors. */
+/* The rows of all vectors that count. */
 static bool stack_rows(struct prover *a)
 {
     struct mbi_ext *w[MBI_OPEN_VECTORS], *next = a->weight;
@@ -266,7 +268,7 @@ static bool stack_rows(struct prover *a)
         struct row *row = a->row + a->stack.first[i];
 
         w[i] = next;
-        for (size_t r = 0; r >> a->o->root[i].log_rows == 0; r++) {
+        for (size_t r = 0; r < a->reach[i] >> a->log_columns; r++) {
             row[r] = (struct row){NULL, next, &a->vector[i].vector, r << a->log_columns};
             next += (size_t)1 << a->log_columns;
         }
@@ -335,7 +337,7 @@ static bool put_layer(struct prover *a, unsigned i, unsigned from)
         return put_columns(a, &a->matrix, a->eq, false);
     for (size_t k = 0; k < a->o->n_roots && done; k++) {
         const struct mbi_commitment *c = &a->vector[k];
-        const struct mbi_matrix m = {(size_t)1 << c->root.log_rows, c->code.log_length, c->codeword,
+        const struct mbi_matrix m = {(size_t)c->root.rows, c->code.log_length, c->codeword,
                                      c->tree};
 
         done = put_columns(a, &m, a->eq + a->stack.first[k], true);
@@ -431,6 +433,7 @@ static bool same_roots(const struct mbi_opening *o, const struct mbi_commitment 
 
     for (size_t i = 0; i < o->n_roots; i++)
         same &= vector[i].root.log_rows == o->root[i].log_rows &&
+                vector[i].root.rows == o->root[i].rows &&
                 vector[i].code.log_columns == o->code.log_columns &&
                 vector[i].code.log_length == o->code.log_length &&
                 !memcmp(&vector[i].root.digest, &o->root[i].digest, sizeof(struct mbi_digest));
@@ -444,8 +447,9 @@ static bool alloc_rows(struct prover *a)
     const size_t last = (size_t)1 << mbi_code_layer(&a->o->code, a->o->code.depth).log_columns;
     size_t rows = 0, most = (size_t)1 << a->stack.rounds, bytes;
 
+    MBI_EXT(open_reach)(a->reach, a->o);
     for (size_t i = 0; i < a->o->n_roots; i++)
-        rows += (size_t)1 << a->o->root[i].log_rows;
+        rows += a->reach[i] >> a->log_columns;
     for (unsigned i = 1; i <= a->o->code.depth; i++)
         most = mbi_max_size(most, (size_t)1 << mbi_open_log_rows(&a->o->code, i));
     if (a->o->code.depth)

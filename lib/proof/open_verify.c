@@ -47,10 +47,10 @@ struct most {
 
 static bool most_of(struct most *m, const struct mbi_opening *o, const struct mbi_open_stack *s)
 {
-    unsigned highest = 0;
+    uint64_t highest = 0;
 
     for (size_t i = 0; i < o->n_roots; i++)
-        highest = o->root[i].log_rows > highest ? o->root[i].log_rows : highest;
+        highest = o->root[i].rows > highest ? o->root[i].rows : highest;
     *m = (struct most){0};
     for (unsigned i = 0; i <= o->code.depth; i++) {
         const struct mbi_layer a = mbi_code_layer(&o->code, i);
@@ -59,7 +59,7 @@ static bool most_of(struct most *m, const struct mbi_opening *o, const struct mb
         size_t entries;
 
         if (rounds >= 8 * sizeof(entries) - 2 ||
-            !mbi_mul_size(&entries, n, i ? (size_t)MBI_EXT_D << rounds : (size_t)1 << highest))
+            !mbi_mul_size(&entries, n, i ? (size_t)MBI_EXT_D << rounds : (size_t)highest))
             return false;
         m->queries = mbi_max_size(m->queries, a.queries);
         m->positions = mbi_max_size(m->positions, n);
@@ -273,7 +273,7 @@ static void get_layer(struct verifier *v, unsigned i, unsigned since)
         get_columns(v, &v->root, a.log_length, v->weight, (size_t)1 << rounds, MBI_EXT_D);
     for (size_t k = 0; !i && k < v->o->n_roots && !v->in->fault; k++)
         get_columns(v, &v->o->root[k].digest, a.log_length, v->weight + v->stack.first[k],
-                    (size_t)1 << v->o->root[k].log_rows, 1);
+                    (size_t)v->o->root[k].rows, 1);
 }
 
 #define ABREAST 4 /* powers, so that none waits for the one before it */

@@ -266,12 +266,14 @@ int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof
                               mambaint_error *err)
 {
     const unsigned bits = (unsigned)mbi_max_size(job->plan->bits, job->code.log_columns);
+    struct mbi_table used = witness->vector;
     struct mbi_ntt ntt;
     int32_t rc = mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), job->code.log_length, err);
 
     if (rc < 0)
         return rc;
-    rc = MBI_EXT(commit)(out, &witness->vector, bits, &job->code, &ntt, err);
+    used.n = mbi_min_size(used.n, (size_t)job->plan->end); /* the others are zero */
+    rc = MBI_EXT(commit)(out, &used, bits, &job->code, &ntt, err);
     mbi_ntt_free(&ntt);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verifier's side of the walk: every value comes from the proof. */
+#include "proof/layout.h"
 #include "proof/walk.h"
 #if MBI_HAVE_SODIUM
 
@@ -85,11 +86,16 @@ bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_rea
                          .side = &side,
                          .transcript = &in->transcript,
                          .user = in};
+    const struct mbi_plan *plan = job->plan;
     const unsigned columns = job->code.log_columns;
 
-    if (!job->plan->public_weights && job->weights.log_rows + columns != job->plan->weight_bits)
+    if (!plan->public_weights &&
+        (job->weights.log_rows + columns != plan->weight_bits ||
+         job->weights.rows !=
+             mbi_rows_in_use(mbi_weight_end(plan->piece, plan->n_pieces), columns)))
         mbi_refuse(in, "the root of the weights is of another size than the plan's");
-    w.witness.log_rows = job->plan->bits > columns ? job->plan->bits - columns : 0;
+    w.witness.log_rows = plan->bits > columns ? plan->bits - columns : 0;
+    w.witness.rows = mbi_rows_in_use(plan->end, columns);
     check_public(job, in);
     MBI_EXT(walk_start)(&w);
     mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");

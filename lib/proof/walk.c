@@ -297,11 +297,13 @@ bool MBI_EXT(walk)(struct mbi_walk *w)
 /* The smallest openings of the weights and a witness, which may be longer. */
 bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits)
 {
-    return MBI_EXT(code_of)(code, weight_bits, LEVEL);
+    return MBI_EXT(code_of)(code, weight_bits, 2, LEVEL);
 }
 
 bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan)
 {
-    return MBI_EXT(weight_code)(code, plan->public_weights ? plan->bits : plan->weight_bits);
+    if (plan->public_weights)
+        return MBI_EXT(code_of)(code, plan->bits, 1, LEVEL);
+    return MBI_EXT(weight_code)(code, plan->weight_bits);
 }
 #endif

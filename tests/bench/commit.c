@@ -213,7 +213,7 @@ static int run_pair(unsigned weights, unsigned witness)
     uint8_t *data = malloc(size);
     struct pair *p = calloc(1, sizeof(*p));
     unsigned log_rows[2];
-    int status = data && p && MBI_EXT(code_of)(&p->code, weights, LEVEL) ? 0 : 2;
+    int status = data && p && MBI_EXT(code_of)(&p->code, weights, 2, LEVEL) ? 0 : 2;
 
     for (size_t i = 0; !status && i < size; i++)
         data[i] = (uint8_t)(i * 2654435761u >> 30);

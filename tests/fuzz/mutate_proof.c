@@ -534,7 +534,9 @@ static bool make_committed(struct committed *c, struct noise *z, const struct mb
     done = mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), 4, NULL) == MAMBAINT_OK;
     for (size_t i = 0; i < c->o.n_roots && done; i++) {
         const unsigned bits = c->o.code.log_columns + (unsigned)draw(z, 3);
-        const struct mbi_table t = {MBI_TABLE_U16, c->entry[i], (size_t)1 << bits};
+        const size_t size = (size_t)1 << bits;
+        const struct mbi_table t = {MBI_TABLE_U16, c->entry[i],
+                                    chance(z, 2) ? size : 1 + (size_t)draw(z, size)};
 
         for (size_t x = 0; x < t.n; x++)
             c->entry[i][x] = (uint16_t)draw(z, 65536);
@@ -576,8 +578,9 @@ static struct mbi_ext start_plain(struct mbi_ext weight[MAX_ENTRIES], size_t fir
         first[i] = (end + rows - 1) / rows * rows;
         end = first[i] + rows;
         mbi_store64(bytes, c->root[i].log_rows);
-        memcpy(bytes + 8, c->root[i].digest.byte, 32);
-        mbi_transcript_absorb(t, "vector", bytes, 40);
+        mbi_store64(bytes + 8, c->root[i].rows);
+        memcpy(bytes + 16, c->root[i].digest.byte, 32);
+        mbi_transcript_absorb(t, "vector", bytes, 48);
     }
     for (*rounds = 0; (size_t)1 << *rounds < end;)
         ++*rounds;
@@ -634,7 +637,7 @@ static bool columns_plain(struct mbi_proof_reader *in, const struct committed *c
     mbi_transcript_draw_indices(position, c->o.code.queries, &in->transcript, c->o.code.log_length);
     n = mbi_sort_positions(position, c->o.code.queries);
     for (size_t i = 0; i < c->o.n_roots; i++) {
-        const size_t rows = (size_t)1 << c->root[i].log_rows;
+        const size_t rows = (size_t)c->root[i].rows;
 
         if (mbi_merkle_scratch(n) > sizeof(scratch))
             exit(2);

@@ -56,9 +56,10 @@ class Vector(Matrix):
 
     def __init__(self, code, bits, entries):
         self.bits, self.log_rows = bits, bits - code.log_columns
+        self.rows = max(1, -(-len(entries) // code.columns))  # in use
         self.entries = [x % P for x in entries] + [0] * (2**bits - len(entries))
         matrix = [self.entries[r * code.columns:(r + 1) * code.columns]
-                  for r in range(2**self.log_rows)]
+                  for r in range(self.rows)]
         super().__init__(code, matrix)
 
 
@@ -83,13 +84,13 @@ def challenge(e, transcript):
 
 
 def absorb_statement(transcript, code, vectors, claims):
-    """vectors: (log_rows, root); claims: (vector, block, table of the form, value); the value of a
+    """vectors: (log_rows, rows, root); claims: (vector, block, table of the form, value); that of a
     further term is None."""
     transcript.absorb("code", column_bytes(code.words() + [len(vectors), len(claims)]))
     for layer in code.further:
         transcript.absorb("layer", column_bytes(layer.words()))
-    for log_rows, root in vectors:
-        transcript.absorb("vector", le(log_rows, 8) + root)
+    for log_rows, in_use, root in vectors:
+        transcript.absorb("vector", le(log_rows, 8) + le(in_use, 8) + root)
     for vector, block, _, v in claims:
         if v is None:
             transcript.absorb("term", le(vector, 8) + le(block, 8))
@@ -155,7 +156,7 @@ def with_powers(e, code, weights, positions, join):
 def prove(e, code, vectors, claims):
     out = Writer("test")
     log_rows = [v.log_rows for v in vectors]
-    absorb_statement(out, code, [(v.log_rows, v.root) for v in vectors], claims)
+    absorb_statement(out, code, [(v.log_rows, v.rows, v.root) for v in vectors], claims)
     join = challenge(e, out)
     weights = joined_weights(e, code, log_rows, claims, join)
     first, height = stack(log_rows)
@@ -261,15 +262,16 @@ def read_columns(e, reader, code, matrices, point, degree):
 
 
 def verify(e, code, vectors, claims, proof):
-    """vectors: (log_rows, root). Fails by an assertion."""
+    """vectors: (log_rows, rows, root). Fails by an assertion."""
     reader = Reader("test", proof)
     absorb_statement(reader, code, vectors, claims)
     join = challenge(e, reader)
-    log_rows = [k for k, _ in vectors]
+    log_rows = [k for k, *_ in vectors]
     first, height = stack(log_rows)
     claim, weights, point = read_rounds(e, reader, joined(e, claims, join),
                                         joined_weights(e, code, log_rows, claims, join), height)
-    matrices, layer, degree = [(at, 2**k, root) for at, (k, root) in zip(first, vectors)], code, 1
+    matrices = [(at, in_use, root) for at, (_, in_use, root) in zip(first, vectors)]
+    layer, degree = code, 1
     for further in code.further:
         root = reader.get("folded", 32)
         positions, folds = read_columns(e, reader, layer, matrices, point, degree)
@@ -306,8 +308,8 @@ def point(e, k, n):
 
 
 def limbs(k, bits):
-    """Bytes; 16 bits, the last three missing; negative numbers of 32 bits."""
-    n = 2**bits - (3 if k % 3 == 1 else 0)
+    """Bytes; 16 bits, the last three missing; negative numbers of 32 bits, half of them missing."""
+    n = 2**bits // 2 if k % 3 == 2 else 2**bits - (3 if k % 3 == 1 else 0)
     if k % 3 == 0:
         return [entry(k, x, 256) for x in range(n)]
     if k % 3 == 1:
@@ -345,6 +347,7 @@ CASES = [
     (Code(4, 6, 9, 2, (Code(2, 4, 6, 3),)), [6, 5], [(0, "eq"), (1, "shift", 1, 4), (1, "+rows")]),
     (Code(6, 7, 20, 0, (Code(4, 6, 11, 2), Code(1, 4, 7, 0))), [7], [(0, "power"), (0, "list", 3, 5)]),
     (Code(3, 5, 8, 1, (Code(2, 3, 9, 0), Code(1, 3, 5, 1), Code(0, 2, 3, 0))), [3, 6], [(1, "triangle"), (0, "rows")]),
+    (Code(2, 4, 7, 1, (Code(1, 3, 6, 0),)), [4, 3, 5], [(2, "eq"), (2, "power", 1, 4), (0, "rows"), (2, "+triangle", 3, 3)]),
 ]
 
 
@@ -362,7 +365,7 @@ def case_lines(degree, number_of_case):
             first = max(i for i, c in enumerate(claims) if c[3] is not None)
             claims[first] = (*claims[first][:3], e.add(claims[first][3], v))
     proof = prove(e, code, vectors, claims)
-    verify(e, code, [(v.log_rows, v.root) for v in vectors], claims, proof)
+    verify(e, code, [(v.log_rows, v.rows, v.root) for v in vectors], claims, proof)
     words = [degree, number_of_case, *(v.root.hex() for v in vectors)]
     words += [c for *_, v in claims for c in (e.of(0) if v is None else v)]
     shown = proof if len(proof) < 4096 else h("grind", proof)

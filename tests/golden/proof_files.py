@@ -79,9 +79,10 @@ def graph_of(model):
 
 
 def weight_vector(graphs):
-    """The vector of weights of models, laid out as verify_plan.py plans it."""
+    """The vector of weights of models, laid out as verify_plan.py plans it, its end and its code."""
     plan = verify_plan.Plan(False, graphs, 1, 0, int(graphs[0].nodes[0].kind == 1))
-    return verify.weight_vector(plan), verify.choose_code(plan.weight_bits, 2)
+    return (verify.weight_vector(plan), plan.weights_used,
+            verify.choose_code(plan.weight_bits, 2))
 
 
 def answer(graph, prompt, count):
@@ -123,8 +124,8 @@ def resealed(data, draw):
 
 def check_committed(name, proof, key_file, graphs, draw):
     """Accept a proof and its key, and no damaged ones; returns what the key believes."""
-    vector, code = weight_vector(graphs)
-    root = verify.vector_root(code, [x % verify.P for x in vector])
+    vector, used, code = weight_vector(graphs)
+    root = verify.vector_root(code, [x % verify.P for x in vector], used)
     key = verify.verify_key(key_file)
     verify.verify_run(proof, key)
     need(verify.read_proof(proof)["weights_digest"] == root,
@@ -140,7 +141,7 @@ def check_committed(name, proof, key_file, graphs, draw):
 
 def check_public(name, proof, graphs, draw):
     """Accept a proof with public weights, and neither damaged ones nor one of other weights."""
-    vector, _ = weight_vector(graphs)
+    vector, *_ = weight_vector(graphs)
     verify.verify_public(proof, graphs)
     need(verify.read_proof(proof)["weights_digest"] == verify.digest_of_weights(vector),
          f"{name}: the digest is not of this model's weights")

@@ -459,7 +459,7 @@ def best_layers(d, l, n, degree):
         return 8 * degree * 2**l, ()
     best = (None, ())
     for r in range(1, 5):
-        for k in range(1, min(l, 8) + 1 if l + r <= min(n, 24) else 0):
+        for k in range(1, min(l, 8) + 1 if l + r <= min(n + 1, 24) else 0):
             layer = Code(l - k, l - k + r, queries_of(r, 18), 18, 100)
             size, after = best_layers(d - 1, l - k, n, degree)
             if size is None:
@@ -470,10 +470,10 @@ def best_layers(d, l, n, degree):
     return best
 
 
-def choose_code(n, degree):
+def choose_code(n, degree, alone=False):
     """The code of section 6 for vectors of n bits; the larger rate and fewer columns come first"""
     work = 16 if n <= 16 else 18
-    both = [n, n if n <= 16 or n >= 24 else min(n + 2, 24)]
+    both = [n] if alone else [n, n if n <= 16 or n >= 24 else min(n + 3, 24)]
     codes = []
     for r in range(1, 5 if n <= 18 else 3):
         for l in range(min(n, 27 - r) + 1):
@@ -489,11 +489,16 @@ def choose_code(n, degree):
     return min(codes, key=lambda code: mean_size(code, both, degree))
 
 
-def vector_root(code, vector):
-    """The root of a vector of integers"""
+def rows_in_use(code, used):
+    """Of a vector of so many entries before zeros"""
+    return max(1, -(-used // 2**code.log_columns))
+
+
+def vector_root(code, vector, used):
+    """The root of a vector of integers, of which so many may not be 0"""
     ell, length = 2**code.log_columns, 2**code.log_length
     rows = [transform(vector[at:at + ell] + [0] * (length - ell), code.log_length)
-            for at in range(0, len(vector), ell)]
+            for at in range(0, ell * rows_in_use(code, used), ell)]
     leaves = {j: hash_of("leaf", elements_bytes(row[j] for row in rows)) for j in range(length)}
     return root_from_opening(length, leaves, [])
 
@@ -536,7 +541,7 @@ def read_column(reader, code, height, root, positions):
 
 
 def opening(reader, code, vectors, claims):
-    """An opening: vectors are (bits, root), claims (value, terms)."""
+    """An opening: vectors are (bits, entries in use, root), claims (value, terms)."""
     degree, ell = reader.degree, 2**code.log_columns
     count = sum(len(terms) for _, terms in claims)
     need(is_code(code, degree), "the code misses its level")
@@ -544,7 +549,9 @@ def opening(reader, code, vectors, claims):
     need(count < 2**(64 * degree - 1 - code.level), "too many terms")
     # The stack
     heights, first, end = [], [], 0
-    for bits, root in vectors:
+    rows = [rows_in_use(code, used) for _, used, _ in vectors]
+    for bits, used, root in vectors:
+        need(used <= 2**bits, "more entries than the vector has")
         need(code.log_columns <= bits <= 27 and len(root) == 32, "no such vector")
         heights.append(2**(bits - code.log_columns))
         first.append(-(-end // heights[-1]) * heights[-1])
@@ -557,8 +564,8 @@ def opening(reader, code, vectors, claims):
     for layer in code.further:
         reader.absorb("layer", elements_bytes([layer.log_columns, layer.log_length,
                                                layer.queries, layer.work]))
-    for height, (_, root) in zip(heights, vectors):
-        reader.absorb("vector", u64(bits_of(height)) + root)
+    for height, in_use, (*_, root) in zip(heights, rows, vectors):
+        reader.absorb("vector", u64(bits_of(height)) + u64(in_use) + root)
     for value, terms in claims:
         need(terms, "a claim without terms")
         for i, (vector, block, _, form) in enumerate(terms):
@@ -572,7 +579,7 @@ def opening(reader, code, vectors, claims):
     running, a = read_rounds(reader, running, rounds)
     # Step 4: further layers
     layers, point, powers = [code, *code.further], a, []
-    matrices = [(f, height, root) for f, height, (_, root) in zip(first, heights, vectors)]
+    matrices = [(f, in_use, root) for f, in_use, (*_, root) in zip(first, rows, vectors)]
     for i, further in enumerate(code.further):
         root = reader.read_bytes(32, "folded")
         xs, folds = read_layer(reader, layers[i], matrices, point, i > 0)
@@ -674,7 +681,7 @@ class Verifier:
         self.plan = Plan(certificate, case["graphs"], case["lanes"], self.public_weights,
                          case["claimed"])
         n = self.plan.bits if self.public_weights else self.plan.weight_bits
-        self.code = choose_code(n, self.degree)
+        self.code = choose_code(n, self.degree, self.public_weights)
         self.witness_bits = max(self.plan.bits, self.code.log_columns)
         self.claims, self.whole = [], []            # whole: claims about the whole witness vector
         self.added = []                             # (claim, part) in the order of adding
@@ -1187,9 +1194,10 @@ class Verifier:
                 claims.append((claim.value, terms))
             else:
                 need(not any(claim.value), "a claim about nothing has another value than 0")
-        vectors = [(self.witness_bits, self.root)]
+        vectors = [(self.witness_bits, self.plan.used, self.root)]
         if not self.public_weights:
-            vectors.append((self.plan.weight_bits, self.case["weights_digest"]))
+            vectors.append((self.plan.weight_bits, self.plan.weights_used,
+                            self.case["weights_digest"]))
         opening(self.reader, self.code, vectors, claims + self.whole)
 
     def terms_of(self, claim, part):

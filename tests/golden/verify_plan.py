@@ -432,6 +432,7 @@ class Plan:
             pieces[i] = pieces[i]._replace(block=end // size)
             end += size
         self.pieces, self.weight_bits = pieces, bits_of(end) if end else 0
+        self.weights_used = end
         need(self.weight_bits <= 27, "too many weights")
 
     def add_complements(self, width):
@@ -455,6 +456,7 @@ class Plan:
             self.choose_digits()
             self.add_complements(16)
             self.lay_out_large()
+        self.used = self.stop
         self.bits = bits_of(self.stop) if self.stop else 0
         need(self.bits <= 27, "the witness vector is too long")
 

@@ -8,6 +8,7 @@
 #include "ext_test.h"
 #include "op/build.h"
 #include "proof/hash.h"
+#include "proof/layout.h"
 #include "proof/walk.h"
 #include "proof/witness.h"
 
@@ -253,6 +254,9 @@ static inline void case_commit(struct proof_case *c)
     const void *const *param[CASE_STAGES];
     struct mbi_ntt ntt;
     struct mbi_code code;
+    struct mbi_piece *piece;
+    struct mbi_table used;
+    uint32_t n;
     unsigned bits;
 
     for (size_t i = 0; i < c->n_stages; i++)
@@ -263,8 +267,12 @@ static inline void case_commit(struct proof_case *c)
     test_that(MBI_EXT(weight_code)(&code, bits));
     ck_assert_int_eq(mbi_ntt_init(&ntt, &c->host, mbi_field_kernels_best(), code.log_length, NULL),
                      MAMBAINT_OK);
-    ck_assert_int_eq(MBI_EXT(commit)(&c->weights, &c->vector, bits, &code, &ntt, NULL),
-                     MAMBAINT_OK);
+    piece = mbi_weight_pieces(&n, &bits, &c->host, c->graph, c->n_stages);
+    test_that(piece);
+    used = c->vector;
+    used.n = (size_t)mbi_weight_end(piece, n);
+    mbi_free(&c->host, piece);
+    ck_assert_int_eq(MBI_EXT(commit)(&c->weights, &used, bits, &code, &ntt, NULL), MAMBAINT_OK);
     mbi_ntt_free(&ntt);
 }
 

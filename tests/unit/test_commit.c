@@ -2,7 +2,7 @@
 /* lib/proof: commitments and their openings, complete for every shape, sound under every change. */
 #include "base/intmath.h"
 #include "ext_test.h"
-#include "proof/commit.h"
+#include "proof/open.h"
 #include <math.h>
 
 /* A code without further layers. */
@@ -182,7 +182,7 @@ static void random_set(struct set *s, struct mbi_code code, const unsigned *log_
         const size_t size = (size_t)1 << (s->bits[i] = log_rows[i] + code.log_columns);
 
         s->table[i] = random_table((enum mbi_table_type)test_random_below(r, MBI_TABLE_EXT),
-                                   size - random_size(r, 2) * (size / 3), r);
+                                   random_size(r, 2) ? 1 + random_size(r, size) : size, r);
     }
     commit_all(s, m);
     for (size_t k = 0; k < n_claims; k++)
@@ -305,8 +305,9 @@ static void absorb_plain(struct mbi_transcript *t, const struct set *s)
     }
     for (size_t i = 0; i < s->o.n_roots; i++) {
         mbi_store64(bytes, s->root[i].log_rows);
-        memcpy(bytes + 8, s->root[i].digest.byte, 32);
-        mbi_transcript_absorb(t, "vector", bytes, 40);
+        mbi_store64(bytes + 8, s->root[i].rows);
+        memcpy(bytes + 16, s->root[i].digest.byte, 32);
+        mbi_transcript_absorb(t, "vector", bytes, 48);
     }
     for (size_t k = 0; k < s->o.n_claims; k++) {
         mbi_store64(bytes, s->claim[k].vector);
@@ -510,12 +511,13 @@ static void layer_plain(struct plain *p, struct mbi_proof_writer *w, unsigned la
         columns_plain(p, w, layer, &p->further, 0, MBI_EXT_D);
     for (size_t i = 0; i < p->s->o.n_roots && !layer; i++) {
         const struct mbi_commitment *c = &p->s->vector[i];
-        const struct matrix m = {c->codeword, c->tree, (size_t)1 << c->root.log_rows,
+        const struct matrix m = {c->codeword, c->tree, (size_t)c->root.rows,
                                  (size_t)1 << a.log_length};
+        const size_t height = (size_t)1 << c->root.log_rows;
 
         for (first[i] = 0; first[i] < end;)
-            first[i] += m.rows;
-        end = first[i] + m.rows;
+            first[i] += height;
+        end = first[i] + height;
         columns_plain(p, w, 0, &m, first[i], 1);
     }
 }
@@ -738,12 +740,12 @@ END_TEST
 START_TEST(long_vectors_have_further_layers)
 {
     for (unsigned bits = 4; bits <= 27; bits++) {
-        const unsigned longer = bits < 16 || bits > 23 ? bits : bits + 2 < 24 ? bits + 2 : 24;
-        const unsigned both[] = {bits, longer}, flat = 26u * 1024;
-        struct mbi_code code;
+        const unsigned longer = bits < 16 || bits > 23 ? bits : bits + 3 < 24 ? bits + 3 : 24;
+        const unsigned both[] = {bits, longer}, flat = 28u * 1024;
+        struct mbi_code code, alone;
         unsigned rows[2];
 
-        test_that(MBI_EXT(code_of)(&code, bits, 100));
+        test_that(MBI_EXT(code_of)(&code, bits, 2, 100));
         test_that(!MBI_EXT(code_fault)(&code));
         test_that((code.depth > 0) == (bits > 16));
         test_that(code.work == (bits > 16 ? 18 : 16) && MBI_EXT(code_level)(&code) >= 100);
@@ -751,26 +753,33 @@ START_TEST(long_vectors_have_further_layers)
             rows[i] = both[i] - code.log_columns;
         if (bits > 16)
             test_that(MBI_EXT(open_size_mean)(&code, rows, 2) < (bits - 10) * flat);
+        test_that(MBI_EXT(code_of)(&alone, bits, 1, 100) && !MBI_EXT(code_fault)(&alone));
+        test_that((alone.depth > 0) == (bits > 16) && MBI_EXT(code_level)(&alone) >= 100);
+        rows[1] = bits - alone.log_columns;
+        test_that(MBI_EXT(open_size_mean)(&alone, rows + 1, 1) <=
+                  MBI_EXT(open_size_mean)(&code, rows, 1));
     }
+    test_that(!MBI_EXT(code_of)(&(struct mbi_code){0}, 20, 0, 100));
+    test_that(!MBI_EXT(code_of)(&(struct mbi_code){0}, 20, 3, 100));
 }
 END_TEST
 
 /* With two further layers, whatever they are, openings are no shorter. */
 START_TEST(no_other_layers_are_better)
 {
-    const unsigned both[] = {18, 20};
+    const unsigned both[] = {18, 21};
     struct mbi_code code, other;
     unsigned rows[2];
     uint64_t best;
     size_t equal = 0;
 
-    test_that(MBI_EXT(code_of)(&code, 18, 100) && code.depth >= 2);
+    test_that(MBI_EXT(code_of)(&code, 18, 2, 100) && code.depth >= 2);
     for (size_t i = 0; i < 2; i++)
         rows[i] = both[i] - code.log_columns;
     best = MBI_EXT(open_size_mean)(&code, rows, 2);
     other = code;
     for (unsigned k = 0; k < code.log_columns; k++)
-        for (unsigned rate = 1; rate <= 4 && code.log_columns + rate <= 18; rate++) {
+        for (unsigned rate = 1; rate <= 4 && code.log_columns + rate <= 19; rate++) {
             other.further[0] =
                 (struct mbi_layer){k, k + rate, MBI_EXT(code_queries)(rate, 18, 100), 18};
             if (MBI_EXT(code_fault)(&other) || code.log_columns - k > 8)
@@ -853,14 +862,11 @@ END_TEST
 static void check_sizes(const struct set *s, const struct plain *p, size_t size)
 {
     struct mbi_positions layer[MBI_CODE_DEPTH + 1];
-    unsigned log_rows[MAX_VECTORS];
 
     for (size_t i = 0; i <= s->o.code.depth; i++)
         layer[i] = (struct mbi_positions){p->position[i], p->n[i]};
-    for (size_t i = 0; i < s->o.n_roots; i++)
-        log_rows[i] = s->root[i].log_rows;
-    ck_assert_uint_eq(MBI_EXT(open_size)(&s->o.code, log_rows, s->o.n_roots, layer), size);
-    test_that(MBI_EXT(open_size_max)(&s->o.code, log_rows, s->o.n_roots) >= size);
+    ck_assert_uint_eq(MBI_EXT(open_size)(&s->o.code, s->root, s->o.n_roots, layer), size);
+    test_that(MBI_EXT(open_size_max)(&s->o.code, s->root, s->o.n_roots) >= size);
 }
 
 /* The proof is the second prover's, and it is accepted. */
@@ -953,13 +959,46 @@ START_TEST(true_claims_are_accepted_in_several_layers)
 }
 END_TEST
 
+/* Rows that are not in use take no memory where no form reaches them. */
+START_TEST(openings_reach_as_far_as_entries_and_forms)
+{
+    enum { BITS = 16 };
+    const struct mbi_code code = FLAT(9, 11, 20, 0, 0);
+    static const struct {
+        uint64_t rows, below, block;
+        unsigned bits;
+        size_t reach; /* chunks are of 2^13 */
+    } of[] = {{1, 1 << 16, 0, 16, 1 << 16},  {1, 0, 0, 16, 1 << 13},
+              {33, 1 << 14, 0, 16, 3 << 13}, {33, (1 << 15) + 1, 0, 16, 5 << 13},
+              {1, 1 << 10, 39, 10, 5 << 13}, {1, 5, 40, 10, 6 << 13},
+              {128, 1, 0, 16, 1 << 16},      {1, 1, 0, 0, 1 << 13}};
+    struct mbi_ext z[BITS];
+    struct test_random r;
+
+    test_random_init(&r, "openings_reach_as_far_as_entries_and_forms");
+    random_point(z, BITS, &r);
+    for (size_t i = 0; i < MBI_COUNT(of); i++) {
+        const struct mbi_root root = {.log_rows = BITS - 9, .rows = of[i].rows};
+        const struct mbi_form form = {
+            of[i].bits, mbi_ext_from(1), 1, {MBI_EXT(form_eq)(0, of[i].bits, of[i].below, z)}};
+        const struct mbi_claim claim = {.block = of[i].block, .form = &form};
+        const struct mbi_opening o = {code, &root, 1, &claim, 1};
+        size_t reach;
+
+        MBI_EXT(open_reach)(&reach, &o);
+        test_check(reach == of[i].reach, "case %zu: %zu entries", i, reach);
+    }
+}
+END_TEST
+
 #define MANY 700
 
 /* More claims than are expanded at a time, also about a whole vector that is longer than what is
- * expanded of a form, and one whose range ends early. */
+ * expanded of a form, and one whose range ends early. Most entries are zero; in one of the two
+ * commitments their rows are in use. */
 START_TEST(many_claims_are_accepted)
 {
-    enum { BITS = 15 };
+    enum { BITS = 15, GIVEN = (1 << 13) + 77 };
     struct mbi_code code = FLAT(8, 10, 20, 0, 0);
     struct mbi_form *form = calloc(MANY, sizeof(*form));
     struct mbi_claim *claim = calloc(MANY, sizeof(*claim));
@@ -974,6 +1013,7 @@ START_TEST(many_claims_are_accepted)
     test_random_init(&r, "many_claims_are_accepted");
     machine_init(&m, 2, mbi_field_kernels_best());
     table = random_table(MBI_TABLE_U16, 1 << BITS, &r);
+    memset((uint16_t *)(uintptr_t)table.data + GIVEN, 0, 2 * ((1 << BITS) - GIVEN));
     random_point(z, BITS, &r);
     for (size_t k = 0; k < MANY; k++) {
         const unsigned bits = k % 100 ? (unsigned)(k % 12) : BITS;
@@ -987,10 +1027,12 @@ START_TEST(many_claims_are_accepted)
         claim[k] = (struct mbi_claim){.block = block, .form = &form[k]};
         claim[k].value = MBI_EXT(table_at)(&part, z + BITS - bits, bits);
     }
-    ck_assert_int_eq(MBI_EXT(commit)(&vector, &table, BITS, &code, &m.ntt, NULL), MAMBAINT_OK);
     for (o.code.depth = 0; o.code.depth < 2; o.code.depth++) {
         struct mbi_proof_writer w;
 
+        ck_assert_int_eq(MBI_EXT(commit)(&vector, &table, BITS, &code, &m.ntt, NULL), MAMBAINT_OK);
+        ck_assert_uint_eq(vector.root.rows, o.code.depth ? 33 : 128);
+        table.n = GIVEN;
         o.code.further[0] = (struct mbi_layer){4, 6, 20, 0};
         mbi_proof_writer_init(&w, &m.host, "test");
         ck_assert_int_eq(MBI_EXT(open_prove)(&o, &vector, &w, &m.host, m.kernels, NULL),
@@ -1005,8 +1047,8 @@ START_TEST(many_claims_are_accepted)
             *value = wrong ? mbi_fe_sub(*value, 1) : *value;
         }
         mbi_proof_writer_free(&w);
+        MBI_EXT(commitment_free)(&vector);
     }
-    MBI_EXT(commitment_free)(&vector);
     free_table(&table);
     free(claim);
     free(form);
@@ -1062,6 +1104,29 @@ START_TEST(every_machine_writes_the_same_proof)
 }
 END_TEST
 
+/* A set in which everything matters: random entries, eq over all of each vector and over the second
+ * half of the first. */
+static void strict_set(struct set *s, struct mbi_code code, const unsigned *log_rows, size_t n,
+                       const struct machine *m, struct test_random *r)
+{
+    memset(s, 0, sizeof(*s));
+    s->o = (struct mbi_opening){code, s->root, n, s->claim, n + 1};
+    for (size_t i = 0; i < n; i++) {
+        s->bits[i] = log_rows[i] + code.log_columns;
+        s->table[i] = random_table(MBI_TABLE_I32, (size_t)1 << s->bits[i], r);
+    }
+    commit_all(s, m);
+    for (size_t k = 0; k <= n; k++) {
+        const unsigned bits = s->bits[k % n] - (k == n);
+
+        random_point(s->z[k], bits, r);
+        s->form[k] = (struct mbi_form){
+            bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, s->z[k])}};
+        s->claim[k] = (struct mbi_claim){.vector = k % n, .block = k == n, .form = &s->form[k]};
+        s->claim[k].value = slow_value(s, k);
+    }
+}
+
 START_TEST(sizes_are_as_planned_on_average)
 {
     const unsigned rows[] = {3, 2}, bits[] = {8, 7};
@@ -1077,7 +1142,7 @@ START_TEST(sizes_are_as_planned_on_average)
     for (uint64_t i = 0; i < rounds; i++) {
         struct mbi_proof_writer w;
 
-        random_set(&s, code, rows, 2, 1, &m, &r);
+        strict_set(&s, code, rows, 2, &m, &r);
         test_that(s.bits[0] == bits[0] && s.bits[1] == bits[1]);
         prove(&w, &s, &m);
         total += w.bytes.size;
@@ -1147,29 +1212,6 @@ START_TEST(refused_memory_leaves_nothing)
 END_TEST
 
 /* ---- soundness: what a prover may try ---- */
-
-/* A set in which everything matters: random entries, eq over all of each vector and over the second
- * half of the first. */
-static void strict_set(struct set *s, struct mbi_code code, const unsigned *log_rows, size_t n,
-                       const struct machine *m, struct test_random *r)
-{
-    memset(s, 0, sizeof(*s));
-    s->o = (struct mbi_opening){code, s->root, n, s->claim, n + 1};
-    for (size_t i = 0; i < n; i++) {
-        s->bits[i] = log_rows[i] + code.log_columns;
-        s->table[i] = random_table(MBI_TABLE_I32, (size_t)1 << s->bits[i], r);
-    }
-    commit_all(s, m);
-    for (size_t k = 0; k <= n; k++) {
-        const unsigned bits = s->bits[k % n] - (k == n);
-
-        random_point(s->z[k], bits, r);
-        s->form[k] = (struct mbi_form){
-            bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, s->z[k])}};
-        s->claim[k] = (struct mbi_claim){.vector = k % n, .block = k == n, .form = &s->form[k]};
-        s->claim[k].value = slow_value(s, k);
-    }
-}
 
 static const char not_claims[] = "does not give its claims";
 static const char not_row[] = "does not fold to the row";
@@ -1242,7 +1284,7 @@ static void hash_again(struct set *s, size_t i, const struct machine *m)
 {
     struct mbi_commitment *c = &s->vector[i];
     const size_t length = (size_t)1 << c->code.log_length;
-    struct mbi_columns columns = {c->codeword, (size_t)1 << c->root.log_rows, length, 1, NULL};
+    struct mbi_columns columns = {c->codeword, (size_t)c->root.rows, length, 1, NULL};
 
     mbi_merkle_leaves(c->tree, length, &m->host, 1, mbi_hash_columns, &columns);
     c->root.digest = *mbi_merkle_build(c->tree, length, &m->host);
@@ -1537,7 +1579,7 @@ static void swap_parts(const struct set *s, const struct mbi_proof_writer *w, si
 static void change_columns(const struct set *s, const struct mbi_proof_writer *w,
                            const struct plain *p, size_t at)
 {
-    const size_t column = (size_t)8 << s->root[0].log_rows, path = at + p->n[0] * column;
+    const size_t column = 8 * (size_t)s->root[0].rows, path = at + p->n[0] * column;
     uint8_t *longer = malloc(w->bytes.size + column), digest[32];
 
     swap_parts(s, w, at, at + column, column, not_path);
@@ -1605,6 +1647,9 @@ static void change_statement(struct set *s, const struct mbi_proof_writer *w)
     s->root[1].digest = root.digest;
     refused(s, w, words);
     s->root[1].digest = s->root[0].digest;
+    s->root[0] = root;
+    s->root[0].rows--; /* what it says of zeros is absorbed, and a column is shorter */
+    refused(s, w, words);
     s->root[0] = root;
     s->o.code.queries++;
     refused(s, w, words);
@@ -1740,7 +1785,9 @@ START_TEST(wrong_statements_are_named)
                                         "too many claims",
                                         "names a block",
                                         "joined to none",
-                                        "digits that are not there"};
+                                        "digits that are not there",
+                                        "row in use",
+                                        "row in use"};
     static const unsigned rows[] = {2, 1};
     const struct mbi_code code = FLAT(2, 4, 6, 0, 0);
     struct machine m;
@@ -1784,6 +1831,10 @@ START_TEST(wrong_statements_are_named)
             s.claim[0].joined = true;
         if (i == 11)
             s.claim[1].shift = 64;
+        if (i == 12)
+            s.root[0].rows = 0;
+        if (i == 13)
+            s.root[1].rows = 3;
         refused(&s, &w, words[i]);
         ck_assert_int_eq(MBI_EXT(open_prove)(&s.o, s.vector, &w, &m.host, m.kernels, &err),
                          MAMBAINT_E_INTERNAL);
@@ -1911,6 +1962,19 @@ static const struct golden {
      2,
      2,
      {{1, TRIANGLE, 0, 0, false}, {0, ROWS, 0, 0, false}}},
+    {{.log_columns = 2,
+      .log_length = 4,
+      .queries = 7,
+      .work = 1,
+      .depth = 1,
+      .further = {{1, 3, 6, 0}}},
+     {4, 3, 5},
+     3,
+     4,
+     {{2, EQ, 0, 0, false},
+      {2, POWER, 1, 1, false},
+      {0, ROWS, 0, 0, false},
+      {2, TRIANGLE, 3, 2, true}}},
 };
 
 static uint32_t entry(size_t k, size_t x, uint32_t span)
@@ -1929,7 +1993,7 @@ static void golden_vector(struct set *s, size_t k)
 {
     static const enum mbi_table_type types[] = {MBI_TABLE_U8, MBI_TABLE_U16, MBI_TABLE_I32};
     const size_t size = (size_t)1 << s->bits[k],
-                 n = size - (k % 3 == 1 ? mbi_min_size(3, size) : 0);
+                 n = k % 3 == 2 ? size / 2 : size - (k % 3 == 1 ? mbi_min_size(3, size) : 0);
     void *data = malloc(4 * size);
 
     test_that(data);
@@ -2057,6 +2121,7 @@ int main(void)
     tcase_add_test(t, wrong_codes_are_named);
     tcase_add_test(t, true_claims_are_accepted);
     tcase_add_test(t, true_claims_are_accepted_in_several_layers);
+    tcase_add_test(t, openings_reach_as_far_as_entries_and_forms);
     tcase_add_test(t, many_claims_are_accepted);
     tcase_add_test(t, every_machine_writes_the_same_proof);
     tcase_add_test(t, sizes_are_as_planned_on_average);

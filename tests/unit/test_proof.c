@@ -315,15 +315,17 @@ START_TEST(shapes_are_known_before)
         struct mbi_proof_shape shape;
         struct mbi_proof_writer w;
         struct proof_case c;
-        unsigned rows[2];
+        struct mbi_root root[2];
         uint64_t opening;
 
         case_init(&c, &set, &r);
         case_prove(&w, &c);
         test_that(MBI_EXT(proof_shape)(&shape, c.plan, &c.host));
-        rows[0] = c.plan->bits > c.job.code.log_columns ? c.plan->bits - c.job.code.log_columns : 0;
-        rows[1] = c.weights.root.log_rows;
-        opening = MBI_EXT(open_size_max)(&c.job.code, rows, set.public_weights ? 1 : 2);
+        root[0].log_rows =
+            c.plan->bits > c.job.code.log_columns ? c.plan->bits - c.job.code.log_columns : 0;
+        root[0].rows = mbi_rows_in_use(c.plan->end, c.job.code.log_columns);
+        root[1] = c.weights.root;
+        opening = MBI_EXT(open_size_max)(&c.job.code, root, set.public_weights ? 1 : 2);
         test_that(w.bytes.size > shape.bytes && w.bytes.size <= shape.bytes + opening);
         ck_assert_uint_ge(MBI_EXT(proof_level)(c.plan, &shape, &c.job.code), 100);
         c.job.code.work = 0; /* the positions are the worst step, and tell */
@@ -353,14 +355,14 @@ static bool is_real(const struct mbi_plan *p, uint64_t x)
     return false;
 }
 
-/* Another value for every entry: one that is no digit is refused wherever digits lie; a digit is
- * refused if it is real, and accepted where nothing reads it. */
+/* Another value for every entry that is committed to: one that is no digit is refused wherever
+ * digits lie; a digit is refused if it is real, and accepted where nothing reads it. */
 static void mutate_digits(struct proof_case *c, uint64_t stride, struct test_random *r)
 {
     const struct mbi_plan *p = c->plan;
     mbi_fe *digit = case_widen(c, &c->witness->vector);
 
-    for (uint64_t x = test_random_below(r, stride); x < (uint64_t)1 << p->bits; x += stride) {
+    for (uint64_t x = test_random_below(r, stride); x < p->end; x += stride) {
         const bool fours = x < p->to[2], twos = x >= p->from[1] && x < p->end;
         const mbi_fe was = digit[x];
         const unsigned base = fours ? 4 : 2;
