@@ -84,5 +84,6 @@ const struct mbi_field_kernels MBI_X86(field_kernels) = {
     .dot = dot,
     .ntt_stages = MBI_X86(ntt_stages),
     .ntt_powers = MBI_X86(ntt_powers),
+    .hash_block = MBI_X86(hash_block),
     .ext = {&MBI_X86(ext_kernels_d2), &MBI_X86(ext_kernels_d3)},
 };

@@ -13,6 +13,7 @@
 
 /* What one file has for the table of another. */
 extern const struct mbi_ext_kernels MBI_X86(ext_kernels_d2), MBI_X86(ext_kernels_d3);
+void MBI_X86(hash_block)(uint64_t *h, const uint64_t *const word[16], uint64_t count, bool last);
 void MBI_X86(ntt_stages)(mbi_fe *x, unsigned log_n, unsigned first, const mbi_fe *root);
 void MBI_X86(ntt_powers)(mbi_fe *x, size_t n, mbi_fe start, const mbi_fe step[MBI_NTT_LANES]);
 

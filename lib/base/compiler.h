@@ -14,6 +14,7 @@
 #define MBI_EXPORT __attribute__((visibility("default"))) /* of a module */
 #define MBI_ALWAYS_INLINE static inline __attribute__((always_inline))
 #define MBI_NEVER_INLINE static __attribute__((noinline))
+#define MBI_PREFETCH(p) __builtin_prefetch(p)
 #else
 #define MBI_PRINTF(fmt, args)
 #define MBI_LIKELY(x) (x)
@@ -22,6 +23,7 @@
 #define MBI_EXPORT
 #define MBI_ALWAYS_INLINE static inline
 #define MBI_NEVER_INLINE static
+#define MBI_PREFETCH(p) ((void)(p))
 #endif
 
 /* Hides from the compiler what an integer variable is, so that it makes no branch of it. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* BLAKE2b of libsodium under the personal strings of the proofs. */
 #include "proof/hash.h"
+#include "base/blake2b_tables.h"
+#include "base/bytes.h"
 #if MBI_HAVE_SODIUM
 #include <sodium.h>
 
@@ -44,6 +46,27 @@ void mbi_hash_add(struct mbi_hash *h, const void *data, size_t n)
 void mbi_hash_end(struct mbi_hash *h, uint8_t *out)
 {
     (void)crypto_generichash_blake2b_final((void *)h->state, out, h->size);
+}
+
+void mbi_hash_lanes_init(struct mbi_hash_lanes *h, enum mbi_hash_domain domain, const uint8_t *salt)
+{
+    for (int i = 0; i < 8; i++)
+        for (size_t l = 0; l < MBI_HASH_LANES; l++)
+            h->h[i][l] = mbi_blake2b_iv[i];
+    for (size_t l = 0; l < MBI_HASH_LANES; l++) {
+        h->h[0][l] ^= 0x01010000 ^ sizeof(struct mbi_digest); /* fan-out 1, depth 1, no key */
+        for (size_t i = 0; i < 2; i++) {
+            h->h[4 + i][l] ^= salt ? mbi_load64(salt + l * MBI_SALT_SIZE + 8 * i) : 0;
+            h->h[6 + i][l] ^= mbi_load64(personal[domain] + 8 * i);
+        }
+    }
+}
+
+void mbi_hash_lanes_end(const struct mbi_hash_lanes *h, struct mbi_digest out[MBI_HASH_LANES])
+{
+    for (size_t l = 0; l < MBI_HASH_LANES; l++)
+        for (size_t i = 0; i < sizeof(*out) / 8; i++)
+            mbi_store64(out[l].byte + 8 * i, h->h[i][l]);
 }
 
 static void hash(struct mbi_digest *out, enum mbi_hash_domain domain, const void *data, size_t n,

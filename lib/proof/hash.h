@@ -8,8 +8,7 @@
 #define MBI_PROOF_HASH_H
 
 #include "base/error.h"
-#include <stddef.h>
-#include <stdint.h>
+#include "proof/kernels.h"
 
 enum mbi_hash_domain {
     MBI_HASH_LEAF,       /* 32 bytes */
@@ -41,6 +40,19 @@ struct mbi_hash {
 void mbi_hash_init(struct mbi_hash *h, enum mbi_hash_domain domain, const uint8_t *salt);
 void mbi_hash_add(struct mbi_hash *h, const void *data, size_t n);
 void mbi_hash_end(struct mbi_hash *h, uint8_t *out); /* as many bytes as the domain has */
+
+/*
+ * Eight hashes at once, of messages of equal length, where this machine has a kernel for it
+ * (proof/kernels.h): its states, block by block through that kernel, and the digests of 32 bytes.
+ */
+struct mbi_hash_lanes {
+    uint64_t h[8][MBI_HASH_LANES];
+};
+
+/* salt: MBI_SALT_SIZE bytes for each, or NULL. */
+void mbi_hash_lanes_init(struct mbi_hash_lanes *h, enum mbi_hash_domain domain,
+                         const uint8_t *salt);
+void mbi_hash_lanes_end(const struct mbi_hash_lanes *h, struct mbi_digest out[MBI_HASH_LANES]);
 
 void mbi_hash_leaf(struct mbi_digest *out, const void *data, size_t n, const uint8_t *salt);
 void mbi_hash_node(struct mbi_digest *out, const struct mbi_digest pair[2]);

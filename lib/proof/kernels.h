@@ -25,6 +25,9 @@ struct mbi_ext_kernels {
 /* Transforms are done side by side in blocks: element j of the l-th is x[MBI_NTT_LANES j + l]. */
 #define MBI_NTT_LANES 8
 
+/* Hashes, too: word i of the message of lane l is word[i][l], that of its state h[LANES i + l]. */
+#define MBI_HASH_LANES 8
+
 /* `out` may be `a` or `b`; otherwise arrays do not overlap. */
 struct mbi_field_kernels {
     const char *name;
@@ -48,6 +51,10 @@ struct mbi_field_kernels {
     void (*ntt_stages)(mbi_fe *x, unsigned log_n, unsigned first, const mbi_fe *root);
     /* x[j][l] *= start step[l]^j for j < n */
     void (*ntt_powers)(mbi_fe *x, size_t n, mbi_fe start, const mbi_fe step[MBI_NTT_LANES]);
+
+    /* A block of eight messages of BLAKE2b, `count` bytes with it; `last`: it ends them. NULL where
+     * one message at a time is as fast. */
+    void (*hash_block)(uint64_t *h, const uint64_t *const word[16], uint64_t count, bool last);
 
     const struct mbi_ext_kernels *ext[2]; /* of degree 2 and 3 */
 };

@@ -44,6 +44,30 @@ void mbi_merkle_leaves(struct mbi_digest *tree, size_t n, const struct mbi_host 
     mbi_parallel_for(host, n, grain, hash_leaves, &l);
 }
 
+#define LANES MBI_HASH_LANES
+#define WORDS 16 /* of a block of the hash */
+
+static const uint64_t zeros[LANES];
+
+/* Nodes above eight pairs. */
+static void hash_eight_pairs(struct mbi_digest *to, const struct mbi_digest *from,
+                             const struct mbi_field_kernels *k)
+{
+    uint64_t m[WORDS / 2][LANES];
+    const uint64_t *word[WORDS];
+    struct mbi_hash_lanes h;
+
+    for (size_t i = 0; i < WORDS / 2; i++) {
+        for (size_t l = 0; l < LANES; l++)
+            m[i][l] = mbi_load64(from[2 * l + i / 4].byte + 8 * (i % 4));
+        word[i] = m[i];
+        word[i + WORDS / 2] = zeros;
+    }
+    mbi_hash_lanes_init(&h, MBI_HASH_NODE, NULL);
+    k->hash_block(*h.h, word, sizeof(m) / LANES, true);
+    mbi_hash_lanes_end(&h, to);
+}
+
 struct level {
     const struct mbi_digest *from;
     struct mbi_digest *to;
@@ -51,8 +75,11 @@ struct level {
 
 static void hash_pairs(void *arg, size_t begin, size_t end)
 {
+    const struct mbi_field_kernels *k = mbi_field_kernels_best();
     const struct level *l = arg;
 
+    for (; k->hash_block && begin + LANES <= end; begin += LANES)
+        hash_eight_pairs(&l->to[begin], l->from + 2 * begin, k);
     for (size_t i = begin; i < end; i++)
         mbi_hash_node(&l->to[i], l->from + 2 * i);
 }
@@ -110,10 +137,41 @@ static void hash_some(struct mbi_digest *out, const struct mbi_columns *m, size_
         mbi_hash_end(&hash[c], out[c].byte);
 }
 
+/* Ask for the lines of the next block early: they are as far apart as rows. */
+static void prefetch_rows(const struct mbi_columns *m, size_t row, size_t first)
+{
+    for (size_t end = mbi_min_size(row + WORDS, m->rows); row < end; row++)
+        MBI_PREFETCH(m->data + row * m->stride + first);
+}
+
+/* Eight columns of elements of F: a row's entries are a word of eight messages as they lie. */
+static void hash_eight(struct mbi_digest *out, const struct mbi_columns *m, size_t first,
+                       const struct mbi_field_kernels *k)
+{
+    const uint64_t *word[WORDS];
+    struct mbi_hash_lanes h;
+    size_t row = 0;
+
+    mbi_hash_lanes_init(&h, MBI_HASH_LEAF, m->salt ? m->salt + first * MBI_SALT_SIZE : NULL);
+    do {
+        const size_t rows = mbi_min_size(WORDS, m->rows - row);
+
+        for (size_t i = 0; i < WORDS; i++)
+            word[i] = i < rows ? m->data + (row + i) * m->stride + first : zeros;
+        row += rows;
+        prefetch_rows(m, row, first);
+        k->hash_block(*h.h, word, 8 * (uint64_t)row, row == m->rows);
+    } while (row < m->rows);
+    mbi_hash_lanes_end(&h, out);
+}
+
 void mbi_hash_columns(void *arg, struct mbi_digest *out, size_t begin, size_t end)
 {
+    const struct mbi_field_kernels *k = mbi_field_kernels_best();
     const struct mbi_columns *m = arg;
 
+    for (; k->hash_block && m->width == 1 && begin + LANES <= end; begin += LANES, out += LANES)
+        hash_eight(out, m, begin, k);
     assert(m->width > 0 && m->width <= MAX_WIDTH);
     for (; begin < end; begin += ABREAST, out += ABREAST)
         hash_some(out, m, begin, mbi_min_size(ABREAST, end - begin));

@@ -23,6 +23,10 @@ struct product {
     struct mbi_ext power; /* of the challenge that joins the claims */
     struct mbi_form high_form, low_form;
     struct mbi_ext *high, *low;
+    /* Of an index that is cut off and masked: in rows whose last bits are those of `edge`, the
+     * first `rest` entries alone are there, if `rest` is not 0. */
+    uint64_t edge, edge_mask;
+    size_t rest;
 };
 
 struct fill {
@@ -61,14 +65,14 @@ static bool find_last(size_t *factor, size_t *index, const struct mbi_form *form
     return false;
 }
 
-/* eq(z, .) over all of its index: a product over the bits. */
-static bool is_whole_eq(const struct mbi_form_factor *f)
+/* eq(z, .), maybe masked: but for the mask, a product over the bits. */
+static bool is_eq(const struct mbi_form_factor *f)
 {
     const struct mbi_form_index *x = &f->index[0];
 
     return f->kind == MBI_FORM_RULED && f->n_indices == 1 && f->n_rules == 1 &&
            x->weight == MBI_FORM_EQ && f->rule[0].order == MBI_FORM_BELOW && !f->rule[0].low &&
-           f->rule[0].high == MBI_MAX_BITS && f->rule[0].n >> x->bits;
+           f->rule[0].high == MBI_MAX_BITS;
 }
 
 /* Factors over no bits may stand anywhere; here they stand where every form has room for them. */
@@ -82,6 +86,21 @@ static void keep_factor(struct mbi_form *form, const struct mbi_form_factor *f)
             to->index[v].at = 0;
 }
 
+/* The last factor, eq(z, .) below n, leaves its last `low` bits to the low part. */
+static void cut(struct product *p, const struct mbi_form_factor *f, unsigned low)
+{
+    const struct mbi_form_index *x = &f->index[0];
+    const unsigned high = x->bits - low;
+    const uint64_t n = mbi_min_u64(f->rule[0].n, (uint64_t)1 << x->bits);
+
+    p->rest = (size_t)(n & (((uint64_t)1 << low) - 1));
+    p->edge = n >> low;
+    p->edge_mask = ((uint64_t)1 << high) - 1;
+    p->high_form.factor[p->high_form.n_factors++] =
+        MBI_EXT(form_eq)(x->at, high, p->edge + (p->rest != 0), x->z);
+    p->low_form.factor[0] = MBI_EXT(form_eq)(0, low, (uint64_t)1 << low, x->z + high);
+}
+
 /* The two parts of a form; false if it has none, or ones that do not pay. */
 static bool split(struct product *p)
 {
@@ -92,24 +111,19 @@ static bool split(struct product *p)
     if (!find_last(&last, &index, form))
         return false;
     low = form->factor[last].index[index].bits;
-    if (low < LOW_MIN || (low > LOW_MAX && !is_whole_eq(&form->factor[last])))
+    if (low < LOW_MIN || (low > LOW_MAX && !is_eq(&form->factor[last])))
         return false;
     if (low > LOW_MAX)
         low = LOW_CUT;
+    p->rest = 0;
     p->high_form = (struct mbi_form){.bits = form->bits - low, .scale = form->scale};
     p->low_form = (struct mbi_form){.bits = low, .scale = mbi_ext_from(1)};
     for (size_t k = 0; k < form->n_factors; k++)
         if (k != last)
             keep_factor(&p->high_form, &form->factor[k]);
     keep_factor(&p->low_form, &form->factor[last]);
-    if (low < form->factor[last].index[index].bits) {
-        const struct mbi_form_index *x = &form->factor[last].index[0];
-        const unsigned high = x->bits - low;
-
-        p->high_form.factor[p->high_form.n_factors++] =
-            MBI_EXT(form_eq)(x->at, high, (uint64_t)1 << high, x->z);
-        p->low_form.factor[0] = MBI_EXT(form_eq)(0, low, (uint64_t)1 << low, x->z + high);
-    }
+    if (low < form->factor[last].index[index].bits)
+        cut(p, &form->factor[last], low);
     p->low_form.factor[0].index[index].at = 0;
     return true;
 }
@@ -185,6 +199,43 @@ void MBI_EXT(open_reach)(size_t *entries, const struct mbi_opening *o)
     }
 }
 
+/* ---- products that are one ---- */
+
+static bool is_edge(const struct product *p, size_t i)
+{
+    return p->rest && (i & p->edge_mask) == p->edge;
+}
+
+/* Of one block and with the same eq(z, .) as low part. */
+static bool have_same_low(const struct product *p, const struct product *q)
+{
+    const struct mbi_form_factor *a = &p->low_form.factor[0], *b = &q->low_form.factor[0];
+
+    return p->low && q->low && p->claim->vector == q->claim->vector &&
+           p->claim->block == q->claim->block && p->claim->form->bits == q->claim->form->bits &&
+           p->low_form.bits == q->low_form.bits && is_eq(a) && is_eq(b) &&
+           a->index[0].z == b->index[0].z && a->rule[0].n == b->rule[0].n;
+}
+
+/* Rows of p become ones of q, but for edges. */
+static void merge(struct product *q, struct product *p)
+{
+    for (size_t i = 0; i >> p->high_form.bits == 0; i++) {
+        if (is_edge(p, i) || is_edge(q, i))
+            continue;
+        q->high[i] = mbi_ext_add(q->high[i], p->high[i]);
+        p->high[i] = mbi_ext_from(0);
+    }
+}
+
+/* Claims about all of a vector at one point follow each other. */
+static void merge_products(struct fill *a)
+{
+    for (size_t i = a->n; i-- > 1;)
+        if (have_same_low(&a->product[i], &a->product[i - 1]))
+            merge(&a->product[i - 1], &a->product[i]);
+}
+
 /* ---- entries ---- */
 
 /* Entries begin .. end of the claim's block, which begins at w[0]: both are multiples of the low
@@ -195,7 +246,9 @@ static void add_product(const struct fill *a, struct mbi_ext *w, const struct pr
     const unsigned log = p->low_form.bits;
 
     for (size_t i = begin >> log; i < end >> log; i++)
-        mbi_ext_mul_add(a->kernels, w + (i << log), p->low, p->high[i], (size_t)1 << log);
+        if (!mbi_ext_is_zero(p->high[i]))
+            mbi_ext_mul_add(a->kernels, w + (i << log), p->low, p->high[i],
+                            is_edge(p, i) ? p->rest : (size_t)1 << log);
 }
 
 /* The same, of a claim that is no product. */
@@ -294,6 +347,7 @@ bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, s
         for (size_t begin = 0; begin < o->n_claims;) {
             begin += take_claims(&a, begin, &power, join);
             mbi_parallel_for(host, a.n, 1, expand_products, &a);
+            merge_products(&a);
             for_vectors(&a, w, host, fill_chunks);
         }
     }

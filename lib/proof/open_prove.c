@@ -7,13 +7,17 @@
 #define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
 #define SLICES 64u /* of a round: units of work, whatever the number of threads */
 
-/* A row of the matrix that is folded, and its weights. NULL stands for zeros: `w` of a row that no
- * vector has, or where one has neither entries nor weights; `v` of it and of one whose entries are
- * still those of a vector. */
+/*
+ * A row of the matrix that is folded, and its weights, both times `scale`: a row whose partner is
+ * not there is folded by a factor alone. `w` is NULL if no vector has the row,
+ * or where one has neither entries nor weights. The entries are at
+ * `v`, or if `base` is not NULL still those of a vector; then `v` is where a fold leaves them.
+ */
 struct row {
     struct mbi_ext *v, *w;
     const struct mbi_table *base; /* from entry `begin` on */
     size_t begin;
+    struct mbi_ext scale;
 };
 
 struct prover {
@@ -29,9 +33,9 @@ struct prover {
     struct mbi_ext alpha[MBI_MAX_BITS];
     unsigned rounds;
     struct row *row;
-    unsigned log_columns; /* entries of a row */
-    size_t half;          /* pairs of rows in this round */
-    struct mbi_ext *folded, *weight;
+    unsigned log_columns;                   /* entries of a row */
+    size_t half;                            /* pairs of rows in this round */
+    struct mbi_ext *folded, *weight, *next; /* what is left of `folded` */
     struct mbi_ext low[SLICES], square[SLICES];
     struct mbi_matrix matrix; /* of the present layer, if it is a further one */
     uint32_t *position;
@@ -43,13 +47,13 @@ struct prover {
 
 /* ---- rounds ---- */
 
-static const struct mbi_ext zeros[BLOCK];
-
-/* n entries of two rows, n <= BLOCK. */
+/* Two rows, from entry x on. */
 struct pair {
-    const struct mbi_ext *v[2], *w[2];
     const struct row *row[2];
+    const struct mbi_ext *v[2], *w[2];
 };
+
+static bool is_there(const struct row *row) { return row->w; }
 
 static void pair_init(struct pair *p, const struct prover *a, size_t j, size_t x)
 {
@@ -57,20 +61,20 @@ static void pair_init(struct pair *p, const struct prover *a, size_t j, size_t x
         const struct row *row = &a->row[j + h * a->half];
 
         p->row[h] = row;
-        p->v[h] = row->v ? row->v + x : zeros;
-        p->w[h] = row->w ? row->w + x : zeros;
+        p->v[h] = row->v ? row->v + x : NULL;
+        p->w[h] = row->w ? row->w + x : NULL;
     }
 }
 
 static void load(mbi_fe *out, const struct row *row, size_t x, size_t n)
 {
-    if (row->base)
-        MBI_EXT(table_load)(out, row->base, row->begin + x, n);
-    else
-        memset(out, 0, n * sizeof(*out));
+    MBI_EXT(table_load)(out, row->base, row->begin + x, n);
 }
 
-static bool is_base(const struct pair *p) { return p->row[0]->base || p->row[1]->base; }
+static bool same_scale(const struct row *a, const struct row *b)
+{
+    return mbi_ext_equal(a->scale, b->scale);
+}
 
 /* out = b - a of n elements of E. */
 static void rises(struct mbi_ext *out, const struct prover *a, const struct mbi_ext *const x[2],
@@ -79,7 +83,8 @@ static void rises(struct mbi_ext *out, const struct prover *a, const struct mbi_
     a->kernels->sub((mbi_fe *)out, (const mbi_fe *)x[1], (const mbi_fe *)x[0], n * MBI_EXT_D);
 }
 
-/* The pairs' part of a round's polynomial: its value at 0 and its coefficient of X^2. */
+/* The pairs' part of a round's polynomial, but for the scale: its value at 0 and its coefficient of
+ * X^2. */
 static void pairs_of_base(struct mbi_ext value[2], const struct prover *a, const struct pair *p,
                           size_t x, size_t n)
 {
@@ -109,7 +114,7 @@ static void pairs_of_ext(struct mbi_ext value[2], const struct prover *a, const 
 static void pairs_of_one(struct mbi_ext value[2], const struct prover *a, const struct pair *p,
                          size_t x, size_t n)
 {
-    const size_t h = p->row[0]->w ? 0 : 1;
+    const size_t h = is_there(p->row[0]) ? 0 : 1;
     mbi_fe v[BLOCK];
 
     if (p->row[h]->base) {
@@ -119,6 +124,55 @@ static void pairs_of_one(struct mbi_ext value[2], const struct prover *a, const 
         value[1] = mbi_ext_dot(a->kernels, p->w[h], p->v[h], n);
     }
     value[0] = h ? mbi_ext_from(0) : value[1];
+}
+
+/* Both rows with their scales, as elements of E. */
+struct scaled {
+    struct mbi_ext v[2][BLOCK], w[2][BLOCK];
+};
+
+static void scale_row(const struct prover *a, struct mbi_ext *v, struct mbi_ext *w,
+                      const struct row *row, size_t x, size_t n)
+{
+    mbi_fe base[BLOCK];
+
+    memset(v, 0, n * sizeof(*v));
+    memset(w, 0, n * sizeof(*w));
+    mbi_ext_mul_add(a->kernels, w, row->w + x, row->scale, n);
+    if (!row->base) {
+        mbi_ext_mul_add(a->kernels, v, row->v + x, row->scale, n);
+        return;
+    }
+    load(base, row, x, n);
+    mbi_ext_mul_add_base(a->kernels, v, base, row->scale, n);
+}
+
+static void widen(struct mbi_ext *out, const struct row *row, size_t x, size_t n)
+{
+    mbi_fe base[BLOCK];
+
+    load(base, row, x, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = mbi_ext_from(base[i]);
+}
+
+/* The pair becomes one of rows of E of one scale; false: it stays one of two rows of vectors. */
+static bool to_ext(struct pair *p, struct scaled *s, const struct prover *a, size_t x, size_t n)
+{
+    const bool same = same_scale(p->row[0], p->row[1]);
+
+    if (same && p->row[0]->base && p->row[1]->base)
+        return false;
+    for (size_t h = 0; h < 2; h++)
+        if (!same) {
+            scale_row(a, s->v[h], s->w[h], p->row[h], x, n);
+            p->v[h] = s->v[h];
+            p->w[h] = s->w[h];
+        } else if (p->row[h]->base) {
+            widen(s->v[h], p->row[h], x, n);
+            p->v[h] = s->v[h];
+        }
+    return true;
 }
 
 /* Calls fn for the blocks of a slice: entries x .. x + n of the j-th pair of rows. */
@@ -140,43 +194,73 @@ static void for_blocks(struct prover *a, size_t slice,
 
 static void add_block(struct prover *a, size_t slice, size_t j, size_t x, size_t n)
 {
-    struct mbi_ext value[2];
+    const struct row *low = &a->row[j], *high = low + a->half;
+    const bool both = is_there(low) && is_there(high);
+    struct mbi_ext value[2], scale = is_there(low) ? low->scale : high->scale;
+    struct scaled s;
     struct pair p;
 
-    pair_init(&p, a, j, x);
-    if (!p.row[0]->w && !p.row[1]->w)
+    if (!is_there(low) && !is_there(high))
         return;
-    if (!p.row[0]->w || !p.row[1]->w)
+    pair_init(&p, a, j, x);
+    if (!both)
         pairs_of_one(value, a, &p, x, n);
-    else if (is_base(&p))
-        pairs_of_base(value, a, &p, x, n);
-    else
+    else if (to_ext(&p, &s, a, x, n))
         pairs_of_ext(value, a, &p, n);
-    a->low[slice] = mbi_ext_add(a->low[slice], value[0]);
-    a->square[slice] = mbi_ext_add(a->square[slice], value[1]);
+    else
+        pairs_of_base(value, a, &p, x, n);
+    if (both && !same_scale(low, high))
+        scale = mbi_ext_from(1);
+    scale = mbi_ext_mul(scale, scale);
+    a->low[slice] = mbi_ext_add(a->low[slice], mbi_ext_mul(scale, value[0]));
+    a->square[slice] = mbi_ext_add(a->square[slice], mbi_ext_mul(scale, value[1]));
 }
 
-/* In place of the first row that is there; entries of vectors go to where `v` is set for the fold.
- */
+/* In place of the first row; a row alone is left as it is, for its scale to take the factor. */
 static void fold_block(struct prover *a, size_t slice, size_t j, size_t x, size_t n)
 {
-    const struct row *row = &a->row[j], *high = row + a->half;
-    struct mbi_ext *w = row->w ? row->w : high->w, *v = row->v ? row->v : high->v;
+    const struct row *low = &a->row[j], *high = low + a->half;
+    mbi_fe from[2][BLOCK];
+    struct scaled s;
     struct pair p;
 
     (void)slice;
-    if (!w)
+    if (!is_there(low) || !is_there(high))
         return;
     pair_init(&p, a, j, x);
-    mbi_ext_fold(a->kernels, w + x, p.w[0], p.w[1], a->r, n);
-    if (is_base(&p)) {
-        mbi_fe from[2][BLOCK];
-
-        load(from[0], row, x, n);
-        load(from[1], high, x, n);
-        mbi_ext_fold_base(a->kernels, v + x, from[0], from[1], a->r, n);
+    if (to_ext(&p, &s, a, x, n)) {
+        mbi_ext_fold(a->kernels, low->v + x, p.v[0], p.v[1], a->r, n);
     } else {
-        mbi_ext_fold(a->kernels, v + x, p.v[0], p.v[1], a->r, n);
+        load(from[0], low, x, n);
+        load(from[1], high, x, n);
+        mbi_ext_fold_base(a->kernels, low->v + x, from[0], from[1], a->r, n);
+    }
+    mbi_ext_fold(a->kernels, low->w + x, p.w[0], p.w[1], a->r, n);
+}
+
+/* Pairs whose rows differ in their scales: a row of E takes that of the other one. */
+static void rescale_pairs(void *arg, size_t begin, size_t end)
+{
+    const struct prover *a = arg;
+    const size_t columns = (size_t)1 << a->log_columns;
+
+    for (size_t j = begin; j < end; j++) {
+        struct row *row = &a->row[j], *other = row + a->half;
+        struct mbi_ext s;
+
+        if (!is_there(row) || !is_there(other) || same_scale(row, other))
+            continue;
+        if (row->base) {
+            row = other;
+            other = &a->row[j];
+        }
+        if (row->base || mbi_ext_is_zero(other->scale))
+            continue;
+        s = mbi_ext_mul(row->scale, mbi_ext_inv(other->scale));
+        s = mbi_ext_sub(s, mbi_ext_from(1));
+        mbi_ext_mul_add(a->kernels, row->v, row->v, s, columns);
+        mbi_ext_mul_add(a->kernels, row->w, row->w, s, columns);
+        row->scale = other->scale;
     }
 }
 
@@ -205,14 +289,41 @@ static void for_slices(struct prover *a, void (*part)(void *arg, size_t begin, s
         mbi_parallel_for(a->host, SLICES, 1, part, a);
 }
 
+/* Where the fold leaves entries: in a row of E of the pair, or if there is none in the next one of
+ * `folded`, of which each takes two rows of vectors. */
+static void place_folded(struct prover *a)
+{
+    for (size_t j = 0; j < a->half; j++) {
+        struct row *low = &a->row[j], *high = low + a->half;
+
+        if (!is_there(low) || !is_there(high) || !low->base)
+            continue;
+        low->v = high->v;
+        if (!low->v) {
+            low->v = a->next;
+            a->next += (size_t)1 << a->log_columns;
+        }
+    }
+}
+
 /* The rows of the half, after the fold. */
 static void keep_rows(struct prover *a)
 {
-    for (size_t j = 0; j < a->half; j++) {
-        struct row *row = &a->row[j];
-        const struct row *high = row + a->half;
+    const struct mbi_ext one = mbi_ext_from(1), other = mbi_ext_sub(one, a->r);
 
-        *row = (struct row){.v = row->v ? row->v : high->v, .w = row->w ? row->w : high->w};
+    for (size_t j = 0; j < a->half; j++) {
+        struct row *low = &a->row[j];
+        const struct row *high = low + a->half;
+
+        if (is_there(low) && is_there(high)) {
+            low->scale = same_scale(low, high) ? low->scale : one;
+            low->base = NULL;
+        } else if (is_there(low)) {
+            low->scale = mbi_ext_mul(low->scale, other);
+        } else {
+            *low = *high;
+            low->scale = mbi_ext_mul(low->scale, a->r);
+        }
     }
 }
 
@@ -221,6 +332,7 @@ static void prove_round(struct prover *a)
 {
     struct mbi_ext q0 = mbi_ext_from(0), square = q0, q1, message[2];
 
+    mbi_parallel_for(a->host, a->half, 1, rescale_pairs, a);
     for_slices(a, round_part);
     for (size_t i = 0; i < SLICES; i++) {
         q0 = mbi_ext_add(q0, a->low[i]);
@@ -231,6 +343,7 @@ static void prove_round(struct prover *a)
     message[1] = mbi_ext_add(mbi_ext_sub(q1, q0), mbi_ext_add(q1, mbi_ext_add(square, square)));
     mbi_put_elements(a->out, "round", (const mbi_fe *)message, 2 * MBI_EXT_D);
     a->alpha[a->rounds++] = a->r = MBI_EXT(open_draw)(&a->out->transcript);
+    place_folded(a);
     for_slices(a, fold_part);
     keep_rows(a);
     a->claim = mbi_open_quadratic(q0, q1, square, a->r);
@@ -245,19 +358,6 @@ static void prove_rounds(struct prover *a, unsigned log_rows)
 
 /* ---- the stack ---- */
 
-/* Where the first fold leaves entries: in rows of `folded`, one for each pair that has a row. */
-static void place_folded(struct prover *a)
-{
-    const size_t half = (size_t)1 << a->stack.rounds >> 1;
-    struct mbi_ext *v = a->folded;
-
-    for (size_t j = 0; j < half; j++)
-        if (a->row[j].w || a->row[j + half].w) {
-            a->row[j].v = v;
-            v += (size_t)1 << a->log_columns;
-        }
-}
-
 /* The rows of all vectors that count. */
 static bool stack_rows(struct prover *a)
 {
@@ -269,20 +369,31 @@ static bool stack_rows(struct prover *a)
 
         w[i] = next;
         for (size_t r = 0; r < a->reach[i] >> a->log_columns; r++) {
-            row[r] = (struct row){NULL, next, &a->vector[i].vector, r << a->log_columns};
+            row[r] = (struct row){NULL, next, &a->vector[i].vector, r << a->log_columns, {{1}}};
             next += (size_t)1 << a->log_columns;
         }
     }
     if (!MBI_EXT(open_fill)(w, a->o, a->join, a->host, a->kernels))
         return false;
-    if (a->stack.rounds) {
-        place_folded(a);
-    } else { /* one row */
-        for (size_t c = 0; c >> a->log_columns == 0; c++)
-            a->folded[c] = mbi_ext_from(mbi_table_field(a->row->base, c));
-        *a->row = (struct row){.v = a->folded, .w = a->weight};
-    }
+    a->next = a->folded;
     return true;
+}
+
+/* The one row that is left gets its scale. */
+static void finish_row(struct prover *a)
+{
+    const size_t columns = (size_t)1 << a->log_columns;
+    struct mbi_ext *v = a->row->base ? a->folded : a->row->v;
+    struct mbi_ext part[2][BLOCK];
+
+    for (size_t x = 0; x < columns; x += BLOCK) {
+        const size_t n = mbi_min_size(BLOCK, columns - x);
+
+        scale_row(a, part[0], part[1], a->row, x, n);
+        memcpy(v + x, part[0], n * sizeof(*v));
+        memcpy(a->row->w + x, part[1], n * sizeof(*v));
+    }
+    *a->row = (struct row){.v = v, .w = a->row->w, .scale = mbi_ext_from(1)};
 }
 
 /* Entries and weights of the one row that is left as rows of a further layer. */
@@ -292,7 +403,9 @@ static void cut_row(struct prover *a, unsigned log_rows)
 
     a->log_columns -= log_rows;
     for (size_t r = 0; r >> log_rows == 0; r++)
-        a->row[r] = (struct row){.v = v + (r << a->log_columns), .w = w + (r << a->log_columns)};
+        a->row[r] = (struct row){.v = v + (r << a->log_columns),
+                                 .w = w + (r << a->log_columns),
+                                 .scale = mbi_ext_from(1)};
 }
 
 /* ---- columns ---- */
@@ -440,7 +553,8 @@ static bool same_roots(const struct mbi_opening *o, const struct mbi_commitment 
     return same;
 }
 
-/* Of the stack, the rows that are there: two of E for each entry, but after the first fold. */
+/* Of the stack, the rows that are there: one of E for each entry's weight, and one for two entries
+ * that are folded. */
 static bool alloc_rows(struct prover *a)
 {
     const size_t columns = (size_t)1 << a->log_columns;
@@ -459,8 +573,7 @@ static bool alloc_rows(struct prover *a)
     a->row = mbi_alloc(a->host, most, sizeof(*a->row));
     a->eq = mbi_alloc(a->host, most, sizeof(*a->eq));
     a->weight = mbi_alloc_huge(a->host, bytes);
-    rows = mbi_min_size(rows, mbi_max_size((size_t)1 << a->stack.rounds >> 1, 1));
-    a->folded = mbi_alloc_huge(a->host, rows * columns * sizeof(*a->folded));
+    a->folded = mbi_alloc_huge(a->host, (rows / 2 + 1) * columns * sizeof(*a->folded));
     return a->row && a->eq && a->weight && a->folded;
 }
 
@@ -515,6 +628,7 @@ static int32_t prove(struct prover *a, mambaint_error *err)
     if (!stack_rows(a))
         return mbi_fail_memory(err, "an opening");
     prove_rounds(a, a->stack.rounds);
+    finish_row(a);
     for (unsigned i = 0; i < depth && rc >= 0; i++) {
         const unsigned next = a->rounds;
 

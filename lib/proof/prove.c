@@ -70,12 +70,14 @@ struct filling {
     struct mbi_ext *sum;
     uint32_t live;
     uint32_t split; /* the letter whose values are divided among threads */
+    uint32_t inner; /* the last one besides, if the view is plain */
 };
 
-static bool next_letters(struct mbi_letters *at, const struct filling *f, uint32_t fixed)
+/* The next values of all letters but the one that is split and the innermost one. */
+static bool next_letters(struct mbi_letters *at, const struct filling *f)
 {
     for (uint32_t k = f->t->relation->n_letters; k-- > 0;) {
-        if (!(f->live >> k & 1) || k == fixed)
+        if (!(f->live >> k & 1) || k == f->split || k == f->inner)
             continue;
         if (++at->at[k] < f->t->relation->n[k])
             return true;
@@ -84,17 +86,12 @@ static bool next_letters(struct mbi_letters *at, const struct filling *f, uint32
     return false;
 }
 
-static void fill_entry(const struct filling *f, const struct mbi_letters *at)
+static void put_entry(const struct filling *f, const struct mbi_letters *at, size_t place, mbi_fe x)
 {
     const struct mbi_walk_table *t = f->t;
-    const mbi_fe x = mbi_fe_from_i64(mbi_view_value(f->witness, &t->view, at));
     struct mbi_ext product;
-    size_t place = 0;
     bool first = true;
 
-    for (uint32_t k = 0; k < t->relation->n_letters; k++)
-        if (in_table(t, k))
-            place |= (size_t)at->at[k] << t->shift[k];
     if (f->base) {
         f->base[place] = x;
         return;
@@ -109,6 +106,51 @@ static void fill_entry(const struct filling *f, const struct mbi_letters *at)
     f->sum[place] = mbi_ext_add(f->sum[place], product);
 }
 
+static size_t place_of(const struct filling *f, const struct mbi_letters *at)
+{
+    size_t place = 0;
+
+    for (uint32_t k = 0; k < f->t->relation->n_letters; k++)
+        if (in_table(f->t, k))
+            place |= (size_t)at->at[k] << f->t->shift[k];
+    return place;
+}
+
+/* Entries for all values of the innermost letter, of which the indices of a plain view are linear
+ * functions. */
+static void fill_run(const struct filling *f, struct mbi_letters *at)
+{
+    const struct mbi_view *view = &f->t->view;
+    const struct mbi_var *v = &f->witness->plan->var[view->var];
+    const struct mbi_table *table = &f->witness->table[view->var];
+    int64_t x[MBI_AXES], step[MBI_AXES] = {0};
+
+    for (int k = 0; k < MBI_AXES; k++) {
+        x[k] = view->axis[k].from;
+        for (uint32_t i = 0; i < view->axis[k].n_fields; i++) {
+            const struct mbi_field *field = &view->axis[k].field[i];
+
+            x[k] += (int64_t)at->at[field->letter] << field->shift;
+            step[k] += field->letter == f->inner ? (int64_t)1 << field->shift : 0;
+        }
+    }
+    for (uint32_t i = 0; i < f->t->relation->n[f->inner]; i++) {
+        bool there = true;
+        mbi_fe value = 0;
+
+        for (int k = 0; k < MBI_AXES; k++)
+            there &= x[k] >= 0 && x[k] < v->n[k];
+        if (there) /* the middle index is 0 where there is none */
+            value = mbi_table_field(table, ((size_t)x[0] << mbi_row_log(v)) +
+                                               ((size_t)x[1] << v->log[2]) + (size_t)x[2]);
+        at->at[f->inner] = i;
+        put_entry(f, at, place_of(f, at), value);
+        for (int k = 0; k < MBI_AXES; k++)
+            x[k] += step[k];
+    }
+    at->at[f->inner] = 0;
+}
+
 static void fill_slice(void *arg, size_t begin, size_t end)
 {
     const struct filling *f = arg;
@@ -118,9 +160,13 @@ static void fill_slice(void *arg, size_t begin, size_t end)
 
         if (f->split < MBI_LETTERS) /* or else there is one entry */
             at.at[f->split] = (uint32_t)i;
-        do
-            fill_entry(f, &at);
-        while (next_letters(&at, f, f->split));
+        do {
+            if (f->inner < MBI_LETTERS)
+                fill_run(f, &at);
+            else
+                put_entry(f, &at, place_of(f, &at),
+                          mbi_fe_from_i64(mbi_view_value(f->witness, &f->t->view, &at)));
+        } while (next_letters(&at, f));
     }
 }
 
@@ -134,6 +180,17 @@ static uint32_t letter_to_split(const struct filling *f)
             (best == MBI_LETTERS || f->t->relation->n[k] > f->t->relation->n[best]))
             best = k;
     return best;
+}
+
+static uint32_t inner_letter(const struct filling *f)
+{
+    for (int k = 0; k < MBI_AXES; k++)
+        if (f->t->view.axis[k].kind != MBI_AXIS_PLAIN)
+            return MBI_LETTERS;
+    for (uint32_t k = f->t->relation->n_letters; k-- > 0;)
+        if (f->live >> k & 1 && k != f->split)
+            return k;
+    return MBI_LETTERS;
 }
 
 static bool expand_weights(struct filling *f, void *own[MBI_LETTERS], const struct mbi_host *host)
@@ -171,6 +228,7 @@ static bool fill_table(struct mbi_table *out, void **own, const struct mbi_walk 
         if (in_table(t, k) || (t->summed >> k & 1))
             f.live |= 1u << k;
     f.split = letter_to_split(&f);
+    f.inner = inner_letter(&f);
     done = *own && expand_weights(&f, weight, w->host);
     if (done && f.split < MBI_LETTERS)
         mbi_parallel_for(w->host, t->relation->n[f.split], 1, fill_slice, &f);

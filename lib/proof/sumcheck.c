@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sum-check for batches of weighted sums of products, prover and verifier. */
+/* Sum-check for batches of weighted sums of products: what both sides do, and the verifier. */
 #include "proof/sumcheck.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
@@ -8,8 +8,7 @@
 
 /* ---- what both sides do ---- */
 
-/* Of the polynomial that a round sends: of w P, the largest of the batch. */
-static unsigned degree_of(const struct mbi_sum_batch *batch)
+unsigned MBI_EXT(sum_degree)(const struct mbi_sum_batch *batch)
 {
     unsigned degree = 0;
 
@@ -54,7 +53,7 @@ const char *MBI_EXT(sum_fault)(const struct mbi_sum_batch *batch)
 
 size_t MBI_EXT(sum_size)(const struct mbi_sum_batch *batch)
 {
-    return MBI_EXT_D * ((size_t)batch->bits * degree_of(batch) + batch->n_tables);
+    return MBI_EXT_D * ((size_t)batch->bits * MBI_EXT(sum_degree)(batch) + batch->n_tables);
 }
 
 static struct mbi_ext draw(struct mbi_transcript *t)
@@ -74,9 +73,8 @@ static void absorb_claim(struct mbi_transcript *t, const struct mbi_ext *claim)
     mbi_transcript_absorb(t, "claim", bytes, sizeof(bytes));
 }
 
-/* Absorbs the claims, draws *join and returns the sum of join^k claim_k. */
-static struct mbi_ext join_claims(struct mbi_ext *join, struct mbi_transcript *t,
-                                  const struct mbi_sum_batch *batch)
+struct mbi_ext MBI_EXT(sum_join)(struct mbi_ext *join, struct mbi_transcript *t,
+                                 const struct mbi_sum_batch *batch)
 {
     struct mbi_ext sum = mbi_ext_from(0);
 
@@ -185,7 +183,7 @@ bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
                          const struct mbi_sum_batch *batch, struct mbi_proof_reader *in)
 {
     const char *fault = MBI_EXT(sum_fault)(batch);
-    const unsigned degree = degree_of(batch);
+    const unsigned degree = MBI_EXT(sum_degree)(batch);
     struct mbi_ext q[POINTS], claim, join;
     mbi_fe inverse[POINTS];
 
@@ -194,7 +192,7 @@ bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
         return false;
     }
     set_inverses(inverse);
-    claim = join_claims(&join, &in->transcript, batch);
+    claim = MBI_EXT(sum_join)(&join, &in->transcript, batch);
     for (unsigned i = 0; i < batch->bits; i++) {
         mbi_get_elements((mbi_fe *)&q[1], (size_t)degree * MBI_EXT_D, in, "round");
         q[0] = q[1];
@@ -210,317 +208,5 @@ bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
         return false;
     }
     return true;
-}
-
-/* ---- the prover ---- */
-
-#define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
-#define SLICES 64 /* of a round: units of work, whatever the number of threads */
-
-struct prover {
-    const struct mbi_sum_batch *batch;
-    unsigned degree;
-    struct mbi_ext join;
-    const struct mbi_table *table;
-    struct mbi_ext *folded; /* after the first round: the tables, then the weights, `stride` each */
-    size_t stride;
-    size_t half; /* the pairs of this round */
-    bool first;
-    struct mbi_ext r;
-    struct mbi_ext partial[SLICES][POINTS];
-};
-
-static struct mbi_ext *folded_table(const struct prover *a, size_t k)
-{
-    return a->folded + k * a->stride;
-}
-
-static struct mbi_ext *folded_weight(const struct prover *a, size_t k)
-{
-    return folded_table(a, a->batch->n_tables + k);
-}
-
-/* The weights of n entries from `begin` on; n is a power of two, at most BLOCK. */
-static void weight_block(struct mbi_ext *out, const struct mbi_sum *s, size_t begin, size_t n)
-{
-    struct mbi_ext more[BLOCK];
-    unsigned log = 0;
-
-    while ((size_t)1 << log < n)
-        log++;
-    for (size_t x = 0; x < n; x++)
-        out[x] = mbi_ext_from(0);
-    for (size_t i = 0; i < s->n_weights; i++) {
-        MBI_EXT(form_block)(more, &s->weight[i], begin, log);
-        for (size_t x = 0; x < n; x++)
-            out[x] = mbi_ext_add(out[x], more[x]);
-    }
-}
-
-/* n pairs of a round from pair `begin` on, as one sum sees them. */
-struct pairs {
-    const struct mbi_sum *sum;
-    const struct mbi_table *table;    /* the sum's own */
-    const struct mbi_ext *low, *high; /* its weights */
-    size_t begin, half, n;
-    unsigned degree;
-};
-
-/* The same for values in F. */
-static inline mbi_fe polynomial_base(const struct mbi_sum *s, const mbi_fe *g)
-{
-    mbi_fe sum = 0, product = 1;
-
-    for (size_t i = 0; i < s->n_terms; i++) {
-        const struct mbi_sum_term *t = &s->term[i];
-        unsigned k = shared_factors(s->term, i);
-
-        if (!k)
-            product = t->degree ? g[t->factor[k++]] : 1;
-        for (; k < t->degree; k++)
-            product = mbi_fe_mul(product, g[t->factor[k]]);
-        sum = mbi_fe_add(sum, mbi_fe_mul(product, t->c));
-    }
-    return sum;
-}
-
-/* Adds the pairs' part of the round's polynomial at 0, 2, ..., degree; q[1] is left out. */
-static void add_pairs_base(struct mbi_ext q[POINTS], const struct pairs *p)
-{
-    const size_t n = p->sum->n_tables;
-    mbi_fe g[MBI_SUM_TABLES], rise[MBI_SUM_TABLES];
-
-    for (size_t x = 0; x < p->n; x++) {
-        struct mbi_ext w = p->low[x];
-        const struct mbi_ext w_rise = mbi_ext_sub(p->high[x], w);
-
-        for (size_t k = 0; k < n; k++) {
-            g[k] = mbi_table_field(&p->table[k], p->begin + x);
-            rise[k] = mbi_fe_sub(mbi_table_field(&p->table[k], p->half + p->begin + x), g[k]);
-        }
-        for (unsigned i = 0;; i++) {
-            if (i != 1)
-                q[i] = mbi_ext_add(q[i], mbi_ext_scale(w, polynomial_base(p->sum, g)));
-            if (i == p->degree)
-                break;
-            w = mbi_ext_add(w, w_rise);
-            for (size_t k = 0; k < n; k++)
-                g[k] = mbi_fe_add(g[k], rise[k]);
-        }
-    }
-}
-
-static void add_pairs(struct mbi_ext q[POINTS], const struct pairs *p)
-{
-    const size_t n = p->sum->n_tables;
-    struct mbi_ext g[MBI_SUM_TABLES], rise[MBI_SUM_TABLES];
-
-    for (size_t x = 0; x < p->n; x++) {
-        struct mbi_ext w = p->low[x];
-        const struct mbi_ext w_rise = mbi_ext_sub(p->high[x], w);
-
-        for (size_t k = 0; k < n; k++) {
-            g[k] = mbi_table_ext(&p->table[k], p->begin + x);
-            rise[k] = mbi_ext_sub(mbi_table_ext(&p->table[k], p->half + p->begin + x), g[k]);
-        }
-        for (unsigned i = 0;; i++) {
-            if (i != 1)
-                q[i] = mbi_ext_add(q[i], mbi_ext_mul(w, polynomial(p->sum, g)));
-            if (i == p->degree)
-                break;
-            w = mbi_ext_add(w, w_rise);
-            for (size_t k = 0; k < n; k++)
-                g[k] = mbi_ext_add(g[k], rise[k]);
-        }
-    }
-}
-
-/* Table k of the batch as it is in this round. */
-static struct mbi_table current_table(const struct prover *a, size_t k)
-{
-    if (a->first)
-        return a->table[k];
-    return (struct mbi_table){MBI_TABLE_EXT, folded_table(a, k), 2 * a->half};
-}
-
-/* q += the part of sum k in n pairs from `begin` on. */
-static void add_sum(struct mbi_ext q[POINTS], const struct prover *a, size_t k, size_t begin,
-                    size_t n)
-{
-    const struct mbi_sum *s = &a->batch->sum[k];
-    struct mbi_table table[MBI_SUM_TABLES];
-    struct mbi_ext low[BLOCK], high[BLOCK];
-    struct pairs p = {s, table, low, high, begin, a->half, n, a->degree};
-    bool base = true;
-
-    for (size_t i = 0; i < s->n_tables; i++) {
-        table[i] = current_table(a, s->table[i]);
-        base &= table[i].type != MBI_TABLE_EXT;
-    }
-    if (a->first) {
-        weight_block(low, s, begin, n);
-        weight_block(high, s, a->half + begin, n);
-    } else {
-        p.low = folded_weight(a, k) + begin;
-        p.high = p.low + a->half;
-    }
-    if (base)
-        add_pairs_base(q, &p);
-    else
-        add_pairs(q, &p);
-}
-
-/* The pairs of one slice: blocks, the same for any number of threads. */
-static void slice_range(size_t *begin, size_t *end, const struct prover *a, size_t slice)
-{
-    const size_t blocks = a->half / BLOCK + (a->half % BLOCK != 0);
-
-    *begin = mbi_min_size(blocks * slice / SLICES * BLOCK, a->half);
-    *end = mbi_min_size(blocks * (slice + 1) / SLICES * BLOCK, a->half);
-}
-
-/* The sum over k of join^k times the part of sum k, block by block. */
-static void round_slice(struct prover *a, size_t slice)
-{
-    struct mbi_ext *total = a->partial[slice];
-    size_t begin, end;
-
-    for (unsigned i = 0; i < POINTS; i++)
-        total[i] = mbi_ext_from(0);
-    slice_range(&begin, &end, a, slice);
-    for (; begin < end; begin += BLOCK) {
-        struct mbi_ext q[POINTS] = {{{0}}};
-
-        for (size_t k = a->batch->n_sums; k-- > 0;) {
-            for (unsigned i = 0; i <= a->degree; i++)
-                q[i] = mbi_ext_mul(q[i], a->join);
-            add_sum(q, a, k, begin, mbi_min_size(BLOCK, end - begin));
-        }
-        for (unsigned i = 0; i <= a->degree; i++)
-            total[i] = mbi_ext_add(total[i], q[i]);
-    }
-}
-
-static void round_part(void *arg, size_t begin, size_t end)
-{
-    for (; begin < end; begin++)
-        round_slice(arg, begin);
-}
-
-/* Threads do not pay for a few blocks. */
-static void for_slices(struct prover *a, const struct mbi_host *host,
-                       void (*part)(void *arg, size_t begin, size_t end))
-{
-    if (a->half < 4 * BLOCK)
-        part(a, 0, SLICES);
-    else
-        mbi_parallel_for(host, SLICES, 1, part, a);
-}
-
-/* The message of a round, then its challenge. */
-static struct mbi_ext prove_round(struct prover *a, struct mbi_proof_writer *out,
-                                  const struct mbi_host *host)
-{
-    struct mbi_ext q[POINTS] = {{{0}}};
-
-    for_slices(a, host, round_part);
-    for (size_t slice = 0; slice < SLICES; slice++)
-        for (unsigned i = 0; i <= a->degree; i++)
-            q[i] = mbi_ext_add(q[i], a->partial[slice][i]);
-    q[1] = q[0]; /* the value at 1 follows from it */
-    mbi_put_elements(out, "round", (const mbi_fe *)&q[1], (size_t)a->degree * MBI_EXT_D);
-    return draw(&out->transcript);
-}
-
-/* The first round's tables: entries of F are widened by the challenge. */
-static void fold_table(const struct prover *a, size_t k, size_t begin, size_t n)
-{
-    const struct mbi_table *t = &a->table[k];
-    struct mbi_ext *out = folded_table(a, k) + begin;
-
-    for (size_t x = 0; x < n; x++)
-        if (t->type == MBI_TABLE_EXT) {
-            const struct mbi_ext low = mbi_table_ext(t, begin + x);
-            const struct mbi_ext high = mbi_table_ext(t, a->half + begin + x);
-
-            MBI_EXT(table_fold)(out + x, &low, &high, 1, a->r);
-        } else {
-            const mbi_fe low = mbi_table_field(t, begin + x);
-            const mbi_fe rise = mbi_fe_sub(mbi_table_field(t, a->half + begin + x), low);
-
-            out[x] = mbi_ext_scale(a->r, rise);
-            out[x].c[0] = mbi_fe_add(out[x].c[0], low);
-        }
-}
-
-static void fold_first(const struct prover *a, size_t begin, size_t n)
-{
-    struct mbi_ext low[BLOCK], high[BLOCK];
-
-    for (size_t k = 0; k < a->batch->n_tables; k++)
-        fold_table(a, k, begin, n);
-    for (size_t k = 0; k < a->batch->n_sums; k++) {
-        weight_block(low, &a->batch->sum[k], begin, n);
-        weight_block(high, &a->batch->sum[k], a->half + begin, n);
-        MBI_EXT(table_fold)(folded_weight(a, k) + begin, low, high, n, a->r);
-    }
-}
-
-static void fold_part(void *arg, size_t slice, size_t end_slice)
-{
-    const struct prover *a = arg;
-    const size_t all = a->batch->n_tables + a->batch->n_sums;
-
-    for (; slice < end_slice; slice++) {
-        size_t begin, end;
-
-        slice_range(&begin, &end, a, slice);
-        if (a->first)
-            for (; begin < end; begin += BLOCK)
-                fold_first(a, begin, mbi_min_size(BLOCK, end - begin));
-        else
-            for (size_t k = 0; k < all; k++) {
-                struct mbi_ext *t = folded_table(a, k) + begin;
-
-                MBI_EXT(table_fold)(t, t, t + a->half, end - begin, a->r);
-            }
-    }
-}
-
-static void prove_rounds(struct mbi_ext *point, struct prover *a, struct mbi_proof_writer *out,
-                         const struct mbi_host *host)
-{
-    for (unsigned i = 0; i < a->batch->bits; i++) {
-        a->half = (size_t)1 << (a->batch->bits - 1 - i);
-        a->first = i == 0;
-        a->r = point[i] = prove_round(a, out, host);
-        for_slices(a, host, fold_part);
-    }
-}
-
-int32_t MBI_EXT(sum_prove)(struct mbi_ext *point, struct mbi_ext *value,
-                           const struct mbi_sum_batch *batch, const struct mbi_table *table,
-                           struct mbi_proof_writer *out, const struct mbi_host *host,
-                           mambaint_error *err)
-{
-    const char *fault = MBI_EXT(sum_fault)(batch);
-    struct prover a = {.batch = batch, .table = table};
-    size_t size;
-
-    if (fault)
-        return mbi_fail(err, MAMBAINT_E_INTERNAL, "a sum-check was planned wrongly: %s", fault);
-    a.degree = degree_of(batch);
-    if (batch->bits)
-        a.stride = (size_t)1 << (batch->bits - 1);
-    if (!mbi_mul_size(&size, batch->n_tables + batch->n_sums, sizeof(*a.folded)) ||
-        !mbi_mul_size(&size, size, a.stride) || !(a.folded = mbi_alloc_huge(host, size)))
-        return mbi_fail_memory(err, "the tables of a sum-check");
-    join_claims(&a.join, &out->transcript, batch);
-    prove_rounds(point, &a, out, host);
-    for (size_t k = 0; k < batch->n_tables; k++)
-        value[k] = batch->bits ? *folded_table(&a, k) : mbi_table_ext(&table[k], 0);
-    mbi_put_elements(out, "values", (const mbi_fe *)value, batch->n_tables * MBI_EXT_D);
-    mbi_free_aligned(host, a.folded);
-    return MAMBAINT_OK;
 }
 #endif

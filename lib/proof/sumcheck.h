@@ -40,13 +40,21 @@ struct mbi_sum_batch {
 /* NULL, or what is wrong with a batch, as a part of a sentence: both sides refuse it. */
 const char *MBI_EXT(sum_fault)(const struct mbi_sum_batch *batch);
 
+/* The degree of the polynomial that a round sends: of w P, the largest of the batch. */
+unsigned MBI_EXT(sum_degree)(const struct mbi_sum_batch *batch);
+
+/* Absorbs the claims, draws *join and returns the sum of join^k claim_k. */
+struct mbi_ext MBI_EXT(sum_join)(struct mbi_ext *join, struct mbi_transcript *t,
+                                 const struct mbi_sum_batch *batch);
+
 /* How many elements of F a batch adds to a proof, of 8 bytes each. */
 size_t MBI_EXT(sum_size)(const struct mbi_sum_batch *batch);
 
 /*
  * Proves a batch over these tables of at most 2^bits entries, and gives its end: value[k] is the
  * extension of table k at `point`, of batch->bits coordinates. Both are claims that the caller has
- * to prove. The memory is half an element of E for every entry of the tables and of the weights.
+ * to prove. The memory is half an element of E for every entry of the tables that are in products,
+ * and two for every entry of each weight that is not another sum's.
  */
 int32_t MBI_EXT(sum_prove)(struct mbi_ext *point, struct mbi_ext *value,
                            const struct mbi_sum_batch *batch, const struct mbi_table *table,

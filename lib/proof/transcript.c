@@ -10,6 +10,7 @@
 /* ---- the chain ---- */
 
 #define BLOCK 64
+#define WORDS 16 /* of a block of the hash */
 
 /* The last byte of a label. It keeps draws, ratchets and absorbs apart whatever their tags are. */
 enum kind { ABSORB, DRAW, RATCHET };
@@ -143,6 +144,29 @@ bool mbi_work_holds(const uint8_t seed[MBI_SEED_SIZE], uint64_t nonce, unsigned 
     return !(mbi_load64(digest.byte) & ((UINT64_C(1) << bits) - 1));
 }
 
+/* Which of eight nonces from `nonce` on hold: bits of the lanes. */
+static unsigned eight_hold(const struct mbi_field_kernels *k, const uint8_t seed[MBI_SEED_SIZE],
+                           uint64_t nonce, unsigned bits)
+{
+    uint64_t m[WORDS][MBI_HASH_LANES] = {{0}};
+    const uint64_t *word[WORDS];
+    struct mbi_hash_lanes h;
+    unsigned holding = 0;
+
+    for (size_t l = 0; l < MBI_HASH_LANES; l++) {
+        for (size_t i = 0; i < MBI_SEED_SIZE / 8; i++)
+            m[i][l] = mbi_load64(seed + 8 * i);
+        m[MBI_SEED_SIZE / 8][l] = nonce + l;
+    }
+    for (size_t i = 0; i < WORDS; i++)
+        word[i] = m[i];
+    mbi_hash_lanes_init(&h, MBI_HASH_GRIND, NULL);
+    k->hash_block(*h.h, word, MBI_SEED_SIZE + 8, true);
+    for (size_t l = 0; l < MBI_HASH_LANES; l++)
+        holding |= (unsigned)!(h.h[0][l] & ((UINT64_C(1) << bits) - 1)) << l;
+    return holding;
+}
+
 #define TRIALS ((size_t)1 << 12) /* at a time */
 #define TRIALS_GRAIN 64
 
@@ -153,17 +177,29 @@ struct search {
     atomic_size_t found; /* the smallest of this round that holds, or TRIALS */
 };
 
+/* Of the nonces begin .. end - 1, or TRIALS if none does or a smaller one was found elsewhere. */
+static size_t first_that_holds(const struct search *s, size_t begin, size_t end)
+{
+    const struct mbi_field_kernels *k = mbi_field_kernels_best();
+    const size_t step = k->hash_block ? MBI_HASH_LANES : 1;
+
+    for (size_t i = begin; i < end && i < atomic_load_explicit(&s->found, memory_order_relaxed);
+         i += step) {
+        unsigned holding = step > 1 ? eight_hold(k, s->seed, s->base + i, s->bits)
+                                    : mbi_work_holds(s->seed, s->base + i, s->bits);
+
+        for (size_t found = i; holding; found++, holding >>= 1)
+            if (holding & 1)
+                return found;
+    }
+    return TRIALS;
+}
+
 static void try_nonces(void *arg, size_t begin, size_t end)
 {
     struct search *s = arg;
-    size_t best = TRIALS;
+    size_t best = first_that_holds(s, begin, end);
 
-    for (size_t i = begin; i < end && i < atomic_load_explicit(&s->found, memory_order_relaxed);
-         i++)
-        if (mbi_work_holds(s->seed, s->base + i, s->bits)) {
-            best = i;
-            break;
-        }
     for (size_t old = atomic_load(&s->found); best < old;)
         if (atomic_compare_exchange_weak(&s->found, &old, best))
             break;

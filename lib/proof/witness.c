@@ -305,6 +305,16 @@ void mbi_witness_digits(const struct mbi_witness *w, uint32_t var)
         set_box(w, var, &w->plan->box[v->first_box + k]);
 }
 
+/* Of some variables: each has its own blocks. */
+static void fill_digits(void *arg, size_t begin, size_t end)
+{
+    const struct mbi_witness *w = arg;
+
+    for (size_t i = begin; i < end; i++)
+        if (w->plan->var[i].kind == MBI_VAR_COMMITTED)
+            mbi_witness_digits(w, (uint32_t)i);
+}
+
 /* How often each value occurs among the digits of a class. */
 void mbi_witness_count(const struct mbi_witness *w)
 {
@@ -335,7 +345,9 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
         w->known.token = run[0].token;
         w->vector = (struct mbi_table){plan->large ? MBI_TABLE_I32 : MBI_TABLE_U8, NULL,
                                        (size_t)1 << plan->bits};
-        w->vector.data = mbi_alloc_aligned(plan->host, w->vector.n * entry_size(w->vector.type));
+        w->vector.data = mbi_alloc_huge(plan->host, w->vector.n * entry_size(w->vector.type));
+        if (w->vector.data)
+            memset(data_of(&w->vector), 0, w->vector.n * entry_size(w->vector.type));
         if (plan->large)
             w->vector.n = (size_t)plan->end; /* the others are zero */
     }
@@ -352,9 +364,7 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
         fill_output(w);
     }
     fill_complements(w);
-    for (uint32_t i = 0; i < plan->n_vars; i++)
-        if (plan->var[i].kind == MBI_VAR_COMMITTED)
-            mbi_witness_digits(w, i);
+    mbi_parallel_for(plan->host, plan->n_vars, 1, fill_digits, w);
     mbi_witness_count(w);
     *out = w;
     return MAMBAINT_OK;

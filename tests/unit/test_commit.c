@@ -1090,6 +1090,51 @@ static void check_machines(const struct mbi_code *code, struct test_random *r)
     machine_free(&plain);
 }
 
+/* Claims about a whole vector that is longer than what is expanded at a time: masked at its parts'
+ * ends and between them, several at one point. */
+START_TEST(weights_of_long_vectors)
+{
+    enum { BITS = 14, CLAIMS = 7 };
+    static const uint64_t below[CLAIMS] = {1 << BITS, 9000, 9216, 9100, 700, 0, 16383};
+    const size_t n = (size_t)1 << BITS;
+    struct mbi_ext *w = calloc(n, sizeof(*w)), *eq = calloc(2 * n, sizeof(*eq));
+    struct mbi_ext z[2][BITS], power = mbi_ext_from(1), join;
+    struct mbi_form form[CLAIMS];
+    struct mbi_claim claim[CLAIMS];
+    const struct mbi_root root = {.log_rows = 4};
+    const struct mbi_opening o = {FLAT(10, 11, 4, 0, 0), &root, 1, claim, CLAIMS};
+    struct mbi_ext *const vectors[] = {w};
+    struct test_random r;
+    struct machine m;
+
+    test_random_init(&r, "weights_of_long_vectors");
+    machine_init(&m, 2, mbi_field_kernels_best());
+    test_that(w && eq);
+    join = random_ext(&r);
+    for (size_t i = 0; i < 2; i++) {
+        random_point(z[i], BITS, &r);
+        MBI_EXT(eq_table)(eq + i * n, z[i], BITS, mbi_ext_from(1));
+    }
+    for (size_t k = 0; k < CLAIMS; k++) {
+        form[k] = (struct mbi_form){
+            BITS, random_ext(&r), 1, {MBI_EXT(form_eq)(0, BITS, below[k], z[k == 3])}};
+        claim[k] = (struct mbi_claim){.form = &form[k], .joined = k == 2};
+    }
+    test_that(MBI_EXT(open_fill)(vectors, &o, join, &m.host, m.kernels));
+    for (size_t k = 0; k < CLAIMS; k++) {
+        power = k && !claim[k].joined ? mbi_ext_mul(power, join) : power;
+        for (size_t x = 0; x < below[k]; x++)
+            w[x] = mbi_ext_sub(
+                w[x], mbi_ext_mul(mbi_ext_mul(power, form[k].scale), eq[(k == 3) * n + x]));
+    }
+    for (size_t x = 0; x < n; x++)
+        test_check(mbi_ext_is_zero(w[x]), "the weight of entry %zu", x);
+    machine_free(&m);
+    free(w);
+    free(eq);
+}
+END_TEST
+
 START_TEST(every_machine_writes_the_same_proof)
 {
     struct mbi_code code = FLAT(9, 11, 40, 6, 0);
@@ -2123,6 +2168,7 @@ int main(void)
     tcase_add_test(t, true_claims_are_accepted_in_several_layers);
     tcase_add_test(t, openings_reach_as_far_as_entries_and_forms);
     tcase_add_test(t, many_claims_are_accepted);
+    tcase_add_test(t, weights_of_long_vectors);
     tcase_add_test(t, every_machine_writes_the_same_proof);
     tcase_add_test(t, sizes_are_as_planned_on_average);
     tcase_add_test(t, refused_memory_leaves_nothing);

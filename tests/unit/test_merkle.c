@@ -207,6 +207,52 @@ static void make_matrix(struct matrix *x, const struct vectors *v, size_t gap)
     x->columns = (struct mbi_columns){x->data, rows, stride, width, x->salt};
 }
 
+/* ---- eight hashes at once ---- */
+
+/* Messages of n words, in pieces of 16 words with a next one. */
+static void check_lanes(const struct mbi_field_kernels *k, size_t n, bool salted,
+                        struct test_random *r)
+{
+    uint64_t m[64][MBI_HASH_LANES] = {{0}};
+    uint8_t salt[MBI_HASH_LANES][MBI_SALT_SIZE], bytes[8 * 64];
+    struct mbi_digest got[MBI_HASH_LANES], want;
+    struct mbi_hash_lanes h;
+
+    for (size_t i = 0; i < n * MBI_HASH_LANES; i++)
+        m[i / MBI_HASH_LANES][i % MBI_HASH_LANES] = test_random_u64(r);
+    test_random_bytes(r, salt, sizeof(salt));
+    mbi_hash_lanes_init(&h, MBI_HASH_LEAF, salted ? *salt : NULL);
+    for (size_t at = 0; at == 0 || at < n; at += 16) {
+        const uint64_t *word[16];
+
+        for (size_t i = 0; i < 16; i++)
+            word[i] = m[at + i];
+        k->hash_block(*h.h, word, 8 * mbi_min_size(at + 16, n), at + 16 >= n);
+    }
+    mbi_hash_lanes_end(&h, got);
+    for (size_t l = 0; l < MBI_HASH_LANES; l++) {
+        for (size_t i = 0; i < n; i++)
+            mbi_store64(bytes + 8 * i, m[i][l]);
+        mbi_hash_leaf(&want, bytes, 8 * n, salted ? salt[l] : NULL);
+        test_check(same(&got[l], &want), "%s: lane %zu of %zu words", k->name, l, n);
+    }
+}
+
+START_TEST(lanes_hash_as_one_message_does)
+{
+    const struct mbi_field_kernels *k = mbi_field_kernels_at((size_t)_i);
+    struct test_random r;
+
+    if (!k || !k->probe() || !k->hash_block)
+        return;
+    setup();
+    test_random_init(&r, "lanes_hash_as_one_message_does");
+    for (size_t n = 0; n <= 64; n++)
+        for (int salted = 0; salted < 2; salted++)
+            check_lanes(k, n, salted, &r);
+}
+END_TEST
+
 /* Each leaf again, by itself, from the bytes a verifier is shown. */
 static void check_columns(const struct matrix *x, const struct mbi_digest *leaf)
 {
@@ -657,6 +703,33 @@ START_TEST(refused_memory_is_noticed)
 }
 END_TEST
 
+/* More columns than lanes, and more rows than a block of the hash has words. */
+START_TEST(columns_of_any_size)
+{
+    struct test_random r;
+
+    setup();
+    test_random_init(&r, "columns_of_any_size");
+    for (size_t rows = 0; rows < 50; rows += 1 + rows / 3)
+        for (size_t n = 1; n < 30; n += 7)
+            for (int salted = 0; salted < 2; salted++) {
+                struct matrix x = {.n = n, .data = block(rows * (n + 3) + n, sizeof(mbi_fe))};
+                struct mbi_digest leaf[30];
+
+                for (size_t i = 0; i < rows * (n + 3); i++)
+                    x.data[i] = mbi_fe_from_u64(test_random_u64(&r));
+                x.salt = salted ? block(n, MBI_SALT_SIZE) : NULL;
+                if (salted)
+                    test_random_bytes(&r, x.salt, n * MBI_SALT_SIZE);
+                x.columns = (struct mbi_columns){x.data, rows, n + 3, 1, x.salt};
+                mbi_hash_columns(&x.columns, leaf, 0, n);
+                check_columns(&x, leaf);
+                free(x.salt);
+                free(x.data);
+            }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("merkle");
@@ -669,6 +742,8 @@ int main(void)
 
     tc = tcase_create("trees");
     tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, lanes_hash_as_one_message_does, 0, 3);
+    tcase_add_test(tc, columns_of_any_size);
     tcase_add_test(tc, threads_build_the_same_tree);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, a_leaf_is_no_node);
