@@ -5,7 +5,8 @@
 Works on a copy of the sources. The list below is of texts in lib/proof and what they become; one that is
 no longer there is an error, so that the list cannot fall behind the code. Takes about half an hour.
 
-Usage: removed_checks.py SOURCE_ROOT [WORDS]   only removals whose names contain the words
+Usage: removed_checks.py SOURCE_ROOT [WORDS]    only removals whose names contain the words
+       removed_checks.py SOURCE_ROOT --texts    only looks the texts up
 """
 import pathlib
 import shutil
@@ -35,7 +36,7 @@ REMOVALS = [
     ("counts of a lookup", "lookup.c", "end->counts = mbi_ext_sub(limb, p);", "end->counts = mbi_ext_add(limb, p);"),
     ("sum of a lookup", "lookup.c", "struct mbi_ext p = mbi_ext_from(0), q, tree[MBI_LOOKUP_BITS];\n    struct challenge c;",
      "struct mbi_ext p = mbi_ext_from(1), q, tree[MBI_LOOKUP_BITS];\n    struct challenge c;"),
-    ("width of a limb", "lookup.c", "mbi_ext_scale(c->gamma, w)", "mbi_ext_scale(c->gamma, w - w)"),
+    ("size of a limb", "lookup.c", "mbi_ext_scale(c->gamma, size)", "mbi_ext_scale(c->gamma, size - size)"),
     ("claims of an opening", "open_verify.c", "if (!mbi_ext_equal(sum, v->claim))", "if (false)"),
     ("columns of an opening", "open_verify.c",
      "if (!mbi_ext_equal(row_at(v, mbi_fe_pow(root, v->position[i]), a.log_columns), v->sum[i]))",
@@ -46,6 +47,10 @@ REMOVALS = [
     ("first claim of an opening", "open.c", "if (!fault && o->n_claims && o->claim[0].joined)", "if (false)"),
     ("block of a claim", "open.c", "if (!fault && c->block >> (mbi_open_bits(o, c->vector) - c->form->bits))",
      "if (false)"),
+    ("rows in use of a vector", "open.c", "if (!o->root[i].rows || o->root[i].rows > (uint64_t)1 << log_rows[i])",
+     "if (!o->root[i].rows)"),
+    ("the part of a box", "walk_open.c",
+     "*scale = mbi_ext_mul(*scale, MBI_EXT(eq_index)(z, bits - log, row >> log));", "(void)scale;"),
     ("linear relations", "walk_sums.c", "claim_relation(w, &p->relation[i], &tau);", "(void)claim_relation;"),
     ("relations with products", "walk_sums.c", "check_products(w, i, &tau);", "(void)check_products;"),
     ("masks", "walk_letters.c", "form_triangle)(at, i.z_bits, letter_at(r, letters, r->small), low, i.below, i.z,",
@@ -53,7 +58,7 @@ REMOVALS = [
     ("counted ranges", "walk.c", "        count_ranges(w);", "        (void)count_ranges;"),
     ("counts of ranges are claimed", "walk.c", "claim = MBI_EXT(walk_claim)(w, end->counts);",
      "claim = MBI_EXT(walk_claim)(w, mbi_ext_from(0));"),
-    ("tokens that are picked", "walk_letters.c", "w->job->token + a->from, n, &values,", "w->job->token, n, &values,"),
+    ("tokens that are picked", "walk_letters.c", "w->job->token[(size_t)x + (size_t)pick->from]", "w->job->token[(size_t)x]"),
     ("ranges", "walk.c", "check_ranges(w);", "(void)check_ranges;"),
     ("digits below 4", "walk.c", "{&weight[0], 1, four,", "{&weight[0], 0, four,"),
     ("digits below 2", "walk.c", "{&weight[1], 2, two,", "{&weight[1], 0, two,"),
@@ -69,8 +74,8 @@ REMOVALS = [
     ("complements of ranges", "relation.c",
      "        mbi_gadget_constant(&g, v.hi);\n        mbi_gadget_view(&g, -1, whole(i));\n        mbi_gadget_view(&g, -1, whole(other));",
      "        (void)whole;"),
-    ("relations below 2^62", "relation.c", "if (magnitude >= MBI_PLAN_BOUND)", "if (false)"),
-    ("u (hi - y) = 0", "gadget.c", "only_at(g, shape, x->u, x->y, q->hi);", "(void)only_at;"),
+    ("relations below 2^62", "relation.c", "if (r->magnitude >= MBI_PLAN_BOUND)", "if (false)"),
+    ("u (hi - y) = 0", "gadget.c", "else if (x->u[0] != MBI_NONE)\n        only_at(g, shape, x->u, x->y, q->hi);", "else\n        (void)only_at;"),
     ("v (y - lo) = 0", "gadget.c", "only_at(g, shape, x->v, x->y, q->lo);", "(void)only_at;"),
     ("output of the statement", "plan.c", "mbi_gadget_linear(&g, -1, p->output);", "mbi_gadget_linear(&g, 0, p->output);"),
 ]
@@ -93,8 +98,17 @@ def failing(folder):
     return None
 
 
+def find(source, name, file, text):
+    if source.count(text) != 1:
+        sys.exit(f"{name}: the text is {source.count(text)} times in {file}")
+
+
 def main(root, words):
     status = 0
+    for name, file, text, _ in REMOVALS:
+        find(pathlib.Path(root, "lib", "proof", file).read_text(), name, file, text)
+    if words == "--texts":
+        return 0
     with tempfile.TemporaryDirectory() as scratch:
         copy, folder = pathlib.Path(scratch, "source"), pathlib.Path(scratch, "build")
         for name in run(["git", "-C", root, "ls-files"], check=True).stdout.splitlines():
@@ -109,8 +123,7 @@ def main(root, words):
             if words and words not in name:
                 continue
             source = path.read_text()
-            if source.count(text) != 1:
-                sys.exit(f"{name}: the text is {source.count(text)} times in {file}")
+            find(source, name, file, text)
             path.write_text(source.replace(text, instead))
             found = failing(folder)
             print(f"{name}: {'found by ' + found if found else 'NOT FOUND'}", flush=True)
