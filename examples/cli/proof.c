@@ -26,6 +26,7 @@ char *statement_text(const mambaint_statement *statement, const mambaint_tokeniz
 
 /* ---- inspect ---- */
 
+/* saved: bytes of the statement alone, saved as a file; 0: of several proofs. */
 static int print_json(const mambaint_statement *s, const mambaint_tokenizer *tokenizer, size_t size,
                       size_t saved)
 {
@@ -37,9 +38,11 @@ static int print_json(const mambaint_statement *s, const mambaint_tokenizer *tok
     json_open(&j, stdout);
     json_raw(&j, "statement", json);
     json_integer(&j, "file_bytes", (long long)size);
-    json_integer(&j, "head_bytes", HEAD);
-    json_integer(&j, "statement_bytes", (long long)(saved - HEAD - DIGEST));
-    json_integer(&j, "body_bytes", (long long)(size - saved));
+    if (saved) {
+        json_integer(&j, "head_bytes", HEAD);
+        json_integer(&j, "statement_bytes", (long long)(saved - HEAD - DIGEST));
+        json_integer(&j, "body_bytes", (long long)(size - saved));
+    }
     json_close(&j);
     free(json);
     return CLI_DONE;
@@ -53,8 +56,12 @@ static int print_words(const mambaint_statement *s, const mambaint_tokenizer *to
     if (!words)
         return fail_memory();
     printf("This is what the file says; 'mambaint verify' finds out whether it is true.\n%s"
-           "bytes: %zu = head %d + statement %zu + body %zu + digest %d\n",
-           words, size, HEAD, saved - HEAD - DIGEST, size - saved, DIGEST);
+           "bytes: %zu",
+           words, size);
+    if (saved)
+        printf(" = head %d + statement %zu + body %zu + digest %d", HEAD, saved - HEAD - DIGEST,
+               size - saved, DIGEST);
+    putchar('\n');
     free(words);
     return CLI_DONE;
 }
@@ -93,6 +100,7 @@ static int inspect(struct args *args)
     mambaint_statement *s = NULL;
     size_t size, saved = 0;
     char *data = read_all(args->operand[0], &size);
+    bool series; /* of proofs: several heads, bodies, ... */
     mambaint_error err;
     int32_t rc;
     int status;
@@ -100,6 +108,7 @@ static int inspect(struct args *args)
     if (!data)
         return CLI_FAILED;
     rc = mambaint_statement_read(&s, NULL, data, size, &err);
+    series = size >= 4 && !memcmp(data, "MIPS", 4);
     free(data);
     if (rc < 0)
         return fail("%s: %s", args->operand[0], err.message);
@@ -107,6 +116,8 @@ static int inspect(struct args *args)
     status = open_tokenizer(&tokenizer, args_text(args, "tokenizer", NULL), s);
     if (status == CLI_DONE && out)
         status = save_statement(out, s, saved);
+    if (series)
+        saved = 0;
     if (status == CLI_DONE)
         status = args_switch(args, "json") ? print_json(s, tokenizer, size, saved)
                                            : print_words(s, tokenizer, size, saved);

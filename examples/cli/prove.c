@@ -278,6 +278,8 @@ static const struct flag flags[] = {
     {"tokens", 'n', FLAG_TEXT, "N", "most tokens to answer (64)"},
     {"features", 0, FLAG_TEXT, "A,B,...",
      "no text: what goes into a model of numbers, or a chain: decimals from -4 to 3.96875"},
+    {"chunk-steps", 0, FLAG_OPTION, "N",
+     "a proof for every N steps of a text (none: one for all); memory is that of one"},
     {"weights", 0, FLAG_OPTION, "NAME",
      "committed: who verifies needs a key alone (default); public: the model"},
     {"zk", 0, FLAG_OPTION, "off", "zero-knowledge is not there yet"},

@@ -22,18 +22,25 @@ static void free_sides(struct sides *s)
     mambaint_tokenizer_unref(s->tokenizer);
 }
 
-/* The proof says whether it is about public weights (docs/proof-files.md: flag 1 at byte 10); the
- * models are a key either way. */
+/* The proof says whether it is about public weights (docs/proof-files.md: flag 1 at byte 10; of a
+ * series the first proof, which begins at byte 16). */
+static bool is_public(const struct sides *s)
+{
+    const size_t at = s->size > 4 && !memcmp(s->proof, "MIPS", 4) ? 26 : 10;
+
+    return s->size > at && (s->proof[at] & 1);
+}
+
+/* The models are a key either way. */
 static int key_of_models(struct sides *s, const struct args *args)
 {
-    const bool is_public = s->size > 10 && (s->proof[10] & 1);
     struct models models = {.n = 0};
     mambaint_error err;
     int32_t rc;
     int status;
 
-    if (mambaint_options_set(args->options, "weights", is_public ? "public" : "committed", &err) <
-        0)
+    if (mambaint_options_set(args->options, "weights", is_public(s) ? "public" : "committed",
+                             &err) < 0)
         return fail_memory();
     if ((status = open_models(&models, args)) == CLI_DONE &&
         (rc = mambaint_key_create(&s->key, models.model, models.n, args->options, &err)) < 0)

@@ -35,6 +35,7 @@ extern "C" {
  * | `weights` | `committed`, `public` | `committed` | mambaint_proof_create(), mambaint_key_create() |
  * | `zk` | `off` | `off` | mambaint_proof_create() |
  * | `record` | `on`: keep what is run, for mambaint_receipt_create(); `off` | `off` | sessions |
+ * | `chunk-steps` | 1 to 4096, a multiple of the model's `chunk` | none: one proof | mambaint_proof_create() |
  * | `profile` | `on`: count the time of every kernel, for mambaint_session_text(); `off` | `off` | sessions |
  *
  * The options of mambaint_model_synth(), mambaint_tokenizer_train() and of the trainer are listed

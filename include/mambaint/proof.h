@@ -22,6 +22,12 @@ extern "C" {
  * that of the lowest id. Whoever checks it needs a key: the models themselves, or a file that
  * stands for their weights.
  *
+ * A long run on text may be proved in parts, with the memory that one of them takes: the file is
+ * then a *series*, proofs one behind the other, each of which begins with what the one before it
+ * has left in the model's memory. It is checked like one proof, and says what one would. A proof
+ * out of a series may be checked alone, too: then its statement names that memory by a digest, and
+ * nothing says where it comes from.
+ *
  * A proof is about ids, not about text: which text they stand for is the tokenizer's to say, and
  * no part of it.
  *
@@ -75,9 +81,12 @@ typedef struct mambaint_statement mambaint_statement;
  * - `prompt`, a text, before which the end-of-text token is fed, or `ids`, whole numbers with
  *   commas between, before which nothing is;
  * - `tokens`, the most that are answered, 64 without it. Prompt and answer take at most 4096 steps,
- *   one less than they have tokens.
+ *   one less than they have tokens;
+ * - `chunk-steps`, the most steps of one proof, at most 4096 and a multiple of the model's `chunk`.
+ *   A run with more of them gets a series of proofs, and may have 1048576 steps.
  *
- * The context's `progress` is told of the stages `answer`, `run` and those of the proof.
+ * The context's `progress` is told of the stages `answer`, `run` and those of the proof; of a
+ * series also of `chunks`, the steps that are proved.
  *
  * @param[out] out       the proof, NULL on failure; free it with mambaint_proof_free()
  * @param[in]  model     the models in the order in which they are run; the first one's context
@@ -88,8 +97,8 @@ typedef struct mambaint_statement mambaint_statement;
  *
  * @retval MAMBAINT_OK             `*out` is ready
  * @retval MAMBAINT_E_INVALID      a pointer is NULL, there is no model, or an option is wrong
- * @retval MAMBAINT_E_RANGE        too many models or tokens, a feature is outside [-4, 3.96875], or
- *                                 an id outside the vocabulary
+ * @retval MAMBAINT_E_RANGE        too many models or tokens, a feature is outside [-4, 3.96875], an
+ *                                 id outside the vocabulary, or `chunk-steps` no multiple
  * @retval MAMBAINT_E_MISMATCH     text for a model that takes features, or the other way round; a
  *                                 model of text in a chain; or one that does not hand on what the
  *                                 next takes
@@ -116,8 +125,8 @@ MAMBAINT_API const void *mambaint_proof_data(const mambaint_proof *proof, size_t
  *
  * | key | number |
  * |---|---|
- * | `log2-trace` | log2 of the entries of what was committed beside the weights |
- * | `soundness-bits` | a false statement passes with a probability below 2^-this for each try |
+ * | `log2-trace` | log2 of the entries of what was committed beside the weights; of a series the largest |
+ * | `soundness-bits` | a false statement passes with a probability below 2^-this for each try; of a series the lowest |
  *
  * @param[in]  proof  the proof
  * @param[in]  key    which number
@@ -252,7 +261,7 @@ MAMBAINT_API int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need
  * | key | text |
  * |---|---|
  * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals or the tokens, and what is not shown |
- * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed` or `public`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest` |
+ * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed` or `public`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, or null); of a series also `proofs`, how many |
  *
  * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
  * @param[in]  cap        room in `buf` in bytes
@@ -329,7 +338,8 @@ MAMBAINT_API int32_t mambaint_statement_match(const mambaint_statement *statemen
                                               const char *features, mambaint_error *err);
 
 /**
- * Are these the tokens of a statement? An answer that is empty is that of no statement.
+ * Are these the tokens of a statement? An answer that is empty is that of no statement. A statement
+ * that begins with a memory has neither a prompt nor an answer that could be compared: E_MISMATCH.
  *
  * @param[in]  statement  the statement
  * @param[in]  prompt     ids of the whole prompt, or NULL: any

@@ -88,6 +88,8 @@ static const char *proof_kind(const uint8_t *data, size_t n)
 
     if (mbi_key_file_is(data, n))
         return "key";
+    if (mbi_series_is(data, n))
+        return "proof";
     if (mbi_proof_file_read(&file, data, n, NULL) < 0 || file.body_size)
         return "proof";
     return "statement";
@@ -122,7 +124,8 @@ static int32_t check(const char **kind, mambaint_context *ctx, const char *path,
         mbi_map_close(&map, host);
         return rc;
     }
-    if (mbi_proof_file_is(map.data, map.size) || mbi_key_file_is(map.data, map.size)) {
+    if (mbi_proof_file_is(map.data, map.size) || mbi_series_is(map.data, map.size) ||
+        mbi_key_file_is(map.data, map.size)) {
         *kind = proof_kind(map.data, map.size);
         rc = mbi_proof_file_check(ctx, map.data, map.size, err);
         mbi_map_close(&map, host);

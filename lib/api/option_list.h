@@ -15,7 +15,7 @@
     ONE("min-p") ONE("repeat-penalty") ONE("repeat-last") ONE("seed") MANY("stop")               \
     ONE("profile") ONE("record")                                                                 \
     /* evaluations and proofs; of text also `tokens`, below */                                   \
-    ONE("features") ONE("prompt") ONE("ids") ONE("zk")                                           \
+    ONE("features") ONE("prompt") ONE("ids") ONE("zk") ONE("chunk-steps")                        \
     /* making models and tokenizers */                                                           \
     ONE("architecture") ONE("preset") ONE("name") ONE("license") ONE("pre") MANY("data")            \
     /* trainers */                                                                               \

@@ -6,6 +6,7 @@
 #include "api/options.h"
 #include "base/intmath.h"
 #include "base/text.h"
+#include "proof/boundary.h"
 
 struct mambaint_proof {
     mambaint_context *ctx;
@@ -139,54 +140,131 @@ static int32_t read_known(struct known *k, const struct mbi_statement *s,
 
 /* ---- writing ---- */
 
-static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *job,
-                          const struct mbi_proof_models *m, const struct mbi_stage_run *run,
-                          mambaint_error *err)
+void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host)
 {
-    struct mbi_commitment vector[2] = {{0}, m->commitment}; /* the witness's, the weights' */
-    struct mbi_witness *witness = NULL;
-    struct watch watch;
+    for (int side = 0; side < MBI_SIDES; side++) {
+        MBI_EXT(commitment_free)(&b->commitment[side]);
+        mbi_free_aligned(host, b->vector[side]);
+    }
+    *b = (struct mbi_boundaries){.vector = {NULL}};
+}
+
+/* The memory that a run hands on, and the commitment to it. */
+static int32_t commit_behind(struct mbi_boundaries *b, const struct mbi_witness *witness,
+                             const struct mbi_code *code, mambaint_error *err)
+{
+    const struct mbi_plan *plan = witness->plan;
+    const size_t n = (size_t)1 << plan->boundary_bits;
+    const unsigned bits = (unsigned)mbi_max_size(plan->boundary_bits, code->log_columns);
+    struct mbi_table vector = {MBI_TABLE_I32, NULL, n};
+    struct mbi_ntt ntt;
     int32_t rc;
 
-    if ((rc = mbi_witness_create(&witness, job->plan, run, err)) < 0)
+    if (!(b->vector[MBI_BEHIND] = mbi_alloc_aligned(plan->host, n * sizeof(int32_t))))
+        return mbi_fail_memory(err, "the memory between two proofs");
+    mbi_boundary_vector(b->vector[MBI_BEHIND], witness, MBI_BEHIND);
+    vector.data = b->vector[MBI_BEHIND];
+    if ((rc = mbi_ntt_init(&ntt, plan->host, mbi_field_kernels_best(), code->log_length, err)) < 0)
         return rc;
+    rc = MBI_EXT(commit)(&b->commitment[MBI_BEHIND], &vector, bits, code, &ntt, err);
+    mbi_ntt_free(&ntt);
+    return rc;
+}
+
+/* The witness and its statement, of which the root of the memory that is handed on was not there.
+ */
+static int32_t make_witness(struct mbi_witness **out, struct mbi_statement *s,
+                            const struct mbi_proof_plan *plan, const struct mbi_stage_run *run,
+                            struct mbi_boundaries *b, mambaint_error *err)
+{
+    int32_t rc = mbi_witness_create(out, plan->plan, run, err);
+
+    if (rc >= 0 && plan->plan->boundary[MBI_BEHIND])
+        rc = commit_behind(b, *out, &plan->code, err);
+    for (int side = 0; side < MBI_SIDES && rc >= 0; side++)
+        s->boundary[side] =
+            plan->plan->boundary[side] ? b->commitment[side].root.digest.byte : NULL;
+    return rc;
+}
+
+static void say_boundaries(struct mbi_proof_job *job, const struct mbi_statement *s)
+{
+    for (int side = 0; side < MBI_SIDES; side++)
+        if (s->boundary[side])
+            memcpy(job->boundary[side].byte, s->boundary[side], MBI_DIGEST_SIZE);
+}
+
+static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *job,
+                          const struct mbi_proof_models *m, const struct mbi_witness *witness,
+                          const struct mbi_boundaries *b, mambaint_error *err)
+{
+    struct mbi_commitment vector[2 + MBI_SIDES] = {{0}}; /* the witness's, the weights', ... */
+    struct watch watch;
+    size_t n = 1;
+    int32_t rc;
+
+    if (!m->public_weights)
+        vector[n++] = m->commitment;
+    for (int side = 0; side < MBI_SIDES; side++)
+        if (job->plan->boundary[side])
+            vector[n++] = b->commitment[side];
     job->table = witness->table;
     watch_begin(&watch, &m->ctx->host);
     rc = MBI_EXT(proof_commit)(&vector[0], job, witness, &watch.host, err);
     if (rc >= 0)
         rc = MBI_EXT(proof_prove)(job, witness, vector, body, &watch.host, err);
     MBI_EXT(commitment_free)(&vector[0]);
-    mbi_witness_free(witness);
     return atomic_load(&watch.refused) ? mbi_fail_memory(err, "a proof") : rc;
 }
 
-int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
-                        const struct mbi_proof_plan *plan, const struct mbi_statement *s,
-                        const struct mbi_stage_run *run, mambaint_error *err)
+/* The file of a statement and a witness that are complete. `ids`: of tokens. */
+static int32_t write_file(struct mbi_buf *out, const struct mbi_proof_models *m,
+                          const struct mbi_proof_plan *plan, const struct mbi_statement *s,
+                          const uint32_t *ids, const struct mbi_witness *witness,
+                          const struct mbi_boundaries *b, mambaint_error *err)
 {
     const bool is_run = s->lanes > 0;
-    struct mbi_proof_job job = {.plan = plan->plan, .code = plan->code, .weights = m->root};
+    const size_t begin = out->size;
+    struct mbi_proof_job job = {
+        .plan = plan->plan, .code = plan->code, .weights = m->root, .token = ids};
     struct mbi_proof_writer body;
-    struct mbi_stage_run first = run[0];
-    struct known known;
     int32_t rc;
 
     mbi_proof_file_begin(out, is_run ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE, m->public_weights, s);
     if (out->failed)
         return mbi_fail_memory(err, "a proof");
-    job.statement = out->data;
-    job.statement_size = out->size;
-    if ((rc = read_known(&known, s, &m->ctx->host, err)) < 0)
-        return rc;
-    job.token = known.ids;
-    first.token = known.ids;
+    job.statement = out->data + begin;
+    job.statement_size = out->size - begin;
+    say_boundaries(&job, s);
     mbi_proof_writer_init(&body, &m->ctx->host, is_run ? "wit" : "cert");
-    if ((rc = write_body(&body, &job, m, known.ids ? &first : run, err)) >= 0) {
+    if ((rc = write_body(&body, &job, m, witness, b, err)) >= 0) {
         mbi_buf_add(out, body.bytes.data, body.bytes.size);
         mbi_proof_file_end(out);
         rc = out->failed ? mbi_fail_memory(err, "a proof") : MAMBAINT_OK;
     }
     mbi_proof_writer_free(&body);
+    return rc;
+}
+
+int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
+                        const struct mbi_proof_plan *plan, const struct mbi_statement *s,
+                        const struct mbi_stage_run *run, struct mbi_boundaries *b,
+                        mambaint_error *err)
+{
+    struct mbi_stage_run first = run[0];
+    struct mbi_witness *witness = NULL;
+    struct mbi_statement said = *s;
+    struct known known;
+    int32_t rc;
+
+    if ((rc = read_known(&known, s, &m->ctx->host, err)) < 0)
+        return rc;
+    first.token = known.ids;
+    first.before = b ? b->vector[MBI_BEFORE] : NULL;
+    rc = make_witness(&witness, &said, plan, known.ids ? &first : run, b, err);
+    if (rc >= 0)
+        rc = write_file(out, m, plan, &said, known.ids, witness, b, err);
+    mbi_witness_free(witness);
     mbi_free(&m->ctx->host, known.ids);
     return rc;
 }
@@ -258,6 +336,7 @@ int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof
     if (rc < 0)
         return rc;
     job.token = known.ids;
+    say_boundaries(&job, &file->statement);
     job.table = table = public_tables(&outputs, m, plan, &file->statement);
     rc = table ? MAMBAINT_OK : mbi_fail_memory(err, "a verification");
     if (rc >= 0 && file->type == MBI_PROOF_RUN)
@@ -272,15 +351,12 @@ int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof
 }
 
 /* All that has to hold before the proof itself is looked at. */
-static int32_t check_claims(struct mbi_proof_file *file, const mambaint_key *key,
-                            const mambaint_statement *expected, const void *proof, size_t len,
+static int32_t check_claims(const struct mbi_proof_file *file, const mambaint_key *key,
                             mambaint_error *err)
 {
     const struct mbi_proof_models *m = &key->models;
     int32_t rc;
 
-    if ((rc = mbi_proof_file_read(file, proof, len, err)) < 0)
-        return rc;
     if (file->type != MBI_PROOF_RUN)
         return mbi_fail(err, MAMBAINT_E_FORMAT,
                         "proof: it is a certificate of weights, and says nothing of a run");
@@ -296,25 +372,74 @@ static int32_t check_claims(struct mbi_proof_file *file, const mambaint_key *key
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "proof: it is of %u steps; proofs of several are not there yet",
                         file->statement.lanes);
-    if ((rc = mbi_statement_check(&file->statement, m->graph, err)) < 0)
-        return rc;
-    return expected ? mbi_statement_same(file, mbi_statement_file(expected), err) : MAMBAINT_OK;
+    return mbi_statement_check(&file->statement, m->graph, err);
 }
 
 /* Runs on tokens are planned by their length, which the statement has. */
-static int32_t check_run(const struct mbi_proof_models *m, const struct mbi_proof_file *file,
-                         mambaint_error *err)
+static int32_t check_run(struct mbi_proof_check *c, const struct mbi_proof_models *m,
+                         const struct mbi_proof_file *file, mambaint_error *err)
 {
-    struct mbi_proof_plan plan = {.plan = NULL};
-    int32_t rc;
+    const struct mbi_statement *s = &file->statement;
+    const struct mbi_proof_part part = {
+        s->lanes, s->n_outputs, {s->boundary[MBI_BEFORE] != NULL, s->boundary[MBI_BEHIND] != NULL}};
+    int32_t rc = MAMBAINT_OK;
 
     if (!m->takes_tokens)
         return mbi_proof_check(m, &m->features, file, err);
-    rc = mbi_proof_plan_run(&plan, m, file->statement.lanes, file->statement.n_outputs, err);
+    if (!c->plan.plan || c->part.lanes != part.lanes || c->part.n_outputs != part.n_outputs ||
+        memcmp(c->part.boundary, part.boundary, sizeof(part.boundary)) != 0) {
+        mbi_proof_plan_close(&c->plan, &m->ctx->host);
+        c->part = part;
+        rc = mbi_proof_plan_part(&c->plan, m, &part, err);
+    }
+    return rc < 0 ? rc : mbi_proof_check(m, &c->plan, file, err);
+}
+
+int32_t mbi_proof_accept(struct mbi_proof_check *c, const mambaint_key *key,
+                         const struct mbi_proof_file *file, mambaint_error *err)
+{
+    int32_t rc = check_claims(file, key, err);
+
     if (rc >= 0)
-        rc = mbi_proof_check(m, &plan, file, err);
-    mbi_proof_plan_close(&plan, &m->ctx->host);
+        rc = check_run(c, &key->models, file, err);
+    return rc < 0 ? rc : MAMBAINT_ACCEPTED;
+}
+
+/* One proof, as it was read. */
+static int32_t verify_one(const mambaint_key *key, const mambaint_statement *expected,
+                          const struct mbi_proof_file *file, mambaint_error *err)
+{
+    struct mbi_proof_check check = {.plan = {.plan = NULL}};
+    int32_t rc = check_claims(file, key, err);
+
+    if (rc >= 0 && expected)
+        rc = mbi_statement_same(file, mbi_statement_file(expected), err);
+    if (rc >= 0)
+        rc = check_run(&check, &key->models, file, err);
+    mbi_proof_plan_close(&check.plan, &key->models.ctx->host);
     return rc;
+}
+
+/* A series of proofs, which say together what one would. */
+static int32_t verify_series(mambaint_statement **parsed, const mambaint_key *key,
+                             const mambaint_statement *expected, const void *proof, size_t len,
+                             mambaint_error *err)
+{
+    struct mbi_proof_file file;
+    struct mbi_buf said;
+    uint32_t n;
+    int32_t rc;
+
+    mbi_buf_init(&said, &key->models.ctx->host);
+    rc = mbi_proof_series(&said, &n, key, key->models.ctx, proof, len, err);
+    if (rc >= 0)
+        rc = mbi_proof_file_read(&file, said.data, said.size, err);
+    if (rc >= 0 && expected)
+        rc = mbi_statement_same(&file, mbi_statement_file(expected), err);
+    if (rc >= 0 && parsed && (rc = mbi_statement_wrap(parsed, key->models.ctx, &file, err)) >= 0)
+        (*parsed)->n_proofs = n;
+    mbi_buf_free(&said);
+    return rc < 0 ? rc : MAMBAINT_ACCEPTED;
 }
 
 int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *key,
@@ -330,9 +455,10 @@ int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *k
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         "key and proof must not be NULL: without a key nothing says whose weights "
                         "a proof is about");
-    if ((rc = check_claims(&file, key, expected, proof, len, err)) < 0)
-        return rc;
-    if ((rc = check_run(&key->models, &file, err)) < 0)
+    if (mbi_series_is(proof, len))
+        return verify_series(parsed, key, expected, proof, len, err);
+    if ((rc = mbi_proof_file_read(&file, proof, len, err)) < 0 ||
+        (rc = verify_one(key, expected, &file, err)) < 0)
         return rc;
     if (parsed && (rc = mbi_statement_wrap(parsed, key->models.ctx, &file, err)) < 0)
         return rc;
@@ -353,7 +479,7 @@ static int32_t write_run(mambaint_proof *p, const struct mbi_proof_models *m,
 {
     p->log2_trace = plan->plan->bits;
     p->level = plan->level;
-    return mbi_proof_write(&p->file, m, plan, s, run->stage, err);
+    return mbi_proof_write(&p->file, m, plan, s, run->stage, NULL, err);
 }
 
 /* From features. */
@@ -383,6 +509,9 @@ static int32_t prove_features(mambaint_proof *p, const struct mbi_proof_models *
 
     if (rc < 0)
         return rc;
+    if (mbi_option(options, "chunk-steps"))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "option chunk-steps: the model takes features, and has one step");
     if (mbi_option(options, "prompt") || mbi_option(options, "ids"))
         return mbi_fail(err, MAMBAINT_E_MISMATCH, "option %s: the model takes features, not text",
                         mbi_option(options, "prompt") ? "prompt" : "ids");
@@ -419,19 +548,36 @@ static int32_t prove_answer(mambaint_proof *p, const struct mbi_proof_models *m,
     return rc;
 }
 
+/* One proof, or several if one may have fewer steps. */
+static int32_t prove_list(mambaint_proof *p, const struct mbi_proof_models *m,
+                          const struct mbi_buf *list, uint32_t n_outputs, uint32_t steps,
+                          const struct mbi_backend *backend, mambaint_error *err)
+{
+    struct mbi_proof_made made = {.file = &p->file};
+    int32_t rc;
+
+    if (!steps || list->size / sizeof(int32_t) - 1 <= steps)
+        return prove_answer(p, m, list, n_outputs, backend, err);
+    rc = mbi_proof_write_series(&made, m, list, n_outputs, steps, backend, err);
+    p->log2_trace = made.log2_trace;
+    p->level = made.level;
+    return rc;
+}
+
 static int32_t prove_text(mambaint_proof *p, const struct mbi_proof_models *m,
                           const mambaint_options *options, mambaint_error *err)
 {
     const struct mbi_backend *backend;
-    uint32_t n_outputs;
+    uint32_t n_outputs, steps, most;
     struct mbi_buf list;
     int32_t rc = find_backend(&backend, options, err);
 
-    if (rc < 0)
+    if (rc < 0 || (rc = mbi_proof_part_steps(&steps, m, options, err)) < 0)
         return rc;
+    most = steps ? MBI_STATEMENT_STEPS : MBI_STATEMENT_LANES;
     mbi_buf_init(&list, &m->ctx->host);
-    if ((rc = mbi_proof_answer(&list, &n_outputs, m->model[0], options, err)) >= 0)
-        rc = prove_answer(p, m, &list, n_outputs, backend, err);
+    if ((rc = mbi_proof_answer(&list, &n_outputs, m->model[0], options, most, err)) >= 0)
+        rc = prove_list(p, m, &list, n_outputs, steps, backend, err);
     mbi_buf_free(&list);
     return rc;
 }

@@ -4,7 +4,9 @@
 #define MBI_API_PROOF_H
 
 #include "api/model.h"
+#include "api/chain.h"
 #include "exec/backend.h"
+#include "proof/series.h"
 #include "proof/statement.h"
 #include "proof/walk.h"
 #include "proof/witness.h"
@@ -60,6 +62,13 @@ void mbi_proof_models_close(struct mbi_proof_models *m);
  * weights. Close it after a failure, too, if it was zero before. */
 int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
                            uint32_t lanes, uint32_t n_outputs, mambaint_error *err);
+/* The same of a part of a run, with boundaries. */
+struct mbi_proof_part {
+    uint32_t lanes, n_outputs;
+    bool boundary[MBI_SIDES];
+};
+int32_t mbi_proof_plan_part(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                            const struct mbi_proof_part *part, mambaint_error *err);
 int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
                                    mambaint_error *err);
 /* For provers: E_UNSUPPORTED if the protocol has no step for something in it. Verifiers find that
@@ -81,10 +90,20 @@ int32_t mbi_proof_check_statement(const struct mbi_statement *s, const struct mb
 
 /* ---- proofs ---- */
 
-/* Appends a whole proof file. `plan` and `run`: of a run, or of a certificate. */
+/* The memory at the ends of a part of a run: what it begins with is given, what it hands on is
+ * made, and belongs to the caller also after a failure, if the structure was zero there. */
+struct mbi_boundaries {
+    int32_t *vector[MBI_SIDES];
+    struct mbi_commitment commitment[MBI_SIDES]; /* to it */
+};
+void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host);
+
+/* Appends a whole proof file. `plan` and `run`: of a run, or of a certificate. `b`: NULL, or of a
+ * plan with boundaries, whose roots come into the statement here. */
 int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
                         const struct mbi_proof_plan *plan, const struct mbi_statement *s,
-                        const struct mbi_stage_run *run, mambaint_error *err);
+                        const struct mbi_stage_run *run, struct mbi_boundaries *b,
+                        mambaint_error *err);
 
 /* Is the body a proof of the statement? The models were compared before. Any memory that it takes
  * follows from the plan. */
@@ -104,21 +123,57 @@ struct mbi_kept_run {
  * before. Progress is told as the stage "run". */
 int32_t mbi_kept_run_make(struct mbi_kept_run *run, const mambaint_model *m, const void *in,
                           size_t lanes, const struct mbi_backend *backend, mambaint_error *err);
+/* The same of steps from position `pos` on, of a stage that has run all before and keeps values. */
+int32_t mbi_kept_run_part(struct mbi_kept_run *run, const mambaint_model *m, const void *in,
+                          uint64_t pos, size_t lanes, struct mbi_stage *stage, mambaint_error *err);
 void mbi_kept_run_close(struct mbi_kept_run *run);
+#define MBI_KEPT_AT_ONCE 64 /* steps of such a stage: what the device holds of all values */
 
 /* ---- what is answered (proof_tokens.c) ---- */
 
 /*
  * The list of ids of a proof, T + 1 of them as int32: those of the option `prompt` or `ids`, then
  * the *n_outputs that the model answers greedily, at most as many as the option `tokens` says; the
- * one that ends text or turn is the last. Progress is told as the stage "answer".
+ * one that ends text or turn is the last. All together are at most `most` steps. Progress is told
+ * as the stage "answer".
  */
 int32_t mbi_proof_answer(struct mbi_buf *list, uint32_t *n_outputs, mambaint_model *m,
-                         const mambaint_options *options, mambaint_error *err);
+                         const mambaint_options *options, uint32_t most, mambaint_error *err);
 
 /* Is each of the last n_outputs ids the argmax of its step in this run? E_INTERNAL otherwise. */
 int32_t mbi_proof_answer_check(const struct mbi_kept_run *run, const int32_t *ids, size_t lanes,
                                uint32_t n_outputs, mambaint_error *err);
+
+/* ---- runs in parts (proof_parts.c) ---- */
+
+/* The option `chunk-steps`: how many steps a proof has at most, 0 without it. */
+int32_t mbi_proof_part_steps(uint32_t *steps, const struct mbi_proof_models *m,
+                             const mambaint_options *options, mambaint_error *err);
+
+/* What came out of making proofs, one or several. */
+struct mbi_proof_made {
+    struct mbi_buf *file;
+    unsigned log2_trace, level; /* the largest, and the lowest */
+};
+/* A series of proofs of `steps` steps each, but for the last one, of a list as of
+ * mbi_proof_answer(), which has more of them. Needs the memory of one. */
+int32_t mbi_proof_write_series(struct mbi_proof_made *made, const struct mbi_proof_models *m,
+                               const struct mbi_buf *list, uint32_t n_outputs, uint32_t steps,
+                               const struct mbi_backend *backend, mambaint_error *err);
+
+/* A plan that serves the proofs of a file, made anew for one that it does not fit. */
+struct mbi_proof_check {
+    struct mbi_proof_plan plan;
+    struct mbi_proof_part part;
+};
+/* Is a proof, as it was read, accepted? Of statement, models and body; not MAMBAINT_OK, but
+ * MAMBAINT_ACCEPTED. */
+int32_t mbi_proof_accept(struct mbi_proof_check *c, const mambaint_key *key,
+                         const struct mbi_proof_file *file, mambaint_error *err);
+/* The statement of a series of proofs, as a file without a body that is added to `out`, and how
+ * many proofs say it. With a key they are checked, else read. */
+int32_t mbi_proof_series(struct mbi_buf *out, uint32_t *n, const mambaint_key *key,
+                         mambaint_context *ctx, const void *data, size_t size, mambaint_error *err);
 
 /* ---- objects ---- */
 
@@ -133,12 +188,19 @@ struct mambaint_statement {
     struct mbi_proof_file file;
     struct mbi_config config[MBI_STATEMENT_MODELS];
     int32_t input_frac, output_frac; /* of features and outputs */
+    uint32_t n_proofs;               /* that say it together: of a series; else 1 */
 };
 
 /* Feature i of a statement of features. */
 static inline int8_t mbi_statement_feature(const mambaint_statement *s, size_t i)
 {
     return (int8_t)s->file.statement.input[i];
+}
+
+/* Is it of the end of a run, which began with a memory that nothing is said of? */
+static inline bool mbi_statement_is_rest(const mambaint_statement *s)
+{
+    return s->file.statement.boundary[MBI_BEFORE] != NULL;
 }
 
 /* Of a statement of tokens: ids that nobody answered, the first ones. */

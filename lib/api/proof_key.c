@@ -95,7 +95,7 @@ static int32_t write_certificate(struct mbi_buf *out, const struct mbi_proof_mod
             rc = mbi_fail_memory(err, "a certificate");
     }
     if (rc >= 0)
-        rc = mbi_proof_write(out, m, &plan, &s, run, err);
+        rc = mbi_proof_write(out, m, &plan, &s, run, NULL, err);
     for (size_t i = 0; i < m->n; i++)
         mbi_free(&m->ctx->host, value[i]);
     mbi_proof_plan_close(&plan, &m->ctx->host);
@@ -194,11 +194,26 @@ static int32_t check_proof(mambaint_context *ctx, const void *data, size_t n, ma
     return rc < 0 ? rc : mbi_proof_check_statement(&file.statement, &ctx->host, err);
 }
 
+/* Each of them, and that they follow each other. */
+static int32_t check_series(mambaint_context *ctx, const void *data, size_t n, mambaint_error *err)
+{
+    struct mbi_buf said;
+    uint32_t count;
+    int32_t rc;
+
+    mbi_buf_init(&said, &ctx->host);
+    rc = mbi_proof_series(&said, &count, NULL, ctx, data, n, err);
+    mbi_buf_free(&said);
+    return rc < 0 ? rc : MAMBAINT_OK;
+}
+
 int32_t mbi_proof_file_check(mambaint_context *ctx, const void *data, size_t n, mambaint_error *err)
 {
     mambaint_key *key;
     int32_t rc;
 
+    if (mbi_series_is(data, n))
+        return check_series(ctx, data, n, err);
     if (!mbi_key_file_is(data, n))
         return check_proof(ctx, data, n, err);
     if ((rc = mambaint_key_load(&key, ctx, data, n, err)) >= 0)

@@ -67,12 +67,22 @@ static int32_t make_tables(struct mbi_proof_plan *p, const struct mbi_proof_mode
 int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
                            uint32_t lanes, uint32_t n_outputs, mambaint_error *err)
 {
-    const struct mbi_plan_request q = {.graph = m->graph,
-                                       .n_stages = m->n,
-                                       .lanes = lanes,
-                                       .public_weights = m->public_weights,
-                                       .n_outputs = n_outputs,
-                                       .param = m->param};
+    const struct mbi_proof_part all = {.lanes = lanes, .n_outputs = n_outputs};
+
+    return mbi_proof_plan_part(p, m, &all, err);
+}
+
+int32_t mbi_proof_plan_part(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
+                            const struct mbi_proof_part *part, mambaint_error *err)
+{
+    const struct mbi_plan_request q = {
+        .graph = m->graph,
+        .n_stages = m->n,
+        .lanes = part->lanes,
+        .public_weights = m->public_weights,
+        .n_outputs = part->n_outputs,
+        .param = m->param,
+        .boundary = {part->boundary[MBI_BEFORE], part->boundary[MBI_BEHIND]}};
     int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
 
     if (rc < 0)

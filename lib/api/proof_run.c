@@ -2,10 +2,7 @@
 /* A run of a model whose values are kept, all of them: what a proof is made from. */
 #include "api/proof.h"
 #if MBI_HAVE_SODIUM
-#include "api/chain.h"
 #include "base/intmath.h"
-
-#define AT_ONCE 64 /* steps of a part: what the device holds of all values */
 
 /* Room for every value; the rows of value 0 are copied in. */
 static int32_t make_values(struct mbi_kept_run *run, const mambaint_model *m, const void *in,
@@ -35,16 +32,38 @@ static void *row(const struct mbi_kept_run *run, mbi_ref i, size_t lane)
     return (char *)run->value[i] + lane * mbi_type_row_size(&run->graph->node[i].type);
 }
 
-/* Steps [at, at + n), and what they computed. */
-static int32_t run_part(const struct mbi_kept_run *run, struct mbi_stage *stage, size_t at,
-                        size_t n, mambaint_error *err)
+/* Steps [at, at + n) of those from pos on, and what they computed. */
+static int32_t run_part(const struct mbi_kept_run *run, struct mbi_stage *stage, uint64_t pos,
+                        size_t at, size_t n, mambaint_error *err)
 {
-    int32_t rc = mbi_stage_run(stage, row(run, 0, at), at, n, err);
+    int32_t rc = mbi_stage_run(stage, row(run, 0, at), pos + at, n, err);
 
     for (mbi_ref i = 0; i < run->graph->n_nodes && rc >= 0; i++)
         if (run->graph->node[i].op)
             rc = stage->backend->peek(row(run, i, at), stage->image, i, 0, n, err);
     return rc;
+}
+
+/* Room is there, also of a run that failed before. */
+static int32_t run_parts(const struct mbi_kept_run *run, struct mbi_stage *stage, uint64_t pos,
+                         size_t lanes, mambaint_error *err)
+{
+    int32_t rc = MAMBAINT_OK;
+
+    for (size_t at = 0, n; at < lanes && rc >= 0; at += n) {
+        n = mbi_min_size(lanes - at, MBI_KEPT_AT_ONCE);
+        rc = run_part(run, stage, pos, at, n, err);
+        mbi_progress(run->graph->host, "run", at + n, lanes);
+    }
+    return rc;
+}
+
+int32_t mbi_kept_run_part(struct mbi_kept_run *run, const mambaint_model *m, const void *in,
+                          uint64_t pos, size_t lanes, struct mbi_stage *stage, mambaint_error *err)
+{
+    const int32_t rc = make_values(run, m, in, lanes, err);
+
+    return rc < 0 ? rc : run_parts(run, stage, pos, lanes, err);
 }
 
 int32_t mbi_kept_run_make(struct mbi_kept_run *run, const mambaint_model *m, const void *in,
@@ -55,12 +74,9 @@ int32_t mbi_kept_run_make(struct mbi_kept_run *run, const mambaint_model *m, con
 
     if (rc < 0)
         return rc;
-    rc = mbi_stage_open(&stage, m, backend, mbi_min_size(lanes, AT_ONCE), true, err);
-    for (size_t at = 0, n; at < lanes && rc >= 0; at += n) {
-        n = mbi_min_size(lanes - at, AT_ONCE);
-        rc = run_part(run, &stage, at, n, err);
-        mbi_progress(&m->ctx->host, "run", at + n, lanes);
-    }
+    rc = mbi_stage_open(&stage, m, backend, mbi_min_size(lanes, MBI_KEPT_AT_ONCE), true, err);
+    if (rc >= 0)
+        rc = run_parts(run, &stage, 0, lanes, err);
     mbi_stage_close(&stage);
     return rc;
 }

@@ -52,6 +52,7 @@ int32_t mbi_statement_wrap(mambaint_statement **out, mambaint_context *ctx,
     if (!s)
         return mbi_fail_memory(err, "a statement");
     s->ctx = ctx;
+    s->n_proofs = 1;
     mambaint_context_ref(ctx);
     mbi_buf_init(&s->saved, &ctx->host);
     if ((rc = fill(s, file, err)) < 0) {
@@ -60,6 +61,24 @@ int32_t mbi_statement_wrap(mambaint_statement **out, mambaint_context *ctx,
     }
     *out = s;
     return MAMBAINT_OK;
+}
+
+/* What the proofs of a series say together. */
+static int32_t read_series(mambaint_statement **out, mambaint_context *ctx, const void *buf,
+                           size_t len, mambaint_error *err)
+{
+    struct mbi_proof_file file;
+    struct mbi_buf said;
+    uint32_t n;
+    int32_t rc;
+
+    mbi_buf_init(&said, &ctx->host);
+    if ((rc = mbi_proof_series(&said, &n, NULL, ctx, buf, len, err)) >= 0 &&
+        (rc = mbi_proof_file_read(&file, said.data, said.size, err)) >= 0 &&
+        (rc = mbi_statement_wrap(out, ctx, &file, err)) >= 0)
+        (*out)->n_proofs = n;
+    mbi_buf_free(&said);
+    return rc;
 }
 
 int32_t mambaint_statement_read(mambaint_statement **out, mambaint_context *ctx, const void *buf,
@@ -75,7 +94,9 @@ int32_t mambaint_statement_read(mambaint_statement **out, mambaint_context *ctx,
         return mbi_fail(err, MAMBAINT_E_INVALID, "out and buf must not be NULL");
     if ((rc = mbi_context_take(&own, ctx, NULL, err)) < 0)
         return rc;
-    if ((rc = mbi_proof_file_read(&file, buf, len, err)) >= 0)
+    if (mbi_series_is(buf, len))
+        rc = read_series(out, own, buf, len, err);
+    else if ((rc = mbi_proof_file_read(&file, buf, len, err)) >= 0)
         rc = mbi_statement_wrap(out, own, &file, err);
     mambaint_context_unref(own);
     return rc;
@@ -176,12 +197,18 @@ static int32_t match_part(const mambaint_statement *s, const char *what, size_t 
     return MAMBAINT_OK;
 }
 
-static int32_t needs_tokens(const mambaint_statement *s, mambaint_error *err)
+/* `compares`: a prompt or an answer, which has to have begun with nothing in memory. */
+static int32_t needs_tokens(const mambaint_statement *s, bool compares, mambaint_error *err)
 {
     if (!s)
         return mbi_fail(err, MAMBAINT_E_INVALID, "statement must not be NULL");
     if (!mbi_statement_is_of_tokens(&s->file.statement))
         return mbi_fail(err, MAMBAINT_E_MISMATCH, "the proof is not of tokens");
+    if (compares && mbi_statement_is_rest(s))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "the proof is of the end of a run alone, from position %llu on: what was "
+                        "said before is in others",
+                        (unsigned long long)s->file.statement.t0);
     return MAMBAINT_OK;
 }
 
@@ -189,7 +216,7 @@ int32_t mambaint_statement_match_ids(const mambaint_statement *statement, const 
                                      size_t n_prompt, const int32_t *answer, size_t n_answer,
                                      mambaint_error *err)
 {
-    int32_t rc = needs_tokens(statement, err);
+    int32_t rc = needs_tokens(statement, prompt || answer, err);
     size_t split;
 
     if (rc < 0)
@@ -256,7 +283,7 @@ int32_t mambaint_statement_match_text(const mambaint_statement *statement,
                                       size_t n_prompt, const char *answer, size_t n_answer,
                                       mambaint_error *err)
 {
-    int32_t rc = needs_tokens(statement, err);
+    int32_t rc = needs_tokens(statement, prompt || answer, err);
 
     if (rc < 0)
         return rc;

@@ -115,17 +115,62 @@ static void say_not_hidden(struct mbi_buf *out, const mambaint_statement *s)
                          "be computed from it\n");
 }
 
+/* Of a run that neither begins nor ends there: what is in memory, which nothing is said of. */
+static bool is_part(const mambaint_statement *s)
+{
+    const uint8_t *const *root = s->file.statement.boundary;
+
+    return root[MBI_BEFORE] || root[MBI_BEHIND];
+}
+
+static void say_memory(struct mbi_buf *out, const mambaint_statement *s, const char *what,
+                       enum mbi_side side, uint64_t position)
+{
+    if (!s->file.statement.boundary[side])
+        return;
+    mbi_buf_addf(out, "memory %s, at position %llu, by its root: ", what,
+                 (unsigned long long)position);
+    mbi_spell_digest(out, s->file.statement.boundary[side]);
+    mbi_buf_add8(out, '\n');
+}
+
+static void add_part_words(struct mbi_buf *out, const mambaint_statement *s)
+{
+    const struct mbi_statement *said = &s->file.statement;
+
+    mbi_buf_addf(out,
+                 "A part of a run: a model with %s in its memory was fed these tokens, from "
+                 "position %llu on.\n",
+                 said->boundary[MBI_BEFORE] ? "what has the root below" : "nothing",
+                 (unsigned long long)said->t0);
+    if (said->n_outputs)
+        mbi_buf_add_text(out, "It answered greedily: each token of the answer is the likeliest one "
+                              "after all that stands before it,\nand of equally likely ones the "
+                              "first.\n");
+    say_memory(out, s, "before", MBI_BEFORE, said->t0);
+    say_memory(out, s, "behind", MBI_BEHIND, said->t0 + said->lanes);
+}
+
 static void add_answer_words(struct mbi_buf *out, const mambaint_statement *s,
                              const struct mbi_lexicon *t)
 {
     const struct mbi_spelled prompt = prompt_of(s), answer = answer_of(s);
 
-    mbi_buf_add_text(out, "A model with nothing in its memory was fed this prompt and answered "
-                          "greedily: each token of the\nanswer is the likeliest one after all that "
-                          "stands before it, and of equally likely ones the first.\n");
+    if (is_part(s))
+        add_part_words(out, s);
+    else
+        mbi_buf_add_text(out, "A model with nothing in its memory was fed this prompt and answered "
+                              "greedily: each token of the\nanswer is the likeliest one after all "
+                              "that stands before it, and of equally likely ones the first.\n");
+    if (s->n_proofs > 1)
+        mbi_buf_addf(out,
+                     "proofs: %u, each of which begins with what the one before it left in "
+                     "memory\n",
+                     s->n_proofs);
     say_models(out, s);
-    mbi_spell_tokens(out, "prompt", &prompt, t);
-    mbi_spell_tokens(out, "answer", &answer, t);
+    mbi_spell_tokens(out, is_part(s) ? "fed" : "prompt", &prompt, t);
+    if (s->file.statement.n_outputs)
+        mbi_spell_tokens(out, "answer", &answer, t);
     mbi_buf_addf(out,
                  "steps: %u\nnot shown: who ran it and when, who wrote the prompt, how good "
                  "the model is, and what text the tokens\nstand for: the proof is about their "
@@ -195,6 +240,15 @@ static void add_json_model(struct mbi_buf *out, const mambaint_statement *s, siz
     mbi_buf_add8(out, '}');
 }
 
+static void add_json_root(struct mbi_buf *out, const char *key, const uint8_t *root)
+{
+    mbi_buf_addf(out, ", \"%s\": %s", key, root ? "\"" : "null");
+    if (root) {
+        mbi_spell_digest(out, root);
+        mbi_buf_add8(out, '"');
+    }
+}
+
 static void add_json_answer(struct mbi_buf *out, const mambaint_statement *s,
                             const struct mbi_lexicon *t)
 {
@@ -209,6 +263,13 @@ static void add_json_answer(struct mbi_buf *out, const mambaint_statement *s,
     mbi_spell_json_text(out, &prompt, t);
     mbi_buf_add_text(out, ", \"text\": ");
     mbi_spell_json_text(out, &answer, t);
+    if (is_part(s)) {
+        mbi_buf_addf(out, ", \"t0\": %llu", (unsigned long long)said->t0);
+        add_json_root(out, "memory_before", said->boundary[MBI_BEFORE]);
+        add_json_root(out, "memory_behind", said->boundary[MBI_BEHIND]);
+    }
+    if (s->n_proofs > 1)
+        mbi_buf_addf(out, ", \"proofs\": %u", s->n_proofs);
     mbi_buf_add8(out, '}');
 }
 

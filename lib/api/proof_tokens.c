@@ -51,14 +51,15 @@ static int32_t read_id(struct mbi_buf *list, const char **text, uint32_t vocab, 
     return MAMBAINT_OK;
 }
 
-static int32_t read_ids(struct mbi_buf *list, const char *text, uint32_t vocab, mambaint_error *err)
+static int32_t read_ids(struct mbi_buf *list, const char *text, uint32_t vocab, uint32_t most,
+                        mambaint_error *err)
 {
     int32_t rc = MAMBAINT_OK;
 
     if (!text[strspn(text, BLANKS)])
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         "option ids: there is none; a model answers to one token at least");
-    while (rc >= 0 && *text && count(list) <= MBI_STATEMENT_LANES)
+    while (rc >= 0 && *text && count(list) <= most)
         rc = read_id(list, &text, vocab, err);
     return rc;
 }
@@ -72,7 +73,7 @@ static int32_t read_text(struct mbi_buf *list, const char *text, const struct mb
 }
 
 static int32_t read_prompt(struct mbi_buf *list, const mambaint_model *m,
-                           const mambaint_options *options, mambaint_error *err)
+                           const mambaint_options *options, uint32_t most, mambaint_error *err)
 {
     const char *text = mbi_option(options, "prompt"), *ids = mbi_option(options, "ids");
     const struct mbi_tokenizer *t = m->model->tokenizer;
@@ -85,7 +86,8 @@ static int32_t read_prompt(struct mbi_buf *list, const mambaint_model *m,
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         text ? "options prompt and ids: one of them says what the model answers to"
                              : "option prompt: what is the model to answer to? (or option ids)");
-    rc = text ? read_text(list, text, t, err) : read_ids(list, ids, mbi_tokenizer_vocab(t), err);
+    rc = text ? read_text(list, text, t, err)
+              : read_ids(list, ids, mbi_tokenizer_vocab(t), most, err);
     if (rc >= 0 && list->failed)
         rc = mbi_fail_memory(err, "the tokens of a proof");
     return rc;
@@ -144,23 +146,24 @@ static int32_t open_session(mambaint_session **out, mambaint_model *m,
 }
 
 int32_t mbi_proof_answer(struct mbi_buf *list, uint32_t *n_outputs, mambaint_model *m,
-                         const mambaint_options *options, mambaint_error *err)
+                         const mambaint_options *options, uint32_t most, mambaint_error *err)
 {
-    uint32_t most = TOKENS_DEFAULT;
+    uint32_t tokens = TOKENS_DEFAULT;
     mambaint_session *s;
     int32_t rc;
 
-    if ((rc = mbi_option_u32(&most, options, "tokens", 1, MBI_STATEMENT_LANES, err)) < 0 ||
-        (rc = read_prompt(list, m, options, err)) < 0)
+    if ((rc = mbi_option_u32(&tokens, options, "tokens", 1, most, err)) < 0 ||
+        (rc = read_prompt(list, m, options, most, err)) < 0)
         return rc;
-    if (count(list) + most - 1 > MBI_STATEMENT_LANES)
+    if (count(list) + tokens - 1 > most)
         return mbi_fail(err, MAMBAINT_E_RANGE,
-                        "a prompt of %zu tokens and an answer of %u take %zu steps; a proof is of "
-                        "at most %d",
-                        count(list), most, count(list) + most - 1, MBI_STATEMENT_LANES);
+                        "a prompt of %zu tokens and an answer of %u take %zu steps; %s of at most "
+                        "%u",
+                        count(list), tokens, count(list) + tokens - 1,
+                        most > MBI_STATEMENT_LANES ? "proofs in chunks are" : "a proof is", most);
     if ((rc = open_session(&s, m, options, err)) < 0)
         return rc;
-    rc = answer(list, n_outputs, most, s, err);
+    rc = answer(list, n_outputs, tokens, s, err);
     mambaint_session_free(s);
     return rc;
 }

@@ -108,6 +108,8 @@ struct mbi_op_def {
     /* Relations inside a loaded state that the bounds of eval rest on (beyond lo and hi);
      * NULL: none. `pos` is the position of the next token. */
     bool (*state_valid)(void *const state[MBI_MAX_STATE_FIELDS], const void *attr, uint64_t pos);
+    /* The state is smallest at positions that are a multiple of this power of two; NULL: of 1. */
+    uint32_t (*period)(const void *attr);
 
     size_t (*units)(const struct mbi_op_args *args);
     void (*eval)(const struct mbi_op_args *args);   /* the reference kernel */

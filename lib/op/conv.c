@@ -87,6 +87,29 @@ static bool conv_gadget(struct mbi_shift_clamp *q, const int64_t lo[], const int
     return true;
 }
 
+static struct mbi_shape memory_shape(const struct mbi_gadget *g)
+{
+    return (struct mbi_shape){{TAPS - 1, 1, g->node->type.cols}};
+}
+
+/* The inputs with those before them, of the memory: *before of them. */
+static uint32_t declare_all(struct mbi_gadget *g, int32_t *before)
+{
+    const uint32_t p = g->in[0], cols = g->node->type.cols;
+    const uint32_t memory =
+        mbi_gadget_before(g, memory_shape(g), mbi_min_i64(mbi_gadget_lo(g, p), 0),
+                          mbi_max_i64(mbi_gadget_hi(g, p), 0));
+    const struct mbi_shape shape = {{g->lanes + TAPS - 1, 1, cols}};
+    const uint32_t all = mbi_gadget_define_table(g, shape);
+
+    *before = TAPS - 1;
+    mbi_gadget_view(g, 1,
+                    mbi_view(p, mbi_along(MBI_LETTER_ROW, -*before), mbi_fixed(0),
+                             mbi_along(MBI_LETTER_COL, 0)));
+    mbi_gadget_linear(g, 1, memory);
+    return all;
+}
+
 static void conv_declare(struct mbi_gadget *g)
 {
     enum { ROW, MID, COL };
@@ -95,7 +118,8 @@ static void conv_declare(struct mbi_gadget *g)
     struct mbi_shifted y;
     struct mbi_shift_clamp q;
     int64_t lo[MBI_MAX_IN], hi[MBI_MAX_IN];
-    uint32_t power;
+    uint32_t power, all = g->in[0];
+    int32_t before = 0;
 
     for (int k = 0; k < MBI_MAX_IN; k++) {
         lo[k] = mbi_gadget_lo(g, g->in[k]);
@@ -106,20 +130,26 @@ static void conv_declare(struct mbi_gadget *g)
         return;
     }
     power = mbi_gadget_powers(g, 2, q.shift);
+    if (g->boundary[MBI_BEFORE])
+        all = declare_all(g, &before);
     y = mbi_gadget_shifted(g, shape, &q);
     g->out = y.y;
     mbi_gadget_relate(g, shape.n[2]);
     mbi_gadget_letters(g, MBI_AXES, shape.n);
     for (int32_t j = 0; j < TAPS; j++)
-        mbi_gadget_term(
-            g, (struct mbi_term){1,
-                                 3,
-                                 {mbi_view(g->in[1], channel, one, mbi_fixed(j)),
-                                  mbi_view(g->in[0], mbi_along(ROW, j - TAPS + 1), one, channel),
-                                  mbi_view(power, one, one, channel)}});
+        mbi_gadget_term(g, (struct mbi_term){
+                               1,
+                               3,
+                               {mbi_view(g->in[1], channel, one, mbi_fixed(j)),
+                                mbi_view(all, mbi_along(ROW, before + j - TAPS + 1), one, channel),
+                                mbi_view(power, one, one, channel)}});
     mbi_gadget_view(g, (int64_t)1 << q.shift, mbi_view(g->in[3], one, one, channel));
     mbi_gadget_shifted_terms(g, &q, &y);
     mbi_gadget_shifted_ends(g, shape, &q, &y);
+    if (g->boundary[MBI_BEHIND]) /* the last inputs, as the memory has them */
+        mbi_gadget_behind(
+            g, memory_shape(g), mbi_min_i64(lo[0], 0), mbi_max_i64(hi[0], 0),
+            mbi_view(all, mbi_along(ROW, (int32_t)g->lanes + before - TAPS + 1), one, channel));
 }
 
 static void conv_fill(const struct mbi_gadget_fill *f)
@@ -127,14 +157,17 @@ static void conv_fill(const struct mbi_gadget_fill *f)
     const size_t n = f->node->type.cols;
     const int16_t *p = f->in[0], *bias = f->in[3];
     const int8_t *w = f->in[1], *e = f->in[2];
+    const uint32_t memory = f->first + MBI_BEFORE_VARS; /* behind the powers */
     struct mbi_shift_clamp q;
 
     (void)conv_gadget(&q, f->in_lo, f->in_hi);
-    q.first = f->first + 1;
+    q.first = f->first + 1 + (f->boundary[MBI_BEFORE] ? MBI_BEFORE_VARS + 1 : 0);
     for (size_t t = 0; t < f->lanes; t++)
         for (size_t c = 0; c < n; c++) {
             int64_t sum = 0;
 
+            for (size_t j = 0; f->boundary[MBI_BEFORE] && t + j < TAPS - 1; j++)
+                sum += w[c * TAPS + j] * mbi_gadget_get(f, memory, t + j, c);
             for (size_t j = t < TAPS - 1 ? TAPS - 1 - t : 0; j < TAPS; j++)
                 sum += w[c * TAPS + j] * p[(t + j + 1 - TAPS) * n + c];
             mbi_gadget_fill_requant(f, &q, t, c,

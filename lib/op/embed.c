@@ -31,7 +31,7 @@ static void embed_eval(const struct mbi_op_args *a)
 /* Linear: a view of the table whose row is the token of the lane, which is public. */
 static void embed_declare(struct mbi_gadget *g)
 {
-    if (g->node->in[0] || !g->n_outputs)
+    if (g->node->in[0] || !g->takes_tokens)
         mbi_gadget_fault(g, "its number is not the token that the graph takes in");
     g->out = mbi_gadget_define(g, g->node->type.cols);
     mbi_gadget_view(g, 1,

@@ -48,7 +48,7 @@ static void turn_eval(const struct mbi_op_args *a)
  * 4 phi + 1024 m; so each 4 g is a multiple of 4, which fixes r, and phi in [0, 255] is the sum of
  * g modulo 256. g itself is no variable.
  */
-enum { TURN_REST, TURN_STEP, TURN_PHASE, TURN_TURNS };
+enum { TURN_REST, TURN_STEP, TURN_PHASE, TURN_TURNS, TURN_BOUNDARY, TURN_BEFORE };
 
 static void turn_declare(struct mbi_gadget *g)
 {
@@ -57,20 +57,31 @@ static void turn_declare(struct mbi_gadget *g)
     const int64_t least = mbi_rshift_half_up(lo, 2), most = mbi_rshift_half_up(hi, 2);
     const uint32_t rest = mbi_gadget_var(g, cols, 0, 3, false);
     const uint32_t step = mbi_gadget_define(g, cols);
-    uint32_t turns;
+    const struct mbi_shape memory = {{1, 1, cols}};
+    const int64_t begin = g->boundary[MBI_BEFORE] ? 255 : 0; /* the sums may begin there */
+    uint32_t turns, before = MBI_NONE;
 
     mbi_gadget_linear(g, 1, g->in[0]);
     mbi_gadget_constant(g, 2);
     mbi_gadget_linear(g, -1, rest);
     g->out = mbi_gadget_var(g, cols, 0, 255, false);
     turns = mbi_gadget_var(g, cols, mbi_rshift_floor(mbi_min_i64(least * lanes, least), 8),
-                           mbi_rshift_floor(mbi_max_i64(most * lanes, most), 8), true);
+                           mbi_rshift_floor(mbi_max_i64(most * lanes, most) + begin, 8), true);
+    if (begin)
+        before = mbi_gadget_before(g, memory, 0, 255);
     mbi_gadget_relate(g, cols);
     mbi_gadget_view(g, 1,
                     mbi_view(step, mbi_prefix(MBI_LETTER_ROW, (uint8_t)mbi_bitlen(lanes - 1)),
                              mbi_fixed(0), mbi_along(MBI_LETTER_COL, 0)));
     mbi_gadget_linear(g, -4, g->out);
     mbi_gadget_linear(g, -1024, turns);
+    if (begin)
+        mbi_gadget_view(g, 4,
+                        mbi_view(before, mbi_fixed(0), mbi_fixed(0), mbi_along(MBI_LETTER_COL, 0)));
+    if (g->boundary[MBI_BEHIND])
+        mbi_gadget_behind(
+            g, memory, 0, 255,
+            mbi_view(g->out, mbi_fixed((int32_t)lanes - 1), mbi_fixed(0), mbi_along(2, 0)));
 }
 
 static void turn_fill(const struct mbi_gadget_fill *f)
@@ -79,7 +90,7 @@ static void turn_fill(const struct mbi_gadget_fill *f)
     const int16_t *p = f->in[0];
 
     for (size_t k = 0; k < n; k++) {
-        int64_t sum = 0;
+        int64_t sum = f->boundary[MBI_BEFORE] ? mbi_gadget_get(f, f->first + TURN_BEFORE, 0, k) : 0;
 
         for (size_t t = 0; t < f->lanes; t++) {
             const int64_t g = mbi_rshift_half_up(p[t * n + k], 2);

@@ -73,6 +73,12 @@ static size_t scan_state(struct mbi_state_field field[MBI_MAX_STATE_FIELDS],
     return 4;
 }
 
+/* At the end of a chunk the slots are empty. */
+static uint32_t scan_period(const void *attr)
+{
+    return (uint32_t)((const struct mbi_scan_attr *)attr)->chunk;
+}
+
 static int16_t weighted_input(int32_t x, int32_t l)
 {
     return (int16_t)mbi_sat(mbi_rshift_half_up(x * (int64_t)mbi_input_weight((uint32_t)l), 10), 16);
@@ -297,6 +303,7 @@ const struct mbi_op_def mbi_op_scan = {
     .infer = scan_infer,
     .state = scan_state,
     .state_valid = scan_state_valid,
+    .period = scan_period,
     .units = MBI_KERNEL(scan_units),
     .eval = MBI_KERNEL(scan_eval),
     .finish = MBI_KERNEL(scan_finish),

@@ -8,7 +8,11 @@
 #include "op/element.h"
 #include <string.h>
 
-/* Counted from the node's first; from KEEP on only where there is a second chunk. */
+/*
+ * Counted from the node's first. There are those from KEEP on where h is kept, from XE on where a
+ * chunk is folded, from BOUNDARY on where the memory before is not zero, and from H16 on where h is
+ * read; what is not there leaves no gap, see var().
+ */
 enum {
     WEIGHT,
     XW = WEIGHT + MBI_EX2W_VARS,
@@ -31,8 +35,11 @@ enum {
     XE,
     XE_REST,
     FOLD, /* sum B xe */
-    H,
+    H,    /* behind the chunks that are folded */
     H_REST,
+    BOUNDARY,
+    MEMORY,
+    BEFORE, /* derived: h before each chunk */
     H16,
     H16_REST,
     OUT,
@@ -49,10 +56,14 @@ struct scan {
     uint8_t log_len, log_dim;
     int s_shift, y_shift; /* sN, 9 - sN */
     int64_t s_above;      /* how far S may exceed 16 bits */
+    bool begins;          /* with the memory of a boundary, which the first chunk reads */
+    uint32_t folds;       /* the first chunks, whose h is needed behind them */
+    uint32_t reads;       /* the last chunks, which read the h before them */
     uint32_t first;
 };
 
-static struct scan scan_of(const struct mbi_node *node, uint32_t lanes, const struct mbi_type *bc)
+static struct scan scan_of(const struct mbi_node *node, uint32_t lanes, const struct mbi_type *bc,
+                           const bool boundary[MBI_SIDES])
 {
     struct scan s = {.lanes = lanes};
     int64_t mag = mbi_max_i64(bc->lo * bc->lo, bc->hi * bc->hi);
@@ -66,12 +77,24 @@ static struct scan scan_of(const struct mbi_node *node, uint32_t lanes, const st
     s.log_len = (uint8_t)mbi_bitlen((s.chunks > 1 ? (uint32_t)s.at.chunk : lanes) - 1);
     s.len = (uint32_t)1 << s.log_len;
     s.rows = s.chunks << s.log_len;
+    s.begins = boundary[MBI_BEFORE];
+    s.reads = s.begins ? s.chunks : s.chunks - 1;
+    s.folds = boundary[MBI_BEHIND] ? s.chunks : s.chunks - 1;
     s.log_dim = (uint8_t)mbi_bitlen(s.dim - 1);
     s.s_shift = mbi_bitlen(s.n) - 2;
     s.y_shift = 9 - s.s_shift;
     mag = mbi_rshift_half_up(mag * s.n, s.s_shift);
     s.s_above = mbi_max_i64(mag - INT16_MAX, 0);
     return s;
+}
+
+/* A variable by its name; those of a fold are there from BOUNDARY on. */
+static uint32_t var(const struct scan *s, uint32_t name)
+{
+    const uint32_t folds = s->folds || name < BOUNDARY ? 0 : BOUNDARY - XE;
+    const uint32_t begins = s->begins || name < H16 ? 0 : H16 - BOUNDARY;
+
+    return s->first + name - folds - begins;
 }
 
 /* ---- what the relations are made of ---- */
@@ -303,72 +326,114 @@ static void declare_fold(struct mbi_gadget *g, const struct scan *s)
 {
     enum { CHUNK, J, HEAD, P, LETTERS };
     enum { F_CHUNK, F_N, F_HEAD, F_P, F_J, F_LETTERS };
-    const uint32_t n[LETTERS] = {s->chunks - 1, s->len, s->heads, s->dim};
-    const uint32_t fold[F_LETTERS] = {s->chunks - 1, s->n, s->heads, s->dim, s->len};
+    const uint32_t n[LETTERS] = {s->folds, s->len, s->heads, s->dim};
+    const uint32_t fold[F_LETTERS] = {s->folds, s->n, s->heads, s->dim, s->len};
 
-    quotient(g, shape((s->chunks - 1) << s->log_len, 1, s->width), 15, INT16_MIN, INT16_MAX);
+    quotient(g, shape(s->folds << s->log_len, 1, s->width), 15, INT16_MIN, INT16_MAX);
     relate(g, LETTERS, n);
     mbi_gadget_views(g, 1, flat(s->first + XW, row_of(s, CHUNK, J), element_of(s, HEAD, P)),
                      mbi_view(mbi_gadget_ex2_result(s->first + PAIR), last_row(s, CHUNK),
                               mbi_along(HEAD, 0), mbi_along(J, 0)));
     shifted_to(g, 15, s->first + XE, row_of(s, CHUNK, J), mbi_fixed(0), element_of(s, HEAD, P));
-    mbi_gadget_define_table(g, shape(s->chunks - 1, s->n, s->width));
+    mbi_gadget_define_table(g, shape(s->folds, s->n, s->width));
     mbi_gadget_letters(g, F_LETTERS, fold);
     mbi_gadget_result(g, mbi_along(F_CHUNK, 0), mbi_along(F_N, 0), element_of(s, F_HEAD, F_P));
     mbi_gadget_views(g, 1, b_of(g, row_of(s, F_CHUNK, F_J), F_N),
                      flat(s->first + XE, row_of(s, F_CHUNK, F_J), element_of(s, F_HEAD, F_P)));
 }
 
-/* h after each chunk but the last: rsh(h keep + 2^23 fold, 15), before the first 0; below 2^55. */
-static void declare_state(struct mbi_gadget *g, const struct scan *s)
+/* h before every chunk: that of the memory, then that behind the chunk before. */
+static void declare_before(struct mbi_gadget *g, const struct scan *s)
+{
+    const struct mbi_shape of = shape(s->chunks, s->n, s->width);
+
+    mbi_gadget_before(g, shape(1, s->n, s->width), INT32_MIN, INT32_MAX);
+    mbi_gadget_define_table(g, of);
+    mbi_gadget_letters(g, MBI_AXES, of.n);
+    mbi_gadget_result(g, mbi_along(0, 0), mbi_along(1, 0), mbi_along(2, 0));
+    mbi_gadget_view(g, 1, mbi_gadget_entry(var(s, MEMORY)));
+    if (s->folds)
+        mbi_gadget_view(g, 1,
+                        mbi_view(var(s, H), mbi_along(0, -1), mbi_along(1, 0), mbi_along(2, 0)));
+}
+
+/* h before a chunk, by the letters of the chunk, of n and of the element; without a memory before,
+ * that of the first chunk is outside of the variable, and zero. */
+static struct mbi_view before(const struct scan *s, uint8_t chunk, uint8_t n,
+                              struct mbi_axis element)
+{
+    return mbi_view(var(s, s->begins ? BEFORE : H), mbi_along(chunk, s->begins ? 0 : -1),
+                    mbi_along(n, 0), element);
+}
+
+/* h behind a chunk: rsh(h keep + 2^23 fold, 15); below 2^55. */
+static void relate_state(struct mbi_gadget *g, const struct scan *s)
 {
     enum { CHUNK, N, HEAD, P, LETTERS };
-    const uint32_t n[LETTERS] = {s->chunks - 1, s->n, s->heads, s->dim};
-    const struct mbi_shape of = shape(s->chunks - 1, s->n, s->width);
+    const uint32_t n[LETTERS] = {s->folds, s->n, s->heads, s->dim};
     const struct mbi_axis element = element_of(s, HEAD, P);
 
-    quotient(g, of, 15, INT32_MIN, INT32_MAX);
     relate(g, LETTERS, n);
-    mbi_gadget_views(g, 1, mbi_view(s->first + H, mbi_along(CHUNK, -1), mbi_along(N, 0), element),
+    mbi_gadget_views(g, 1, before(s, CHUNK, N, element),
                      flat(s->first + KEPT, last_row(s, CHUNK), mbi_along(HEAD, 0)));
     mbi_gadget_view(g, 1 << 23,
                     mbi_view(s->first + FOLD, mbi_along(CHUNK, 0), mbi_along(N, 0), element));
     shifted_to(g, 15, s->first + H, mbi_along(CHUNK, 0), mbi_along(N, 0), element);
-    quotient(g, of, 16, INT16_MIN, INT16_MAX);
-    relate(g, MBI_AXES, of.n);
-    mbi_gadget_view(g, 1, mbi_gadget_entry(s->first + H));
-    shifted_to(g, 16, s->first + H16, mbi_along(0, 0), mbi_along(1, 0), mbi_along(2, 0));
 }
 
-/* out = C . h16 of the chunk before, and rsh(out keep, 16) of the tokens behind the first chunk;
- * |out| < N 2^22. */
+/* h of the folded chunks, and h16 of what is read: of h before each chunk, or behind. */
+static void declare_state(struct mbi_gadget *g, const struct scan *s)
+{
+    const struct mbi_shape of = shape(s->reads, s->n, s->width);
+
+    if (s->folds)
+        quotient(g, shape(s->folds, s->n, s->width), 15, INT32_MIN, INT32_MAX);
+    if (s->begins)
+        declare_before(g, s);
+    if (s->folds)
+        relate_state(g, s);
+    if (!s->reads)
+        return;
+    quotient(g, of, 16, INT16_MIN, INT16_MAX);
+    relate(g, MBI_AXES, of.n);
+    mbi_gadget_view(g, 1, mbi_gadget_entry(var(s, s->begins ? BEFORE : H)));
+    shifted_to(g, 16, var(s, H16), mbi_along(0, 0), mbi_along(1, 0), mbi_along(2, 0));
+}
+
+/* Tokens that read no h. */
+static uint32_t first_reading(const struct scan *s) { return s->begins ? 0 : s->len; }
+
+/* out = C . h16 before the chunk, and rsh(out keep, 16) of the tokens that read h; |out| < N 2^22.
+ */
 static void declare_outside(struct mbi_gadget *g, const struct scan *s)
 {
     enum { CHUNK, I, HEAD, P, N, LETTERS };
     enum { R_T, R_HEAD, R_P, R_LETTERS };
     const uint32_t n[LETTERS] = {s->chunks, s->len, s->heads, s->dim, s->n};
-    const uint32_t rest[R_LETTERS] = {s->lanes - s->len, s->heads, s->dim};
-    const struct mbi_axis behind = mbi_along(R_T, (int32_t)s->len);
+    const uint32_t rest[R_LETTERS] = {s->lanes - first_reading(s), s->heads, s->dim};
+    const struct mbi_axis behind = mbi_along(R_T, (int32_t)first_reading(s));
     const struct mbi_axis element = element_of(s, R_HEAD, R_P);
     const int64_t most = mbi_lshift(s->n, 21);
 
     mbi_gadget_define_table(g, shape(s->rows, 1, s->width));
     mbi_gadget_letters(g, LETTERS, n);
     mbi_gadget_result(g, row_of(s, CHUNK, I), mbi_fixed(0), element_of(s, HEAD, P));
-    mbi_gadget_views(
-        g, 1, c_of(g, s, row_of(s, CHUNK, I), N),
-        mbi_view(s->first + H16, mbi_along(CHUNK, -1), mbi_along(N, 0), element_of(s, HEAD, P)));
-    quotient(g, shape(s->lanes - s->len, 1, s->width), 16, -most, most - 1);
+    mbi_gadget_views(g, 1, c_of(g, s, row_of(s, CHUNK, I), N),
+                     mbi_view(var(s, H16), mbi_along(CHUNK, s->begins ? 0 : -1), mbi_along(N, 0),
+                              element_of(s, HEAD, P)));
+    quotient(g, shape(rest[R_T], 1, s->width), 16, -most, most - 1);
     relate(g, R_LETTERS, rest);
-    mbi_gadget_views(g, 1, flat(s->first + OUT, behind, element),
+    mbi_gadget_views(g, 1, flat(var(s, OUT), behind, element),
                      flat(s->first + KEPT, behind, mbi_along(R_HEAD, 0)));
-    shifted_to(g, 16, s->first + Y_OUT, mbi_along(R_T, 0), mbi_fixed(0), element);
+    shifted_to(g, 16, var(s, Y_OUT), mbi_along(R_T, 0), mbi_fixed(0), element);
 }
 
 static void scan_declare(struct mbi_gadget *g)
 {
-    struct scan s = scan_of(g->node, g->lanes, g->in_type[1]);
+    struct scan s = scan_of(g->node, g->lanes, g->in_type[1], g->boundary);
 
+    if (g->boundary[MBI_BEHIND] && s.lanes % (uint32_t)s.at.chunk)
+        mbi_gadget_fault(g, "its memory is handed on within a chunk");
     if (s.heads > 1 && (s.dim & (s.dim - 1))) {
         mbi_gadget_fault(g, "its heads have a size that is no power of two");
         return;
@@ -378,16 +443,24 @@ static void scan_declare(struct mbi_gadget *g)
     declare_pairs(g, &s);
     declare_inside(g, &s);
     g->out = s.first + Y_IN;
-    if (s.chunks == 1)
+    if (!s.folds && !s.reads)
         return;
     declare_keep(g, &s);
-    declare_fold(g, &s);
+    if (s.folds)
+        declare_fold(g, &s);
     declare_state(g, &s);
-    declare_outside(g, &s);
+    if (s.reads)
+        declare_outside(g, &s);
+    if (g->boundary[MBI_BEHIND])
+        mbi_gadget_behind(g, shape(1, s.n, s.width), INT32_MIN, INT32_MAX,
+                          mbi_view(s.first + H, mbi_fixed((int32_t)s.chunks - 1), mbi_along(1, 0),
+                                   mbi_along(2, 0)));
+    if (!s.reads)
+        return;
     g->out = mbi_gadget_define(g, s.width);
     mbi_gadget_linear(g, 1, s.first + Y_IN);
     mbi_gadget_view(g, 1,
-                    flat(s.first + Y_OUT, mbi_along(MBI_LETTER_ROW, -(int32_t)s.len),
+                    flat(var(&s, Y_OUT), mbi_along(MBI_LETTER_ROW, -(int32_t)first_reading(&s)),
                          mbi_along(MBI_LETTER_COL, 0)));
 }
 
@@ -400,24 +473,24 @@ struct scan_run {
     const int32_t *l;
 };
 
-static void put(const struct scan_run *r, uint32_t var, size_t row, size_t col, int64_t v)
+static void put(const struct scan_run *r, uint32_t name, size_t row, size_t col, int64_t v)
 {
-    mbi_gadget_set(r->f, r->s.first + var, row, col, v);
+    mbi_gadget_set(r->f, var(&r->s, name), row, col, v);
 }
 
-static int64_t get(const struct scan_run *r, uint32_t var, size_t row, size_t col)
+static int64_t get(const struct scan_run *r, uint32_t name, size_t row, size_t col)
 {
-    return mbi_gadget_get(r->f, r->s.first + var, row, col);
+    return mbi_gadget_get(r->f, var(&r->s, name), row, col);
 }
 
 /* rsh(x, shift) and what it drops, which lies behind it. */
-static int64_t put_shifted(const struct scan_run *r, uint32_t var, size_t row, size_t col,
+static int64_t put_shifted(const struct scan_run *r, uint32_t name, size_t row, size_t col,
                            int64_t x, int shift)
 {
     const int64_t q = mbi_rshift_half_up(x, shift);
 
-    put(r, var, row, col, q);
-    put(r, var + 1, row, col, x + mbi_lshift(1, shift - 1) - mbi_lshift(q, shift));
+    put(r, name, row, col, q);
+    put(r, name + 1, row, col, x + mbi_lshift(1, shift - 1) - mbi_lshift(q, shift));
     return q;
 }
 
@@ -506,6 +579,13 @@ static void fill_faded(const struct scan_run *r, size_t t, size_t h)
         put_shifted(r, XE, t, p, get(r, XW, t, p) * m, 15);
 }
 
+static int64_t h_before(const struct scan_run *r, size_t c, size_t col)
+{
+    if (c)
+        return get(r, H, c - 1, col);
+    return r->s.begins ? get(r, MEMORY, 0, col) : 0;
+}
+
 /* One row of h behind chunk c, for one head. */
 static void fill_state(const struct scan_run *r, size_t c, size_t n, size_t h)
 {
@@ -521,12 +601,20 @@ static void fill_state(const struct scan_run *r, size_t c, size_t n, size_t h)
     }
     for (size_t p = 0; p < s->dim; p++) {
         const size_t col = n * s->width + h * s->dim + p;
-        const int64_t before = c ? get(r, H, c - 1, col) : 0;
 
         put(r, FOLD, c, col, sum[p]);
-        put_shifted(r, H16, c, col,
-                    put_shifted(r, H, c, col, before * kept + mbi_lshift(sum[p], 23), 15), 16);
+        put_shifted(r, H, c, col, h_before(r, c, col) * kept + mbi_lshift(sum[p], 23), 15);
     }
+}
+
+/* What the last chunks read. */
+static void fill_read(const struct scan_run *r)
+{
+    const struct scan *s = &r->s;
+
+    for (size_t row = 0; row < s->reads; row++)
+        for (size_t col = 0; col < (size_t)s->n * s->width; col++)
+            put_shifted(r, H16, row, col, h_before(r, s->begins ? row : row + 1, col), 16);
 }
 
 static void fill_outside(const struct scan_run *r, size_t t, size_t h)
@@ -534,18 +622,19 @@ static void fill_outside(const struct scan_run *r, size_t t, size_t h)
     const struct scan *s = &r->s;
     const size_t c = t >> s->log_len;
     const int64_t kept = get(r, KEPT, t, h);
+    const bool reads = c || s->begins;
     int64_t sum[MAX_HEAD] = {0};
 
-    for (size_t n = 0; c && t < s->lanes && n < s->n; n++) {
+    for (size_t n = 0; reads && t < s->lanes && n < s->n; n++) {
         const int64_t weight = r->bc[(2 * t + 1) * s->n + n];
 
         for (size_t p = 0; weight && p < s->dim; p++)
-            sum[p] += weight * get(r, H16, c - 1, n * s->width + h * s->dim + p);
+            sum[p] += weight * get(r, H16, s->begins ? c : c - 1, n * s->width + h * s->dim + p);
     }
     for (size_t p = 0; p < s->dim; p++) {
         put(r, OUT, t, h * s->dim + p, sum[p]);
-        if (c && t < s->lanes)
-            put_shifted(r, Y_OUT, t - s->len, h * s->dim + p, sum[p] * kept, 16);
+        if (reads && t < s->lanes)
+            put_shifted(r, Y_OUT, t - first_reading(s), h * s->dim + p, sum[p] * kept, 16);
     }
 }
 
@@ -559,25 +648,29 @@ static void for_rows(const struct scan_run *r, size_t rows,
 
 static void fill_chunks(const struct scan_run *r)
 {
-    static const uint32_t derived[] = {KEPT, FOLD, OUT};
     const struct scan *s = &r->s;
 
     for_rows(r, s->rows, fill_keep);
-    for_rows(r, (size_t)(s->chunks - 1) << s->log_len, fill_faded);
-    for (size_t c = 0; c + 1 < s->chunks; c++)
+    mbi_gadget_ex2_done(r->f, s->first + KEEP);
+    mbi_gadget_computed(r->f, s->first + KEPT);
+    for_rows(r, (size_t)s->folds << s->log_len, fill_faded);
+    for (size_t c = 0; c < s->folds; c++)
         for (size_t n = 0; n < s->n; n++)
             for (size_t h = 0; h < s->heads; h++)
                 fill_state(r, c, n, h);
+    if (s->folds)
+        mbi_gadget_computed(r->f, s->first + FOLD);
+    if (!s->reads)
+        return;
+    fill_read(r);
     for_rows(r, s->rows, fill_outside);
-    mbi_gadget_ex2_done(r->f, s->first + KEEP);
-    for (size_t k = 0; k < MBI_COUNT(derived); k++)
-        mbi_gadget_computed(r->f, s->first + derived[k]);
+    mbi_gadget_computed(r->f, var(s, OUT));
 }
 
 static void scan_fill(const struct mbi_gadget_fill *f)
 {
     static const uint32_t derived[] = {LEVEL, PRODUCT, IN};
-    struct scan_run r = {.s = scan_of(f->node, f->lanes, f->in_type[1]), .f = f};
+    struct scan_run r = {.s = scan_of(f->node, f->lanes, f->in_type[1], f->boundary), .f = f};
 
     r.s.first = f->first;
     r.x = f->in[0];
@@ -592,7 +685,7 @@ static void scan_fill(const struct mbi_gadget_fill *f)
     mbi_gadget_ex2_done(f, r.s.first + PAIR);
     for (size_t k = 0; k < MBI_COUNT(derived); k++)
         mbi_gadget_computed(f, r.s.first + derived[k]);
-    if (r.s.chunks > 1)
+    if (r.s.folds || r.s.reads)
         fill_chunks(&r);
 }
 

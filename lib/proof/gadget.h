@@ -100,6 +100,10 @@ struct mbi_term {
     struct mbi_view view[MBI_TERM_VIEWS];
 };
 
+/* Where a proof of some steps of a long run has a boundary: the memory before its first lane, and
+ * that behind its last one. Elsewhere the memory is zero before, and nobody's concern behind. */
+enum mbi_side { MBI_BEFORE, MBI_BEHIND, MBI_SIDES };
+
 /* One node under declaration. `out` is the variable of its value: the gadget sets it. */
 struct mbi_gadget {
     struct mbi_plan *plan;
@@ -110,6 +114,8 @@ struct mbi_gadget {
     struct mbi_type known[MBI_MAX_IN]; /* in_type of those that are public: narrower */
     uint32_t lanes;
     uint32_t n_outputs; /* of the last lanes: whose tokens are claimed */
+    bool takes_tokens;
+    bool boundary[MBI_SIDES];
     uint32_t out;
 };
 
@@ -124,6 +130,7 @@ struct mbi_gadget_fill {
     const void *out;
     struct mbi_type known[MBI_MAX_IN];
     uint32_t lanes, n_outputs;
+    bool boundary[MBI_SIDES];
     uint32_t first; /* the first variable that the node declared, in the order of its calls */
 };
 
@@ -203,6 +210,17 @@ int64_t mbi_gadget_hi(const struct mbi_gadget *g, uint32_t var);
  */
 uint32_t mbi_gadget_powers(struct mbi_gadget *g, size_t k, int32_t top);
 uint32_t mbi_gadget_less(struct mbi_gadget *g, uint32_t cols, int32_t from);
+
+/*
+ * A part of the node's memory at a boundary (boundary.c), of the same shape and in the same order
+ * on both sides. Before: two variables are declared, that of the boundary and a committed one in
+ * [lo, hi] that is equal to it, which is returned; it is filled before the gadget is. Behind: one,
+ * that of the boundary, which is equal to what `value` leads to by the letters 0 to 2 of the shape.
+ */
+uint32_t mbi_gadget_before(struct mbi_gadget *g, struct mbi_shape shape, int64_t lo, int64_t hi);
+void mbi_gadget_behind(struct mbi_gadget *g, struct mbi_shape shape, int64_t lo, int64_t hi,
+                       struct mbi_view value);
+#define MBI_BEFORE_VARS 2 /* of which the second is the committed one */
 
 /*
  * Filling: element (row, col) of a committed variable, where col runs over middle and last index

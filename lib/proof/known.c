@@ -17,7 +17,7 @@ bool mbi_is_known(const struct mbi_plan *p, const struct mbi_var *v)
 {
     if (v->kind != MBI_VAR_PUBLIC || v->input == MBI_PUBLIC_OUTPUT)
         return false;
-    return v->input != MBI_PUBLIC_INPUT || p->n_outputs;
+    return v->input != MBI_PUBLIC_INPUT || p->takes_tokens;
 }
 
 int64_t mbi_known_at(const struct mbi_plan *p, const struct mbi_var *v,

@@ -1027,13 +1027,14 @@ int32_t MBI_EXT(lookup_prove)(struct mbi_lookup_end *end, const struct mbi_looku
 {
     const char *fault = MBI_EXT(lookup_fault)(lookup);
     struct prover a = {.lookup = lookup, .f = *f, .k = kernels, .host = host};
-    const uint64_t used = counts_end(lookup);
+    uint64_t used;
     int32_t rc = MAMBAINT_OK;
 
     if (!fault && f->type == MBI_TABLE_EXT)
         fault = "its vector is not over F";
     if (fault)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "a lookup was planned wrongly: %s", fault);
+    used = counts_end(lookup);
     a.low = tile_log(lookup);
     a.high = lookup->bits - a.low;
     a.stored = lookup->bits < TILE_LOG;

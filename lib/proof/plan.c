@@ -3,9 +3,11 @@
 #include "proof/plan.h"
 #include "base/blake2b.h"
 #include "base/intmath.h"
+#include "proof/boundary.h"
 #include "proof/layout.h"
 #include "proof/known.h"
 #include "proof/relation.h"
+#include <string.h>
 
 /* ---- stages ---- */
 
@@ -21,13 +23,25 @@ static mbi_ref stage_output(const struct mbi_plan *p, size_t s)
     return s + 1 < p->n_stages ? g->link : g->logits;
 }
 
-/* Marks what the output of a stage depends on: var 0 stands for "needed". */
-static void mark_needed(struct mbi_stage_plan *s, mbi_ref output)
+static bool has_memory(const struct mbi_graph *g, mbi_ref i)
 {
+    struct mbi_state_field field[MBI_MAX_STATE_FIELDS];
+
+    return mbi_node_state(field, g, i) > 0;
+}
+
+/* Marks what the output of a stage depends on, and what the memory that it hands on does: var 0
+ * stands for "needed". */
+static void mark_needed(const struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref output)
+{
+    const bool claims = !p->takes_tokens || p->n_outputs;
+
     for (mbi_ref i = 0; i < s->graph->n_nodes; i++)
         s->node[i].var = MBI_NONE;
-    s->node[output].var = 0;
-    for (mbi_ref i = output + 1; i-- > 0;) {
+    for (mbi_ref i = s->graph->n_nodes; i-- > 0;)
+        if ((i == output && claims) || (p->boundary[MBI_BEHIND] && has_memory(s->graph, i)))
+            s->node[i].var = 0;
+    for (mbi_ref i = s->graph->n_nodes; i-- > 0;) {
         const struct mbi_node *node = &s->graph->node[i];
 
         if (s->node[i].var == MBI_NONE || !node->op)
@@ -138,6 +152,8 @@ static void declare_op(struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref ref
 
     g.lanes = p->lanes;
     g.n_outputs = p->n_outputs;
+    g.takes_tokens = p->takes_tokens;
+    memcpy(g.boundary, p->boundary, sizeof(g.boundary));
     if (!row->def->gadget) {
         mbi_gadget_fault(&g, "it cannot be proved yet");
         return;
@@ -154,6 +170,8 @@ static void declare_op(struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref ref
     row->def->gadget->declare(&g);
     s->node[ref].var = g.out;
     s->node[ref].end = p->n_vars;
+    if (has_memory(s->graph, ref) && !mbi_boundary_is_said(p, s->node[ref].first))
+        mbi_gadget_fault(&g, "its memory cannot be handed on yet");
 }
 
 static void declare_stage(struct mbi_plan *p, size_t index)
@@ -161,7 +179,7 @@ static void declare_stage(struct mbi_plan *p, size_t index)
     struct mbi_stage_plan *s = &p->stage[index];
     const struct mbi_graph *g = s->graph;
 
-    mark_needed(s, stage_output(p, index));
+    mark_needed(p, s, stage_output(p, index));
     for (mbi_ref i = 0; i < g->n_nodes && !p->fault; i++) {
         const struct mbi_node *node = &g->node[i];
 
@@ -192,7 +210,7 @@ static void declare_output(struct mbi_plan *p)
     struct mbi_gadget g = {.plan = p, .lanes = p->lanes};
 
     if (takes_tokens(s->graph)) { /* argmax has said it */
-        if (!claims_tokens(p, &s->node[output]))
+        if (p->n_outputs && !claims_tokens(p, &s->node[output]))
             mbi_plan_fault(p, "the answers of a model are not those of its largest logits");
         return;
     }
@@ -229,9 +247,13 @@ static int32_t check_request(const struct mbi_plan_request *q, mambaint_error *e
         return mbi_fail(err, MAMBAINT_E_RANGE, "a proof is of 1 to %d models", MBI_PLAN_STAGES);
     if (!q->lanes || q->lanes > MBI_PLAN_MAX_LANES)
         return mbi_fail(err, MAMBAINT_E_RANGE, "a proof is of 1 to %d tokens", MBI_PLAN_MAX_LANES);
-    if (!q->certificate && takes_tokens(q->graph[0]) && (!q->n_outputs || q->n_outputs > q->lanes))
+    if (!q->certificate && takes_tokens(q->graph[0]) &&
+        ((!q->n_outputs && !q->boundary[MBI_BEHIND]) || q->n_outputs > q->lanes))
         return mbi_fail(err, MAMBAINT_E_RANGE, "a proof of %u tokens is of 1 to as many answers",
                         q->lanes);
+    if ((q->boundary[MBI_BEFORE] || q->boundary[MBI_BEHIND]) &&
+        (q->certificate || !takes_tokens(q->graph[0])))
+        return mbi_fail(err, MAMBAINT_E_RANGE, "only runs on tokens are proved in chunks");
     for (size_t s = 0; s < q->n_stages && !q->certificate; s++) {
         if (takes_tokens(q->graph[s]) && q->n_stages > 1)
             return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
@@ -286,6 +308,7 @@ static int32_t fill_plan(struct mbi_plan *p, const struct mbi_plan_request *q, m
     if (!q->certificate && !p->fault)
         declare_output(p);
     mbi_plan_lay_out(p);
+    mbi_boundary_lay_out(p);
     mbi_plan_compare_relations(p);
     return p->fault ? plan_failed(p, err) : MAMBAINT_OK;
 }
@@ -303,7 +326,9 @@ int32_t mbi_plan_create(struct mbi_plan **out, const struct mbi_host *host,
         return mbi_fail_memory(err, "the plan of a proof");
     p->host = host;
     p->lanes = request->lanes;
+    p->takes_tokens = !request->certificate && takes_tokens(request->graph[0]);
     p->n_outputs = takes_tokens(request->graph[0]) ? request->n_outputs : 0;
+    memcpy(p->boundary, request->boundary, sizeof(p->boundary));
     p->public_weights = request->public_weights;
     p->certificate = request->certificate;
     p->param = request->param;
@@ -416,6 +441,10 @@ static void add_var(struct mbi_blake2b *s, const struct mbi_plan *p, const struc
     }
     if (v->kind == MBI_VAR_DERIVED)
         add32(s, v->relation);
+    if (v->kind == MBI_VAR_BOUNDARY) {
+        add32(s, v->side);
+        add64(s, v->block);
+    }
     if (v->kind == MBI_VAR_COMMITTED)
         add_digits(s, p, v);
 }

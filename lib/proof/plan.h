@@ -26,7 +26,8 @@ enum mbi_var_kind {
     MBI_VAR_PUBLIC,    /* in the statement */
     MBI_VAR_WEIGHT,    /* a parameter of a stage */
     MBI_VAR_COMMITTED, /* by the prover, within a range that is proved */
-    MBI_VAR_DERIVED    /* the sum of the terms of a relation */
+    MBI_VAR_DERIVED,   /* the sum of the terms of a relation */
+    MBI_VAR_BOUNDARY   /* committed in a vector that another proof reads, too */
 };
 
 enum mbi_public {
@@ -49,8 +50,10 @@ struct mbi_var {
     enum mbi_public input;          /* PUBLIC: which */
     uint32_t stage, param;          /* PARAM, POWER: of which parameter */
     int32_t from;                   /* POWER: top; LESS: number of the first token */
-    uint32_t relation;              /* DERIVED: its definition */
+    uint32_t relation;              /* DERIVED: its definition; BOUNDARY: what ties it */
     uint32_t first_piece, n_pieces; /* WEIGHT: of the plan's */
+    enum mbi_side side;             /* BOUNDARY: of which, and ... */
+    uint64_t block;                 /* ... where in its vector, in units of the variable's size */
 
     /* COMMITTED: value = lo + sum of 2^(digit_bits k) d_k, of which the last has the bits that are
      * left. */
@@ -176,8 +179,11 @@ struct mbi_plan {
     struct mbi_stage_plan stage[MBI_PLAN_STAGES];
     size_t n_stages;
     uint32_t lanes;
-    uint32_t n_outputs; /* of the last lanes: tokens that are claimed; 0: features */
+    uint32_t n_outputs; /* of the last lanes: tokens that are claimed */
+    bool takes_tokens;  /* else it is of features, or a certificate */
     bool public_weights, certificate;
+    bool boundary[MBI_SIDES];
+    unsigned boundary_bits; /* of the vector of a boundary, which is the same on both sides */
     struct mbi_var *var;
     struct mbi_relation *relation;
     struct mbi_term *term;
@@ -215,6 +221,9 @@ struct mbi_plan_request {
     /* By stage and parameter, those that are public: the plan rests on how large they are, and no
      * more on them. NULL, also of one of them: as large as their types admit. */
     const void *const *const *param;
+    /* A model of tokens: the steps begin with the memory of a boundary; they hand theirs on. Then
+     * no answer has to be claimed. Boundaries lie between whole chunks of the recurrence. */
+    bool boundary[MBI_SIDES];
 };
 
 /* E_UNSUPPORTED if a stage has an operation that cannot be proved yet. */

@@ -7,7 +7,7 @@
 
 struct prover {
     const struct mbi_witness *witness;
-    const struct mbi_commitment *vector; /* the witness and the weights */
+    const struct mbi_commitment *vector; /* the witness, the weights, boundaries */
     struct mbi_proof_writer *out;
     const struct mbi_field_kernels *kernels;
     mambaint_error *err;
@@ -337,7 +337,7 @@ int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof
 }
 
 int32_t MBI_EXT(proof_prove)(const struct mbi_proof_job *job, const struct mbi_witness *witness,
-                             const struct mbi_commitment vector[2], struct mbi_proof_writer *out,
+                             const struct mbi_commitment *vector, struct mbi_proof_writer *out,
                              const struct mbi_host *host, mambaint_error *err)
 {
     struct prover p = {.witness = witness,

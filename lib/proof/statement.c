@@ -3,6 +3,7 @@
 #include "proof/statement.h"
 #include "base/intmath.h"
 #include "graph/element.h"
+#include "proof/boundary.h"
 #include "proof/public.h"
 
 #define CUT "it ends too early"
@@ -21,6 +22,9 @@ static uint32_t count_and_marks(const struct mbi_statement_model *m)
 {
     return m->n_values | (m->has_public ? HAS_PUBLIC << 16 : 0);
 }
+
+/* In a file the kind of tokens with a boundary is one more. */
+#define AT_BOUNDARY (MBI_STATEMENT_TOKENS + 1)
 
 /* Bytes of a value of each kind. */
 static size_t input_width(uint32_t kind) { return kind == MBI_STATEMENT_TOKENS ? 4 : 1; }
@@ -54,16 +58,22 @@ void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_mo
     mbi_buf_add(out, m->weights, MBI_DIGEST_SIZE);
 }
 
+static void put_kind(struct mbi_buf *out, uint32_t kind, uint32_t n, const uint8_t *boundary)
+{
+    mbi_buf_add32(out, boundary ? AT_BOUNDARY : kind);
+    mbi_buf_add32(out, n);
+    if (boundary)
+        mbi_buf_add(out, boundary, MBI_DIGEST_SIZE);
+}
+
 void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s)
 {
     mbi_statement_put_models(out, &s->models);
     mbi_buf_add64(out, s->t0);
     mbi_buf_add32(out, s->lanes);
-    mbi_buf_add32(out, s->input_kind);
-    mbi_buf_add32(out, s->n_inputs);
+    put_kind(out, s->input_kind, s->n_inputs, s->boundary[MBI_BEFORE]);
     add_bytes(out, s->input, input_size(s));
-    mbi_buf_add32(out, s->output_kind);
-    mbi_buf_add32(out, s->n_outputs);
+    put_kind(out, s->output_kind, s->n_outputs, s->boundary[MBI_BEHIND]);
     add_bytes(out, s->output, output_size(s));
 }
 
@@ -146,22 +156,27 @@ static const char *get_values(const uint8_t **value, uint32_t n, size_t width, s
     return r->failed ? CUT : NULL;
 }
 
-/* A kind and a count: one of a run, or those of a certificate. */
-static const char *get_kind(uint32_t *kind, uint32_t *n, enum mbi_proof_type type,
-                            struct mbi_reader *r)
+/* A kind and a count: one of a run, or those of a certificate; with the root of a boundary, if it
+ * has one. */
+static const char *get_kind(uint32_t *kind, uint32_t *n, const uint8_t **boundary,
+                            enum mbi_proof_type type, struct mbi_reader *r)
 {
     *kind = mbi_read32(r);
     *n = mbi_read32(r);
     if (r->failed)
         return CUT;
-    if (type == MBI_PROOF_RUN ? *kind < MBI_STATEMENT_CLEAR || *kind > MBI_STATEMENT_TOKENS
+    if (type == MBI_PROOF_RUN ? *kind < MBI_STATEMENT_CLEAR || *kind > AT_BOUNDARY
                               : *kind != MBI_STATEMENT_NONE)
         return "the kind of what goes in or comes out is not that of such a proof";
     if (*kind == MBI_STATEMENT_NONE && *n)
         return "a certificate has values";
-    if (*kind != MBI_STATEMENT_NONE && !*n)
+    if (*kind != MBI_STATEMENT_NONE && *kind != AT_BOUNDARY && !*n)
         return "a run has no values";
-    return NULL;
+    if (*kind == AT_BOUNDARY) { /* then no answer has to be claimed */
+        *kind = MBI_STATEMENT_TOKENS;
+        *boundary = mbi_read_bytes(r, MBI_DIGEST_SIZE);
+    }
+    return r->failed ? CUT : NULL;
 }
 
 /* What the counts of a run of tokens have to be. */
@@ -169,6 +184,8 @@ static const char *check_tokens(const struct mbi_statement *s)
 {
     if (s->models.n != 1)
         return "a run on tokens is of one model, not of a chain";
+    if (!s->boundary[MBI_BEFORE] != !s->t0)
+        return "it begins with a memory at position 0, or without one behind that";
     if (s->n_inputs != s->lanes + 1)
         return "the ids of a run on tokens are not one more than its steps";
     return s->n_outputs > s->lanes ? "it claims more answered tokens than it has steps" : NULL;
@@ -186,14 +203,16 @@ const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
     s->lanes = mbi_read32(r);
     if (r->failed)
         return CUT;
-    if (s->t0)
-        return "it does not begin at position 0";
-    if (type == MBI_PROOF_RUN ? !s->lanes || s->lanes > MBI_STATEMENT_LANES : s->lanes != 0)
-        return "the number of steps is not from 1 to 4096, or 0 in a certificate";
-    if ((fault = get_kind(&s->input_kind, &s->n_inputs, type, r)) ||
+    if (s->t0 >= MBI_STATEMENT_T0 || (s->t0 && type != MBI_PROOF_RUN))
+        return "it begins at a position that cannot be";
+    if (type == MBI_PROOF_RUN ? !s->lanes || s->lanes > MBI_STATEMENT_STEPS : s->lanes != 0)
+        return "the number of steps is not from 1 to 1048576, or 0 in a certificate";
+    if ((fault = get_kind(&s->input_kind, &s->n_inputs, &s->boundary[MBI_BEFORE], type, r)) ||
         (fault = get_values(&s->input, s->n_inputs, input_width(s->input_kind), r)) ||
-        (fault = get_kind(&s->output_kind, &s->n_outputs, type, r)))
+        (fault = get_kind(&s->output_kind, &s->n_outputs, &s->boundary[MBI_BEHIND], type, r)))
         return fault;
+    if ((s->t0 || s->lanes > MBI_STATEMENT_LANES) && !mbi_statement_is_of_tokens(s))
+        return "it does not begin at position 0, or has more than 4096 steps, and is of features";
     if (s->output_kind != s->input_kind)
         return "the kind of what comes out does not go with that of what goes in";
     if ((fault = get_values(&s->output, s->n_outputs, output_width(s->output_kind), r)) ||
@@ -263,6 +282,18 @@ static int32_t check_ids(const struct mbi_statement *s, const struct mbi_graph *
     return MAMBAINT_OK;
 }
 
+/* Memory is handed on between whole chunks of the recurrence. */
+static int32_t check_boundaries(const struct mbi_statement *s, const struct mbi_graph *g,
+                                mambaint_error *err)
+{
+    const uint32_t chunk = mbi_boundary_chunk(g);
+
+    if (s->t0 % chunk || (s->boundary[MBI_BEHIND] && s->lanes % chunk))
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "statement: memory is handed on within a chunk of %u steps", chunk);
+    return MAMBAINT_OK;
+}
+
 static int32_t check_features(const struct mbi_statement *s, const struct mbi_graph *const *graph,
                               mambaint_error *err)
 {
@@ -296,6 +327,8 @@ int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_grap
         return mbi_fail(err, MAMBAINT_E_FORMAT,
                         tokens ? "statement: it is of tokens, but the model takes features"
                                : "statement: it is of features, but the model takes tokens");
+    if (tokens && (rc = check_boundaries(s, graph[0], err)) < 0)
+        return rc;
     return tokens ? check_ids(s, graph[0], err) : check_features(s, graph, err);
 }
 
@@ -417,6 +450,13 @@ static int32_t check_seal(const uint8_t *p, size_t n, const char *what, mambaint
     return MAMBAINT_OK;
 }
 
+int32_t mbi_proof_file_ends(const uint8_t *data, size_t n, const char *what, mambaint_error *err)
+{
+    const int32_t rc = check_version(data, what, err);
+
+    return rc < 0 ? rc : check_seal(data, n, what, err);
+}
+
 static int32_t check_head(const uint8_t *p, mambaint_error *err)
 {
     const unsigned type = mbi_load16(p + 8), flags = mbi_load16(p + 10);
@@ -526,6 +566,11 @@ int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_p
 
 static bool same_bytes(const void *a, const void *b, size_t n) { return !n || !memcmp(a, b, n); }
 
+static bool same_root(const uint8_t *a, const uint8_t *b)
+{
+    return a && b ? !memcmp(a, b, MBI_DIGEST_SIZE) : a == b;
+}
+
 int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_proof_file *want,
                            mambaint_error *err)
 {
@@ -540,6 +585,9 @@ int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_pr
         return rc;
     if (a->t0 != b->t0 || a->lanes != b->lanes)
         return differs(what, "the steps are other ones", err);
+    if (!same_root(a->boundary[MBI_BEFORE], b->boundary[MBI_BEFORE]) ||
+        !same_root(a->boundary[MBI_BEHIND], b->boundary[MBI_BEHIND]))
+        return differs(what, "the memory that it begins with, or hands on, is another one", err);
     if (a->input_kind != b->input_kind || a->output_kind != b->output_kind)
         return differs(what, "one of the two is of features, the other of tokens", err);
     if (a->n_inputs != b->n_inputs || !same_bytes(a->input, b->input, input_size(a)))

@@ -10,11 +10,15 @@
 #include "base/blake2b.h"
 #include "base/bytes.h"
 #include "graph/graph.h"
+#include "proof/gadget.h"
 
 #define MBI_STATEMENT_MODELS 16
 #define MBI_STATEMENT_NAME 64   /* bytes of an architecture's name */
 #define MBI_STATEMENT_VALUES 24 /* of a configuration */
 #define MBI_STATEMENT_LANES 4096
+/* Steps of what several proofs say together; and what a first step is below. */
+#define MBI_STATEMENT_STEPS (1u << 20)
+#define MBI_STATEMENT_T0 ((uint64_t)1 << 48)
 
 #define MBI_PROOF_VERSION 1
 #define MBI_PROOF_PROFILE 1 /* A: degree 2, at least MBI_PROOF_LEVEL bits */
@@ -52,7 +56,8 @@ enum mbi_statement_kind { MBI_STATEMENT_NONE, MBI_STATEMENT_CLEAR, MBI_STATEMENT
 /*
  * Values stay bytes, as they lie in the file: i8, and i32 with the little end first. Of tokens the
  * input is one list of lanes + 1 ids, and n_outputs of them, the last ones, are each the argmax of
- * the step before; the output has no bytes of its own.
+ * the step before; the output has no bytes of its own. A part of a run on tokens begins with the
+ * memory of a boundary, or hands its own on, or both: then it says the root of it.
  */
 struct mbi_statement {
     struct mbi_statement_models models;
@@ -61,6 +66,7 @@ struct mbi_statement {
     uint32_t input_kind, output_kind; /* enum mbi_statement_kind */
     uint32_t n_inputs, n_outputs;     /* values */
     const uint8_t *input, *output;
+    const uint8_t *boundary[MBI_SIDES]; /* roots; NULL: nothing in memory before, any behind */
 };
 
 void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m);
@@ -123,6 +129,8 @@ int32_t mbi_proof_file_read(struct mbi_proof_file *out, const void *data, size_t
 void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
                           const struct mbi_statement *s);
 void mbi_proof_file_end(struct mbi_buf *out);
+/* Version and profile at bytes 4 and 6, and the digest at the end, of any of these files. */
+int32_t mbi_proof_file_ends(const uint8_t *data, size_t n, const char *what, mambaint_error *err);
 
 /* What differs between two models' parts: E_MISMATCH with a sentence that begins with `what`. */
 int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_public,

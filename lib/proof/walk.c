@@ -302,7 +302,9 @@ bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits)
 
 bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan)
 {
-    if (plan->public_weights)
+    const bool whole = !plan->boundary[MBI_BEFORE] && !plan->boundary[MBI_BEHIND];
+
+    if (plan->public_weights && whole)
         return MBI_EXT(code_of)(code, plan->bits, 1, LEVEL);
     return MBI_EXT(weight_code)(code, plan->weight_bits);
 }

@@ -20,6 +20,8 @@ struct mbi_proof_job {
     struct mbi_root weights; /* of the vector of weights; of public ones the digest is a hash */
     const struct mbi_table *table; /* by variable: those that are public */
     const uint32_t *token;         /* of a model of tokens: lanes + 1 of them */
+    /* Roots of the plan's boundaries. */
+    struct mbi_digest boundary[MBI_SIDES];
 };
 
 /*
@@ -105,7 +107,8 @@ void MBI_EXT(walk_expand)(struct mbi_ext *out, const struct mbi_form_factor *f, 
 /* How the vectors of a proof are encoded: by the size of its weights alone, so that their root is
  * the same for every proof. False if there is no such code. */
 bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits);
-/* The same, or if the weights are public that of the witness. */
+/* The same, or if the weights are public that of the witness; but of a plan with a boundary, whose
+ * root is that of another proof, too, always the same. */
 bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan);
 
 #define MBI_WALK_PARTS ((size_t)1 << 20) /* of all claims; more of them are a fault */
@@ -138,9 +141,10 @@ struct mbi_witness;
 int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof_job *job,
                               const struct mbi_witness *witness, const struct mbi_host *host,
                               mambaint_error *err);
-/* Proves a job. vector: the commitments to the witness and, if they are not public, the weights. */
+/* Proves a job. vector: the commitments to the witness, to the weights unless they are public, and
+ * to the plan's boundaries, in this order. */
 int32_t MBI_EXT(proof_prove)(const struct mbi_proof_job *job, const struct mbi_witness *witness,
-                             const struct mbi_commitment vector[2], struct mbi_proof_writer *out,
+                             const struct mbi_commitment *vector, struct mbi_proof_writer *out,
                              const struct mbi_host *host, mambaint_error *err);
 /* False, and a fault of the reader, unless the proof shows the statement of the job. Nothing may
  * follow it. */

@@ -113,6 +113,8 @@ static size_t terms_of(const struct mbi_walk *w, const struct mbi_part *part)
 
     if (!v)
         return 1;
+    if (v->kind == MBI_VAR_BOUNDARY)
+        return 1;
     if (v->kind != MBI_VAR_WEIGHT && v->kind != MBI_VAR_COMMITTED)
         return 0; /* sort_parts() has refused it */
     return v->kind == MBI_VAR_WEIGHT ? v->n_pieces : (size_t)v->n_boxes * mbi_var_digits(v);
@@ -375,7 +377,7 @@ static const struct mbi_form *const *find_forms(struct forms *f, struct mbi_walk
                                                 const struct mbi_part *part)
 {
     const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
-    const size_t n = v ? v->n_boxes : 1;
+    const size_t n = v && v->kind == MBI_VAR_COMMITTED ? v->n_boxes : 1;
 
     if (f->part && same_form(w, f->part, part))
         return f->form;
@@ -388,6 +390,14 @@ static const struct mbi_form *const *find_forms(struct forms *f, struct mbi_walk
     return f->form;
 }
 
+/* The vectors of an opening: the witness, the weights unless they are public, the boundaries. */
+static size_t boundary_vector(const struct mbi_plan *p, enum mbi_side side)
+{
+    const size_t first = p->public_weights ? 1 : 2;
+
+    return first + (side == MBI_BEHIND && p->boundary[MBI_BEFORE]);
+}
+
 /* The witness vector, or the digits of a variable in it, box by box. */
 static void put_digits(struct mbi_claim *claim, const struct mbi_form *const *form,
                        const struct mbi_walk *w, const struct mbi_part *part)
@@ -395,6 +405,14 @@ static void put_digits(struct mbi_claim *claim, const struct mbi_form *const *fo
     const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
     const unsigned digits = v ? mbi_var_digits(v) : 1;
 
+    if (form && v && v->kind == MBI_VAR_BOUNDARY) {
+        *claim = (struct mbi_claim){.vector = boundary_vector(w->plan, v->side),
+                                    .block = v->block,
+                                    .form = *form,
+                                    .scale = &part->scale,
+                                    .joined = true};
+        return;
+    }
     for (size_t b = 0; form && b < (v ? v->n_boxes : 1); b++)
         for (unsigned k = 0; k < digits; k++, claim++) {
             claim->form = form[b];
@@ -482,15 +500,27 @@ static bool sort_parts(struct order *o, struct mbi_walk *w)
     return !w->failed;
 }
 
+static struct mbi_root boundary_root(const struct mbi_walk *w, enum mbi_side side)
+{
+    const unsigned bits = w->plan->boundary_bits, columns = w->job->code.log_columns;
+
+    return (struct mbi_root){.digest = w->job->boundary[side],
+                             .log_rows = bits > columns ? bits - columns : 0,
+                             .rows = mbi_rows_in_use((uint64_t)1 << bits, columns)};
+}
+
 void MBI_EXT(walk_open)(struct mbi_walk *w)
 {
-    const struct mbi_root root[] = {w->witness, w->job->weights};
+    struct mbi_root root[2 + MBI_SIDES] = {w->witness, w->job->weights};
     struct mbi_opening o = {
         .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
     struct forms forms = {.room = NULL};
     struct order order = {0};
     struct mbi_claim *claim;
 
+    for (int side = 0; side < MBI_SIDES; side++)
+        if (w->plan->boundary[side])
+            root[o.n_roots++] = boundary_root(w, (enum mbi_side)side);
     if (!sort_parts(&order, w))
         return;
     claim = MBI_EXT(walk_keep)(w, order.n_terms, sizeof(*claim));

@@ -3,6 +3,7 @@
 #include "proof/witness.h"
 #include "base/intmath.h"
 #include "graph/element.h"
+#include "proof/boundary.h"
 #include "proof/layout.h"
 #include "proof/relation.h"
 #include <string.h>
@@ -179,10 +180,13 @@ static void fill_node(struct mbi_witness *w, const struct mbi_stage_plan *s, mbi
         f.in_lo[k] = w->plan->var[var].lo;
         f.in_hi[k] = w->plan->var[var].hi;
     }
+    memcpy(f.boundary, w->plan->boundary, sizeof(f.boundary));
     fill_public(w, s->node[ref].first, s->node[ref].end);
+    mbi_boundary_read(w, s->node[ref].first, s->node[ref].end, run->before);
     if (gadget->fill)
         gadget->fill(&f);
     compute_from(w, s->node[ref].first, s->node[ref].end);
+    mbi_boundary_fill(w, s->node[ref].first, s->node[ref].end);
 }
 
 /* The parameters of a stage in their order. */

@@ -274,6 +274,65 @@ for i in 0 1 2; do
     refuse 'NOT accepted' verify "damaged$i.proof" -m tiny.gguf
 done
 
+# The same in parts: several proofs in one file, which say together what one says.
+run 0 prove -m tiny.gguf -p 'Once upon' -n 6 --chunk-steps 8 --out series.proof --json && cp out proved
+run 0 verify text.proof -m tiny.gguf --json && cp out whole
+run 0 verify series.proof -m tiny.gguf --json && cp out series
+python3 - proved ran whole series <<'END' || problem 'prove --chunk-steps: another answer'
+import json, sys
+proved, ran, whole, series = (json.load(open(name)) for name in sys.argv[1:])
+proofs = series["statement"].pop("proofs")
+sys.exit(not (proved["text"] == ran["text"] and proofs == -(-proved["tokens"] // 8) > 1 and
+              series["statement"] == whole["statement"] and series["ok"]))
+END
+run 0 verify series.proof --key tiny.mivk -p 'Once upon' --tokenizer tiny.gguf --expect text.proof
+says out 'series.proof: accepted' && says out 'each of which begins with what the one before it left'
+run 0 verify text.proof --key tiny.mivk --expect series.proof
+run 0 check series.proof --json && json "d['kind'] == 'proof' and d['ok']"
+run 0 proof inspect series.proof --json
+json "d['file_bytes'] == $(wc -c <series.proof) and d['statement']['proofs'] > 1 and 'body_bytes' not in d"
+run 0 proof inspect series.proof --statement series.statement && says out 'proofs: '
+run 0 verify series.proof --key tiny.mivk --expect series.statement
+refuse 'NOT accepted' verify series.proof -m tiny.gguf -p 'Once more'
+run 0 prove -m tiny.gguf -p 'Once upon' -n 6 --chunk-steps 8 --weights public --out public-series.proof
+run 0 verify public-series.proof -m tiny.gguf && says out 'weights: public'
+refuse 'than the key' verify public-series.proof --key tiny.mivk
+python3 - <<'END'
+import hashlib
+data = open("series.proof", "rb").read()
+def number(at):
+    return int.from_bytes(data[at:at + 4], "little")
+parts, at = [], 12
+for i in range(number(8)):
+    parts.append(data[at:at + 4 + number(at)])
+    at += len(parts[-1])
+def save(name, parts):
+    all = data[:8] + len(parts).to_bytes(4, "little") + b"".join(parts)
+    open(name, "wb").write(all + hashlib.blake2b(all, digest_size=32).digest())
+save("same-series", parts)
+save("swapped", parts[1:2] + parts[:1] + parts[2:])
+save("short", parts[:-1])
+open("first.part", "wb").write(parts[0][4:])
+open("last.part", "wb").write(parts[-1][4:])
+bad = bytearray(data)
+bad[len(data) - 100] ^= 1
+open("damaged", "wb").write(bad)
+END
+cmp -s series.proof same-series || problem 'a series is not what the text says'
+refuse 'does not begin at position 0' verify swapped --key tiny.mivk
+refuse 'no other one follows' verify short --key tiny.mivk
+refuse digest verify damaged --key tiny.mivk
+refuse digest proof inspect damaged
+run 0 verify first.part --key tiny.mivk && says out 'memory behind, at position 8, by its root: '
+run 0 verify last.part --key tiny.mivk --tokenizer tiny.gguf && says out 'memory before, at position '
+refuse 'end of a run alone' verify last.part -m tiny.gguf -p 'Once upon'
+run 0 proof inspect last.part --tokenizer tiny.gguf --json
+json "d['statement']['t0'] % 8 == 0 and d['statement']['memory_behind'] is None"
+usage prove -m tiny.gguf --prompt a --chunk-steps 12 --out a && says err 'no multiple of 8'
+usage prove -m tiny.gguf --prompt a --chunk-steps 0 --out a
+refuse 'one step' prove -m simple.gguf --features $ten --chunk-steps 8 --out a
+usage prove -m tiny.gguf --prompt a --chunk-steps 8 -n 1048576 --out a && says err '1048577 steps'
+
 usage prove -m tiny.gguf --prompt a --tokens 0 --out a
 usage prove -m tiny.gguf --prompt a -n 4096 --out a && says err '4097 steps'
 usage prove -m tiny.gguf --prompt a --threads 0 --out a

@@ -92,13 +92,17 @@ static void put_run(struct file *f, struct noise *z, unsigned kind)
     const uint64_t n_in = kind == 2 ? steps + 1 : kind ? 1 + draw(z, 12) : 0;
     const uint64_t n_out = kind == 2 ? 1 + draw(z, steps) : kind ? 1 + draw(z, 12) : 0;
 
-    put(f, 0, 8);
+    const bool before = kind == 2 && chance(z, 3), behind = kind == 2 && chance(z, 3);
+
+    put(f, before ? 1 + draw(z, 100) : 0, 8);
     put(f, steps, 4);
-    put(f, kind, 4);
+    put(f, kind + before, 4);
     put(f, n_in, 4);
+    put_noise(f, z, before ? 32 : 0);
     put_noise(f, z, kind == 2 ? 4 * n_in : n_in);
-    put(f, kind, 4);
-    put(f, n_out, 4);
+    put(f, kind + behind, 4);
+    put(f, behind && chance(z, 2) ? 0 : n_out, 4);
+    put_noise(f, z, behind ? 32 : 0);
     put_noise(f, z, kind == 1 ? 4 * n_out : 0);
 }
 
@@ -284,19 +288,23 @@ static bool read_models(struct plain *p, uint64_t *n_models)
 /* From t0 on, of a run. */
 static void read_run(struct plain *p, uint64_t n_models)
 {
-    uint64_t steps, kind, n;
+    uint64_t t0, steps, kind, out, n;
 
-    need(p, take(p, 8) == 0);
+    t0 = take(p, 8);
     steps = take(p, 4);
-    need(p, steps >= 1 && steps <= 4096);
     kind = take(p, 4);
-    need(p, kind == 1 || kind == 2);
+    need(p, kind >= 1 && kind <= 3);
+    need(p, kind == 3 ? t0 > 0 && t0 >> 48 == 0 : t0 == 0);
+    need(p, steps >= 1 && steps <= (kind == 1 ? 4096 : 1 << 20));
     n = take(p, 4);
     need(p, kind == 1 ? n >= 1 : n == steps + 1 && n_models == 1);
+    skip(p, kind == 3 ? 32 : 0);
     skip(p, kind == 1 ? n : 4 * n);
-    need(p, take(p, 4) == kind);
+    out = take(p, 4);
+    need(p, kind == 1 ? out == 1 : out == 2 || out == 3);
     n = take(p, 4);
-    need(p, n >= 1 && (kind == 1 || n <= steps));
+    need(p, (n >= 1 || out == 3) && (kind == 1 || n <= steps));
+    skip(p, out == 3 ? 32 : 0);
     skip(p, kind == 1 ? 4 * n : 0);
 }
 
@@ -465,8 +473,9 @@ static const char *const of_features[] = {"preset", "simple",      "hidden", "3"
 static const char *const of_text[] = {"preset", "mi-tiny", "layers", "1",   "vocab",
                                       "280",    "d-model", "16",     "seed"};
 
-/* A proof that the model answers two tokens to three. */
-static void prove_text(struct honest *h, mambaint_model *model)
+/* A proof that the model answers some tokens to three; steps: a series of proofs. */
+static void prove_text(struct honest *h, mambaint_model *model, const char *tokens,
+                       const char *steps)
 {
     mambaint_options *o = NULL;
     mambaint_proof *p = NULL;
@@ -474,7 +483,8 @@ static void prove_text(struct honest *h, mambaint_model *model)
     const void *data;
 
     if (mambaint_options_create(&o) || mambaint_options_set(o, "ids", "0,7,279", &err) ||
-        mambaint_options_set(o, "tokens", "2", &err) ||
+        mambaint_options_set(o, "tokens", tokens, &err) ||
+        (steps && mambaint_options_set(o, "chunk-steps", steps, &err)) ||
         mambaint_proof_create(&p, &model, 1, o, &err))
         die("a proof of tokens", &err);
     data = mambaint_proof_data(p, &h->n[0]);
@@ -486,7 +496,7 @@ static void prove_text(struct honest *h, mambaint_model *model)
 }
 
 /* Of a model of text: a proof, its key, and a statement of some tokens without a proof. */
-static void make_text(struct honest *h)
+static void make_text(struct honest *h, const char *tokens, const char *steps)
 {
     static const uint8_t rest[] = {0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 2, 0,    0,
                                    0, 4, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0x17, 1,
@@ -516,7 +526,7 @@ static void make_text(struct honest *h)
     memcpy(h->data[1] + 16, h->data[2] + 16, part);
     memcpy(h->data[1] + 16 + part, rest, sizeof(rest));
     seal(h->data[1], h->n[1]);
-    prove_text(h, model);
+    prove_text(h, model, tokens, steps);
     mambaint_model_unref(model);
 }
 
@@ -579,6 +589,10 @@ static void take_honest(struct file *f, const struct honest *h, size_t which, st
     f->n = h->n[which];
     f->inner = which == 2 ? 20 + (size_t)mbi_load32(h->data[2] + 12) : 0;
     f->inner_end = f->inner ? f->n - MBI_DIGEST_SIZE : 0;
+    if (!memcmp(f->data, "MIPS", 4)) { /* its first proof */
+        f->inner = 16;
+        f->inner_end = 16 + (size_t)mbi_load32(f->data + 12);
+    }
     for (f->n_fields = 0; f->n_fields < 60; f->n_fields++) {
         f->field[f->n_fields].at = 2 * (size_t)draw(z, chance(z, 2) ? 150 : f->n / 2 - 8);
         f->field[f->n_fields].at += chance(z, 4) && start < f->n / 4 ? start : 0;
@@ -646,11 +660,13 @@ static const char *public_case(struct file *f, const struct honest *h, struct no
 
 /* ---- the whole ---- */
 
+#define HONEST 4 /* sets of real files */
+
 int main(int argc, char **argv)
 {
     const uint64_t cases = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
     struct noise z = {argc > 2 ? strtoull(argv[2], NULL, 10) : (uint64_t)time(NULL), 0};
-    struct honest h[3] = {{.ctx = NULL}, {.ctx = NULL}, {.ctx = NULL}};
+    struct honest h[HONEST] = {{.ctx = NULL}};
     mambaint_statement *s = NULL;
     struct file *f = malloc(sizeof(*f));
     uint64_t sound = 0, read = 0;
@@ -660,8 +676,9 @@ int main(int argc, char **argv)
         die("out of memory", NULL);
     make_honest(&h[0], "committed");
     make_honest(&h[1], "public");
-    make_text(&h[2]);
-    for (int i = 0; i < 3; i++)
+    make_text(&h[2], "2", NULL);
+    make_text(&h[3], "7", "8");
+    for (int i = 0; i < HONEST; i++)
         if (mambaint_proof_verify(NULL, h[i].key, NULL, h[i].data[0], h[i].n[0], NULL) !=
             MAMBAINT_ACCEPTED)
             die("an honest proof is refused", NULL);
@@ -672,7 +689,7 @@ int main(int argc, char **argv)
         const char *fault = reader_case(f, &z, &sound);
 
         if (!fault && i % 8 == 0)
-            fault = public_case(f, &h[i / 8 % 3], &z, &read);
+            fault = public_case(f, &h[i / 8 % HONEST], &z, &read);
         if (fault) {
             fprintf(stderr, "case %" PRIu64 ": %s\n", i, fault);
             return 1;
@@ -681,9 +698,8 @@ int main(int argc, char **argv)
     printf("%" PRIu64 " of %" PRIu64 " files sound, %" PRIu64 " of %" PRIu64
            " statements of real ones read\n",
            sound, cases, read, (cases + 7) / 8);
-    free_honest(&h[0]);
-    free_honest(&h[1]);
-    free_honest(&h[2]);
+    for (int i = 0; i < HONEST; i++)
+        free_honest(&h[i]);
     free(f);
     return 0;
 }

@@ -56,6 +56,15 @@ TOKENS = [
 ]
 
 
+# Series of proofs: the same, then how many steps each has
+SERIES = [
+    ("series", {}, 5, 4, "committed", 4),
+    ("series-steps", {"chunk": 1, "rotation-pairs": 0, "d-state": 2}, 2, 3, "committed", 1),
+    ("series-public", {"layers": 2, "chunk": 2, "hold": "on", "gate": "algebraic",
+                       "norm": "bitshift", "weights": "ternary"}, 6, 4, "public", 6),
+]
+
+
 def need(condition, sentence):
     if not condition:
         sys.exit(sentence)
@@ -235,10 +244,59 @@ def token_lines(tool, folder, draw):
         check_lies(name, proof, asked + count, lambda lie: verify.verify_run(lie, keys[name]))
 
 
+def sealed(parts):
+    """A series of some proofs"""
+    data = b"MIPS" + struct.pack("<HHI", 1, 1, len(parts))
+    data += b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    return data + hashlib.blake2b(data, digest_size=32).digest()
+
+
+def check_series(name, file, accept, draw):
+    """Accept a series, in its order alone, and no damaged ones."""
+    proofs, _ = verify.read_series(file)
+    said = verify.verify_series(file, accept)
+    need(sealed(proofs) == file, f"{name}: other bytes around the proofs")
+    for i in range(len(proofs)):
+        for lie in (proofs[:i] + proofs[i + 1:], proofs[:i] + proofs[i:i + 1] + proofs[i:],
+                    proofs[:i] + proofs[i:i + 2][::-1] + proofs[i + 2:]):
+            need(lie == proofs or refused(verify.read_series, sealed(lie)),
+                 f"{name}: proofs of another order are accepted")
+        bad = proofs[:i] + [resealed(proofs[i], draw)] + proofs[i + 1:]
+        need(refused(verify.verify_series, sealed(bad), accept),
+             f"{name}: a damaged proof is accepted")
+    need(refused(verify.read_series, changed(file, draw)), f"{name}: a damaged file is accepted")
+    return said
+
+
+def series_lines(tool, folder, draw):
+    """Series of proofs of models of tokens"""
+    for seed, (name, shape, asked, count, weights, steps) in enumerate(SERIES):
+        path = os.path.join(folder, name)
+        words = [w for key, value in {**SMALL, **shape}.items() for w in ("--" + key, str(value))]
+        ask(tool, "synth", "--preset", "mi-tiny", "--seed", str(seed), *words,
+            "--out", path + ".gguf")
+        graph = reference.Model(read(path + ".gguf")).graph
+        prompt = [(89 * seed + 37 * i) % 256 for i in range(asked)]
+        words = ["-m", path + ".gguf"]
+        ask(tool, "prove", *words, "--ids", ",".join(map(str, prompt)), "-n", str(count),
+            "--weights", weights, "--chunk-steps", str(steps), "--out", path)
+        file = read(path)
+        yield file_line(name, file)
+        if weights == "public":
+            said = check_series(name, file, lambda p: verify.verify_public(p, [graph]), draw)
+        else:
+            ask(tool, "proof", "key", *words, "--out", path + ".mivk")
+            key = verify.verify_key(read(path + ".mivk"))
+            said = check_series(name, file, lambda p: verify.verify_run(p, key), draw)
+        need(said == {"tokens": answer(graph, prompt, count), "claimed": count},
+             f"{name}: another answer")
+
+
 def lines(tool, folder):
     draw = random.Random(7)
     yield from simple_lines(tool, folder, draw)
     yield from token_lines(tool, folder, draw)
+    yield from series_lines(tool, folder, draw)
 
 
 def main(args):

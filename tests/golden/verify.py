@@ -8,7 +8,7 @@ what they say; only (P) is evaluated in closed form. It shares nothing with the 
 in verify_plan.py beside it; the graphs of `mamba-integer`, and model files, are those of
 reference.py, an independent reading as well.
 
-Usage: verify.py PROOF KEY    a proof with committed weights and the key of its models; status 0 if
+Usage: verify.py PROOF KEY    a proof, or a series of them, with committed weights and the key of its models; status 0 if
                               both are accepted, 1 and why if not. Public weights: see
                               proof_files.py.
 
@@ -22,7 +22,7 @@ from collections import namedtuple
 from functools import lru_cache
 
 import reference
-from verify_plan import (DERIVED, LESS, OUTPUT, PARAMETER, PICK, PLAIN, POWERS, PREFIX, PUBLIC,
+from verify_plan import (BEFORE, BEHIND, BOUNDARY, DERIVED, LESS, OUTPUT, PARAMETER, PICK, PLAIN, POWERS, PREFIX, PUBLIC,
                          WEIGHT, Plan, Refused, SimpleGraph, axis_letters, bits_of, is_open,
                          letters, need, u64)
 
@@ -678,10 +678,12 @@ class Verifier:
         certificate, self.public_weights = case["type"] == "cert", case["public"]
         need(case["type"] in ("wit", "cert"), "no such type")
         need(self.public_weights in ((0,) if certificate else (0, 1)), "no such proof")
+        self.roots = case.get("roots", (None, None))
         self.plan = Plan(certificate, case["graphs"], case["lanes"], self.public_weights,
-                         case["claimed"])
-        n = self.plan.bits if self.public_weights else self.plan.weight_bits
-        self.code = choose_code(n, self.degree, self.public_weights)
+                         case["claimed"], tuple(root is not None for root in self.roots))
+        whole = not any(self.plan.boundary)
+        n = self.plan.bits if self.public_weights and whole else self.plan.weight_bits
+        self.code = choose_code(n, self.degree, self.public_weights and whole)
         self.witness_bits = max(self.plan.bits, self.code.log_columns)
         self.claims, self.whole = [], []            # whole: claims about the whole witness vector
         self.added = []                             # (claim, part) in the order of adding
@@ -1198,6 +1200,8 @@ class Verifier:
         if not self.public_weights:
             vectors.append((self.plan.weight_bits, self.plan.weights_used,
                             self.case["weights_digest"]))
+        bits = max(self.plan.boundary_bits, self.code.log_columns)
+        vectors += [(bits, 2**self.plan.boundary_bits, root) for root in self.roots if root is not None]
         opening(self.reader, self.code, vectors, claims + self.whole)
 
     def terms_of(self, claim, part):
@@ -1207,6 +1211,10 @@ class Verifier:
         if v.kind == WEIGHT:
             return [Term(1, block, part.scale, form[row << cols:row + 2**log_rows << cols])
                     for row, log_rows, cols, block in (self.plan.pieces[i] for i in v.pieces)]
+        if v.kind == BOUNDARY:
+            first = 1 if self.public_weights else 2
+            behind = v.side == BEHIND and self.plan.boundary[BEFORE]
+            return [Term(first + behind, v.block, part.scale, form)]
         worth = ext_mul(part.scale, ext_sum(form, self.degree))
         claim.value = ext_sub(claim.value, ext_scale(worth, v.lo))
         terms = []
@@ -1225,11 +1233,11 @@ def rows_of(node):
 def weight_vector(plan):
     """The vector of weights of the models that a plan is about"""
     vector = [0] * 2**plan.weight_bits
-    for v in (v for v in plan.variables if v.kind == WEIGHT):
-        for piece in (plan.pieces[i] for i in v.pieces):
+    for node, pieces in plan.weights:
+        for piece in (plan.pieces[i] for i in pieces):
             for r in range(2**piece.log_rows):
                 at = ((piece.block << piece.log_rows) + r) << piece.col_bits
-                vector[at:at + v.shape[2]] = rows_of(v.node)[piece.row + r]
+                vector[at:at + node.type.cols] = rows_of(node)[piece.row + r]
     return vector
 
 
@@ -1351,13 +1359,14 @@ def read_models(data):
 
 
 def read_values(data, kind, form, width):
-    """Input or output of a statement"""
-    need(data.number(4) == kind, "another kind of values than expected")
-    count = data.number(4)
-    need((count > 0) == (kind > 0), "a number of values that cannot be")
-    if form is None:
-        return count
-    return list(struct.unpack(f"<{count}{form}", data.take(count * width)))
+    """Input or output of a statement; of tokens with the root of a boundary, or None"""
+    said, count = data.number(4), data.number(4)
+    need(said == kind or (said, kind) == (3, 2), "another kind of values than expected")
+    need(said == 3 or (count > 0) == (kind > 0), "a number of values that cannot be")
+    root = data.take(32) if said == 3 else None
+    if form is not None:
+        count = list(struct.unpack(f"<{count}{form}", data.take(count * width)))
+    return (count, root) if kind == 2 else count
 
 
 def read_proof(file):
@@ -1375,15 +1384,22 @@ def read_proof(file):
     graphs, digests, weights, part = read_models(data)
     tokens = graphs[0].nodes[0].kind == 1
     need(not tokens or len(graphs) == 1, "a chain with a model of tokens")
-    need(data.number(8) == 0, "the first step is not at 0")
+    t0 = data.below(8, 2**48 - 1, "the first step is nowhere")
+    need(t0 == 0 or run and tokens, "the first step is not at 0")
     lanes = data.below(4, 4096, "too many steps")
     need(lanes >= 1 if run and tokens else lanes == run, "another number of steps than expected")
     case = {"type": "wit" if run else "cert", "graphs": graphs, "digests": digests,
             "lanes": max(lanes, 1), "public": flags, "weights_digest": weights, "part": part,
-            "tokens": [], "claimed": 0}
+            "tokens": [], "claimed": 0, "t0": t0, "roots": (None, None)}
     if run and tokens:
-        case["tokens"] = read_values(data, 2, "I", 4)
-        case["claimed"] = read_values(data, 2, None, 0)
+        case["tokens"], before = read_values(data, 2, "I", 4)
+        case["claimed"], behind = read_values(data, 2, None, 0)
+        case["roots"] = (before, behind)
+        need((before is not None) == (t0 > 0), "a memory at the first step, or none behind it")
+        need(case["claimed"] > 0 or behind is not None, "nothing is claimed")
+        chunk = max(node.attrs[0] for node in graphs[0].nodes if node.name == "scan")
+        need(t0 % chunk == 0 and (behind is None or lanes % chunk == 0),
+             "a memory is handed on within a chunk")
         need(len(case["tokens"]) == lanes + 1 and case["claimed"] <= lanes,
              "another number of tokens than expected")
         case["input"], case["output"] = case["tokens"][:-1], []
@@ -1456,6 +1472,45 @@ def verify_public(proof, graphs):
     verify({**case, "graphs": graphs})
 
 
+def read_series(file):
+    """The proofs of a series, as bytes; and what they say together: tokens, and how many of them are
+    the answer"""
+    need(len(file) >= 32 and hashlib.blake2b(file[:-32], digest_size=32).digest() == file[-32:],
+         "the digest of the series does not match")
+    data = Bytes(file[:-32])
+    need(data.take(4) == b"MIPS" and data.number(2) == 1 and data.number(2) == 1,
+         "not a series of version 1 and profile A")
+    count = data.below(4, 2**20, "too many proofs")
+    proofs = [data.take(data.number(4)) for _ in range(count)]
+    data.end()
+    need(proofs, "a series without proofs")
+    said, root, part = {"tokens": [], "claimed": 0}, None, None
+    for proof in proofs:
+        case = read_proof(proof)
+        need(case["type"] == "wit" and case["tokens"], "not a run on tokens")
+        need(part in (None, (case["part"], case["public"])), "a proof of another model")
+        before, behind = case["roots"]
+        need(before == root, "a proof begins with another memory")
+        if said["tokens"]:
+            need(case["t0"] == len(said["tokens"]) - 1, "a proof begins elsewhere")
+            need(case["tokens"][0] == said["tokens"].pop(), "a proof begins with another token")
+            need(root is not None, "a proof behind the last one")
+        need(said["claimed"] == 0 or case["claimed"] == case["lanes"], "an answer with a gap")
+        said["tokens"] += case["tokens"]
+        said["claimed"] += case["claimed"]
+        root, part = behind, (case["part"], case["public"])
+    need(root is None and len(said["tokens"]) <= 2**20 + 1, "the last one hands its memory on")
+    return proofs, said
+
+
+def verify_series(file, accept):
+    """Accept a series, whose proofs `accept` accepts one by one; returns what they say."""
+    proofs, said = read_series(file)
+    for proof in proofs:
+        accept(proof)
+    return said
+
+
 def main(arguments):
     """The command line"""
     if len(arguments) != 2:
@@ -1466,7 +1521,11 @@ def main(arguments):
         with open(name, "rb") as file:
             files.append(file.read())
     try:
-        verify_run(files[0], verify_key(files[1]))
+        key = verify_key(files[1])
+        if files[0][:4] == b"MIPS":
+            verify_series(files[0], lambda proof: verify_run(proof, key))
+        else:
+            verify_run(files[0], key)
     except Refused as refused:
         print(f"refused: {refused}")
         return 1

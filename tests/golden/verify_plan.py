@@ -14,7 +14,8 @@ from collections import namedtuple
 import reference
 from reference import I8, I16, I32, Node, Type, clamp, rsh
 
-PUBLIC, WEIGHT, COMMITTED, DERIVED = 0, 1, 2, 3     # kinds of variables
+PUBLIC, WEIGHT, COMMITTED, DERIVED, BOUNDARY = range(5)  # kinds of variables
+BEFORE, BEHIND = 0, 1                               # sides of a boundary
 INPUT, OUTPUT, PARAMETER, POWERS, LESS = range(5)   # numbers of public variables
 PLAIN, PREFIX, PICK = 0, 1, 2                       # kinds of axes
 NO_VARIABLE = 2**32 - 1
@@ -60,6 +61,7 @@ class Variable:
         self.triangle = 0                           # committed: log of the rows of one
         self.boxes = []                             # committed
         self.definition = None                      # derived: number of the relation
+        self.side = self.block = 0                  # boundary: which, and where in its vector
         self.logs = tuple(bits_of(n) for n in shape)
         self.block_bits = sum(self.logs)
 
@@ -232,9 +234,9 @@ class SimpleGraph:
         return hashlib.blake2b(self.canonical_start() + link, digest_size=32).digest()
 
 
-def needed(nodes, output):
-    """The nodes that an output depends on, in the order of the graph"""
-    numbers, stack = set(), [output]
+def needed(nodes, ends):
+    """The nodes that some nodes depend on, and these, in the order of the graph"""
+    numbers, stack = set(), list(ends)
     while stack:
         node = stack.pop()
         if node.number not in numbers:
@@ -251,12 +253,15 @@ def is_open(node):
 class Plan:
     """The plan of a witness or a certificate of some models"""
 
-    def __init__(self, certificate, graphs, lanes, public_weights, claimed=0):
-        """graphs: for each stage; claimed: outputs that are claimed, 0 of features"""
+    def __init__(self, certificate, graphs, lanes, public_weights, claimed=0,
+                 boundary=(False, False)):
+        """graphs: for each stage; claimed: outputs that are claimed, 0 of features; boundary:
+        whether a run begins with a memory, and whether it hands one on"""
         need(1 <= len(graphs) <= 16 and 1 <= lanes <= 4096, "beyond the limits of a plan")
         self.stages, self.lanes, self.public_weights = len(graphs), lanes, public_weights
         self.variables, self.relations, self.claimed = [], [], claimed
-        self.tokens = graphs[0].nodes[0].kind == 1
+        self.tokens, self.boundary = graphs[0].nodes[0].kind == 1, boundary
+        need(not any(boundary) or self.tokens and not certificate, "a boundary of such a proof")
         need(not self.tokens or len(graphs) == 1, "a chain with a model of tokens")
         link = None
         for self.stage, graph in enumerate(graphs):
@@ -270,8 +275,9 @@ class Plan:
             self.variables[output].number = OUTPUT
             self.zero((lanes, logits.shape[2], 1),
                       [(1, [self.std(link)]), (-1, [self.std(output)])])
-        self.lay_out_weights()
+        self.lay_out_weights(graphs)
         self.lay_out_digits()
+        self.lay_out_boundaries()
 
     # Variables and relations
 
@@ -369,7 +375,10 @@ class Plan:
         need(output is not None, "a stage has no link")
         self.values = {}
         parameters = [node for node in graph.nodes if node.kind == 2]
-        for node in needed(graph.nodes, output):
+        ends = [output] if not self.tokens or self.claimed else []
+        if self.boundary[BEHIND]:
+            ends += [node for node in graph.nodes if node.name in ("conv", "turn", "scan")]
+        for node in needed(graph.nodes, ends):
             if node.op == 0 and node.kind == 2:
                 value = self.leaf(node, parameters.index(node))
             elif node.op == 0:
@@ -383,7 +392,7 @@ class Plan:
                 inputs = [self.values[i.number] for i in node.inputs]
                 value = getattr(self, node.name)(node, *inputs)
             self.values[node.number] = value
-        return self.values[output.number]
+        return self.values.get(output.number)
 
     def leaf(self, node, number):
         """A parameter"""
@@ -415,18 +424,53 @@ class Plan:
                 self.zero((t.rows, t.cols, 1),
                           [(1, [View(w, STANDARD)]), (-1, [View(c, STANDARD)])])
 
+    # Boundaries
+
+    def begin_with(self, shape, lo, hi):
+        """The variables of a memory before, of which the committed one is returned"""
+        b = self.declare(BOUNDARY, shape, lo, hi)
+        self.variables[b].side = BEFORE
+        s = self.tight(shape, lo, hi)
+        self.zero(shape, [(1, [View(s, ENTRY)]), (-1, [View(b, ENTRY)])])
+        return s
+
+    def hand_on(self, shape, lo, hi, view):
+        """The variable of a memory behind"""
+        b = self.declare(BOUNDARY, shape, lo, hi)
+        self.variables[b].side = BEHIND
+        self.zero(shape, [(1, [view]), (-1, [View(b, ENTRY)])])
+
+    def lay_out_boundaries(self):
+        """The blocks of the boundaries' variables, and boundary_bits"""
+        end = 0
+        for side in (BEFORE, BEHIND):
+            mine = [v for v in self.variables if v.kind == BOUNDARY and v.side == side]
+            need(bool(mine) <= self.boundary[side], "a boundary that is not there")
+            at = 0
+            for v in sorted(mine, key=lambda v: -v.block_bits):
+                v.block = at >> v.block_bits
+                at += 2**v.block_bits
+            end = max(end, at)
+        self.boundary_bits = bits_of(end) if end else 0
+
     # Layout
 
-    def lay_out_weights(self):
-        """The pieces of the weights, and weight_bits"""
+    def lay_out_weights(self, graphs):
+        """The pieces of the weights, also of those without a variable, and weight_bits"""
         pieces, end = [], 0
-        for v in (v for v in self.variables if v.kind == WEIGHT):
-            row = 0
-            for log_rows in reversed(range(v.shape[0].bit_length())):
-                if v.shape[0] >> log_rows & 1:
-                    v.pieces.append(len(pieces))
-                    pieces.append(Piece(row, log_rows, v.logs[2], 0))
+        self.weights = []                           # (node, numbers of its pieces)
+        for node in (node for graph in graphs for node in graph.nodes
+                     if node.kind == 2 and not is_open(node)):
+            row, mine = 0, []
+            for log_rows in reversed(range(node.type.rows.bit_length())):
+                if node.type.rows >> log_rows & 1:
+                    mine.append(len(pieces))
+                    pieces.append(Piece(row, log_rows, bits_of(node.type.cols), 0))
                     row += 2**log_rows
+            self.weights.append((node, mine))
+            for v in self.variables:
+                if v.kind == WEIGHT and v.node is node:
+                    v.pieces = mine
         for i in sorted(range(len(pieces)), key=lambda i: -pieces[i].log_rows - pieces[i].col_bits):
             size = 2**(pieces[i].log_rows + pieces[i].col_bits)
             pieces[i] = pieces[i]._replace(block=end // size)
@@ -568,7 +612,8 @@ class Plan:
             out += {PUBLIC: [u32(v.number), u32(v.stage), u32(v.parameter), u32(v.extra)],
                     WEIGHT: [u32(v.pieces[0] if v.pieces else 0), u32(len(v.pieces))],
                     COMMITTED: self.bytes_of_digits(v),
-                    DERIVED: [u32(v.definition or 0)]}[v.kind]
+                    DERIVED: [u32(v.definition or 0)],
+                    BOUNDARY: [u32(v.side), u64(v.block)]}[v.kind]
         out.append(u32(len(self.pieces)))
         for row, log_rows, col_bits, block in self.pieces:
             out += [u32(row), u32(log_rows), u32(col_bits), u64(block)]
@@ -857,12 +902,22 @@ class Plan:
         b_lo, b_hi = self.bounds(bias)
         lo = 2**k * b_lo + 2**(k - e_lo) * 4 * min(lo, 0)
         hi = 2**k * b_hi + 2**(k - e_lo) * 4 * max(hi, 0)
-        shape = self.variables[p].shape
+        shape, cols = self.variables[p].shape, node.type.cols
+        memory, ends = (3, 1, cols), (min(self.bounds(p)[0], 0), max(self.bounds(p)[1], 0))
+        inputs, before = p, 0
+        if self.boundary[BEFORE]:
+            s, before = self.begin_with(memory, *ends), 3
+            inputs = self.derive(self.lanes + 3, cols, [
+                (1, [View(p, (plain(0, start=-3), ZERO, plain(1)))]), (1, [self.std(s)])])
         shift = Shift(self, shape, shape, k, -2**15, 2**15 - 1, rsh(lo, k), rsh(hi, k))
         last = (ZERO, ZERO, plain(2))
         shift.relate([(1, [View(w, (plain(2), ZERO, plain(start=j))),
-                           View(p, (plain(0, start=j - 3), ZERO, plain(2))), View(powers, last)])
+                           View(inputs, (plain(0, start=before + j - 3), ZERO, plain(2))),
+                           View(powers, last)])
                       for j in range(4)] + [(2**k, [View(bias, last)])])
+        if self.boundary[BEHIND]:
+            start = self.lanes + before - 3
+            self.hand_on(memory, *ends, View(inputs, (plain(0, start=start), ZERO, plain(2))))
         return shift.y
 
     def turn(self, node, p):
@@ -873,10 +928,17 @@ class Plan:
         h = self.derive(rows, cols, [(1, [self.std(p)]), (2, []), (-1, [self.std(r)])])
         phi = self.tight(shape, 0, 255)
         g_lo, g_hi = rsh(lo, 2), rsh(hi, 2)
-        m = self.loose(shape, min(rows * g_lo, g_lo) >> 8, max(rows * g_hi, g_hi) >> 8)
+        begins = self.boundary[BEFORE]
+        m = self.loose(shape, min(rows * g_lo, g_lo) >> 8,
+                       max(rows * g_hi, g_hi) + 255 * begins >> 8)
+        memory = (1, 1, cols)
+        s = self.begin_with(memory, 0, 255) if begins else None
         log = (rows - 1).bit_length()
         self.zero((rows, cols, 1), [(1, [View(h, (prefix(0, log), ZERO, plain(1)))]),
-                                    (-4, [self.std(phi)]), (-1024, [self.std(m)])])
+                                    (-4, [self.std(phi)]), (-1024, [self.std(m)])] +
+                  ([(4, [View(s, (ZERO, ZERO, plain(1)))])] if begins else []))
+        if self.boundary[BEHIND]:
+            self.hand_on(memory, 0, 255, View(phi, (plain(start=rows - 1), ZERO, plain(2))))
         return phi
 
     def rounded(self, shape, k, lo, hi):
@@ -1183,6 +1245,9 @@ class Scan:
         chunks = -(-t // q)
         j = q if chunks > 1 else 2**bits_of(t)
         rows, log_j, log_p = chunks * j, bits_of(j), bits_of(p)
+        begins, ends = plan.boundary
+        need(not ends or t % q == 0, "a memory that is handed on within a chunk")
+        folds, reads = chunks - (not ends), chunks - (not begins)
         need(h == 1 or p == 2**log_p, "the width of a head is no power of two")
         sn, hp = bits_of(n) - 1, h * p
         self.plan = plan
@@ -1237,7 +1302,7 @@ class Scan:
         y1 = self.shifted((t, 1, hp), (t, 1, hp), ENTRY, 9 - sn, -edge, edge - 1,
                           [(1, [View(inside, ENTRY)])])
         self.y = y1
-        if chunks == 1:
+        if folds == reads == 0:
             return
         keep = plan.ex2((rows, 1, h), (rows, 1, h), View(big_l, ENTRY), None, ENTRY)
         idle = plan.tight((rows, 1, h), 0, hold)
@@ -1247,35 +1312,54 @@ class Scan:
             plan.zero((rows, 1, h), [(1, [vi, vl])])
             plan.zero((rows, 1, h), [(1, [vl]), (-1, []), (1, [vi]), (-1, [View(busy, ENTRY)])])
         keep = plan.derive(rows, h, [(1, [View(keep, std)]), (hold, [View(idle, std)])])
-        # xe, F, h, h16, out, y2, y
+        # xe, F, h, before, h16, out, y2, y
         inner = (row(0, 1), ZERO, col(2, 3))
-        xe = self.shifted((rows - j, 1, hp), (chunks - 1, j, h, p), inner, 15, *half, [
-            (1, [View(xw, inner),
-                 View(m, (plain((0, log_j), start=j - 1), plain(2), plain(1)))])])
-        state, states = (plain(0), plain(1), col(2, 3)), (chunks - 1, n, hp)
-        f = plan.define(states, (chunks - 1, n, h, p, j), state, [
-            (1, [View(bc, (row(0, 4), ZERO, plain(1))), View(xe, (row(0, 4), ZERO, col(2, 3)))])])
-        number = len(plan.variables)
-        hs = self.shifted(states, (chunks - 1, n, h, p), state, 15, -2**31, 2**31 - 1, [
-            (1, [View(number, (plain(0, start=-1), plain(1), col(2, 3))),
-                 View(keep, (plain((0, log_j), start=j - 1), ZERO, plain(2)))]),
-            (2**23, [View(f, state)])])
-        h16 = self.shifted(states, states, ENTRY, 16, *half, [(1, [View(hs, ENTRY)])])
-        out = plan.define((rows, 1, hp), (chunks, j, h, p, n), (row(0, 1), ZERO, col(2, 3)), [
-            (1, [View(bc, (row(0, 1), ZERO, plain(4, start=n))),
-                 View(h16, (plain(0, start=-1), plain(4), col(2, 3)))])])
-        y2 = self.shifted((t - j, 1, hp), (t - j, h, p), element, 16, -n * 2**21, n * 2**21 - 1, [
-            (1, [View(out, (plain(0, start=j), ZERO, col(1, 2))),
-                 View(keep, (plain(0, start=j), ZERO, plain(1)))])])
-        self.y = plan.derive(t, hp, [(1, [View(y1, std)]),
-                                     (1, [View(y2, (plain(0, start=-j), ZERO, plain(1)))])])
+        state, states = (plain(0), plain(1), col(2, 3)), (folds, n, hp)
+        if folds > 0:
+            xe = self.shifted((folds * j, 1, hp), (folds, j, h, p), inner, 15, *half, [
+                (1, [View(xw, inner),
+                     View(m, (plain((0, log_j), start=j - 1), plain(2), plain(1)))])])
+            f = plan.define(states, (folds, n, h, p, j), state, [
+                (1, [View(bc, (row(0, 4), ZERO, plain(1))),
+                     View(xe, (row(0, 4), ZERO, col(2, 3)))])])
+            hs, rest = plan.rounded(states, 15, -2**31, 2**31 - 1)
+            before, to = hs, -1
+        if begins:
+            memory = plan.begin_with((1, n, hp), -2**31, 2**31 - 1)
+            terms = [(1, [View(memory, ENTRY)])]
+            if folds > 0:
+                terms.append((1, [View(hs, (plain(0, start=-1), plain(1), plain(2)))]))
+            before, to = plan.define((chunks, n, hp), (chunks, n, hp), ENTRY, terms), 0
+        if folds > 0:
+            self.relate_shifted(hs, rest, (folds, n, h, p), state, 15, [
+                (1, [View(before, (plain(0, start=to), plain(1), col(2, 3))),
+                     View(keep, (plain((0, log_j), start=j - 1), ZERO, plain(2)))]),
+                (2**23, [View(f, state)])])
+        if reads > 0:
+            past, read = t - (chunks - reads) * j, (reads, n, hp)
+            h16 = self.shifted(read, read, ENTRY, 16, *half, [(1, [View(before, ENTRY)])])
+            out = plan.define((rows, 1, hp), (chunks, j, h, p, n), (row(0, 1), ZERO, col(2, 3)), [
+                (1, [View(bc, (row(0, 1), ZERO, plain(4, start=n))),
+                     View(h16, (plain(0, start=to), plain(4), col(2, 3)))])])
+            y2 = self.shifted((past, 1, hp), (past, h, p), element, 16, -n * 2**21, n * 2**21 - 1, [
+                (1, [View(out, (plain(0, start=t - past), ZERO, col(1, 2))),
+                     View(keep, (plain(0, start=t - past), ZERO, plain(1)))])])
+        if ends:
+            plan.hand_on((1, n, hp), -2**31, 2**31 - 1,
+                         View(hs, (plain(start=chunks - 1), plain(1), plain(2))))
+        if reads > 0:
+            self.y = plan.derive(t, hp, [
+                (1, [View(y1, std)]), (1, [View(y2, (plain(0, start=past - t), ZERO, plain(1)))])])
 
     def shifted(self, shape, ranges, axes, k, lo, hi, terms, mask=None):
         """x -> q: q, loose, and its rest, tight"""
-        plan = self.plan
-        q, rest = plan.rounded(shape, k, lo, hi)
+        q, rest = self.plan.rounded(shape, k, lo, hi)
         if mask:
-            plan.triangles(plan.variables[q].logs[2], q, rest)
-        plan.zero(ranges, terms + [(-2**k, [View(q, axes)]), (2**(k - 1), []),
-                                   (-1, [View(rest, axes)])], mask)
+            self.plan.triangles(self.plan.variables[q].logs[2], q, rest)
+        self.relate_shifted(q, rest, ranges, axes, k, terms, mask)
         return q
+
+    def relate_shifted(self, q, rest, ranges, axes, k, terms, mask=None):
+        """x -> q of variables that are there"""
+        self.plan.zero(ranges, terms + [(-2**k, [View(q, axes)]), (2**(k - 1), []),
+                                        (-1, [View(rest, axes)])], mask)

@@ -281,7 +281,7 @@ static inline void gadget_run(struct gadget_case *c, const struct gadget_set *se
             if (mbi_node_is_param(node) && c->in[k] == i)
                 gadget_fill_param(c->value[i], set, k, r);
     }
-    c->run = (struct mbi_stage_run){(const void *const *)c->value, c->token};
+    c->run = (struct mbi_stage_run){(const void *const *)c->value, c->token, NULL};
 }
 
 /* ---- the witness ---- */
@@ -410,7 +410,8 @@ static inline int32_t gadget_plan(struct gadget_case *c, const struct gadget_set
                                   mambaint_error *err)
 {
     const struct mbi_graph *graph[] = {c->graph};
-    const struct mbi_plan_request q = {graph, 1, set->lanes, false, false, set->n_outputs, NULL};
+    const struct mbi_plan_request q = {
+        .graph = graph, .n_stages = 1, .lanes = set->lanes, .n_outputs = set->n_outputs};
 
     return mbi_plan_create(&c->plan, &c->host, &q, err);
 }

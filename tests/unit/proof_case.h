@@ -286,8 +286,13 @@ static inline void case_uncommit(struct proof_case *c)
 static inline void case_plan(struct proof_case *c, bool public_weights)
 {
     const void *const *param[CASE_STAGES];
-    struct mbi_plan_request q = {c->graph,       c->n_stages,  c->lanes, public_weights,
-                                 c->certificate, c->n_outputs, param};
+    struct mbi_plan_request q = {.graph = c->graph,
+                                 .n_stages = c->n_stages,
+                                 .lanes = c->lanes,
+                                 .public_weights = public_weights,
+                                 .certificate = c->certificate,
+                                 .n_outputs = c->n_outputs,
+                                 .param = param};
     mambaint_error err;
 
     for (size_t i = 0; i < c->n_stages; i++)
@@ -386,7 +391,7 @@ static inline void case_init_tokens(struct proof_case *c, const struct token_set
         }
     }
     run_tokens(c, r);
-    c->run[0] = (struct mbi_stage_run){(const void *const *)s->value, c->token};
+    c->run[0] = (struct mbi_stage_run){(const void *const *)s->value, c->token, NULL};
     case_commit(c);
     case_plan(c, set->public_weights);
 }

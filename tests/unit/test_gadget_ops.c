@@ -816,7 +816,7 @@ static void token_run(struct gadget_case *c, const struct token_set *set, struct
     }
     for (mbi_ref i = NODE_EMBED; i < c->graph->n_nodes; i++)
         gadget_eval(c, i, set->lanes);
-    c->run = (struct mbi_stage_run){(const void *const *)c->value, c->token};
+    c->run = (struct mbi_stage_run){(const void *const *)c->value, c->token, NULL};
 }
 
 /* The case of `node` of a graph that embeds, widens and asks the same table. */

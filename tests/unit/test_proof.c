@@ -136,7 +136,7 @@ START_TEST(plans_are_refused)
         struct mbi_build b;
         struct mbi_plan *plan;
         const struct mbi_graph *const *graphs = (const struct mbi_graph *const *)&graph;
-        struct mbi_plan_request q = {graphs, 1, 1, false, false, 0, NULL};
+        struct mbi_plan_request q = {.graph = graphs, .n_stages = 1, .lanes = 1};
         mambaint_error err;
 
         mbi_host_default(&host);

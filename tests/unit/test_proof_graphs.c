@@ -198,8 +198,10 @@ static void random_case(struct proof_case *c, size_t n_stages, struct test_rando
 /* False, and a sentence, if there is no plan for it. */
 static bool can_be_proved(const struct proof_case *c, bool public_weights)
 {
-    const struct mbi_plan_request q = {c->graph, c->n_stages, c->lanes, public_weights,
-                                       false,    0,           NULL};
+    const struct mbi_plan_request q = {.graph = c->graph,
+                                       .n_stages = c->n_stages,
+                                       .lanes = c->lanes,
+                                       .public_weights = public_weights};
     struct mbi_plan *plan;
     mambaint_error err;
     const int32_t rc = mbi_plan_create(&plan, &c->host, &q, &err);

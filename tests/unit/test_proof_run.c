@@ -148,7 +148,7 @@ static void write_ids(char *out, const int32_t *ids, size_t n)
 static int32_t answer_to(struct mbi_buf *list, uint32_t *n_outputs, mambaint_model *m,
                          mambaint_options *o, mambaint_error *err)
 {
-    const int32_t rc = mbi_proof_answer(list, n_outputs, m, o, err);
+    const int32_t rc = mbi_proof_answer(list, n_outputs, m, o, MBI_STATEMENT_LANES, err);
 
     mambaint_options_free(o);
     return rc;
@@ -444,7 +444,7 @@ static int32_t answer_on(const struct mbi_host *host, void *arg)
         struct mbi_buf list;
 
         mbi_buf_init(&list, &ctx->host);
-        rc = mbi_proof_answer(&list, &n, m, o, &err);
+        rc = mbi_proof_answer(&list, &n, m, o, MBI_STATEMENT_LANES, &err);
         if (rc >= 0)
             rc = mbi_kept_run_make(&run, m, list.data, list.size / sizeof(int32_t), backend, &err);
         mbi_kept_run_close(&run);

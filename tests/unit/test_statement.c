@@ -53,6 +53,14 @@ static void random_tokens(struct mbi_statement *s, struct test_random *r)
     s->n_inputs = s->lanes + 1;
     s->n_outputs = 1 + (uint32_t)test_random_below(r, s->lanes);
     s->input = many;
+    if (test_random_below(r, 2)) {
+        s->t0 = 1 + test_random_below(r, MBI_STATEMENT_T0 - 1);
+        s->boundary[MBI_BEFORE] = noise;
+    }
+    if (test_random_below(r, 2)) {
+        s->n_outputs -= test_random_below(r, 2) ? s->n_outputs : 0;
+        s->boundary[MBI_BEHIND] = noise + 1;
+    }
 }
 
 static void random_statement(struct mbi_statement *s, enum mbi_proof_type type,
@@ -73,12 +81,19 @@ static void random_statement(struct mbi_statement *s, enum mbi_proof_type type,
     s->input = s->output = noise;
 }
 
+static bool same_root(const uint8_t *a, const uint8_t *b)
+{
+    return a && b ? !memcmp(a, b, MBI_DIGEST_SIZE) : a == b;
+}
+
 static bool same_statement(const struct mbi_statement *a, const struct mbi_statement *b)
 {
     return !memcmp(&a->models, &b->models, sizeof(a->models)) && a->t0 == b->t0 &&
            a->lanes == b->lanes && a->input_kind == b->input_kind &&
            a->output_kind == b->output_kind && a->n_inputs == b->n_inputs &&
            a->n_outputs == b->n_outputs &&
+           same_root(a->boundary[MBI_BEFORE], b->boundary[MBI_BEFORE]) &&
+           same_root(a->boundary[MBI_BEHIND], b->boundary[MBI_BEHIND]) &&
            (!a->n_inputs ||
             !memcmp(a->input, b->input,
                     a->n_inputs * (a->input_kind == MBI_STATEMENT_TOKENS ? 4 : 1))) &&
@@ -173,10 +188,12 @@ START_TEST(fields_out_of_range_are_refused)
         {82, 1, "position"},
         {86, 1, "position"},
         {90, 0, "steps"},
-        {90, 4097, "steps"},
+        {90, 4097, "4096 steps"},
+        {90, MBI_STATEMENT_STEPS + 1, "steps"},
         {90, UINT32_MAX, "steps"},
         {94, 0, "kind"},
-        {94, 3, "kind"},
+        {94, 3, "early"}, /* and the root of a boundary */
+        {94, 4, "kind"},
         {94, UINT32_MAX, "kind"},
         {94, 2, "kind"}, /* whose value takes four bytes */
         {98, 0, "no values"},
@@ -184,7 +201,8 @@ START_TEST(fields_out_of_range_are_refused)
         {98, UINT32_MAX, "more values"},
         {103, 0, "kind"},
         {103, 2, "go with"},
-        {103, 3, "kind"},
+        {103, 3, "early"},
+        {103, 4, "kind"},
         {107, 0, "no values"},
         {107, 2, "more values"},
         {107, UINT32_MAX, "more values"},
@@ -231,10 +249,15 @@ START_TEST(fields_of_tokens_out_of_range_are_refused)
         {122, 1, "one more"},
         {122, 3, "one more"},
         {122, 4096, "one more"},
-        {122, 4097, "steps"},
+        {122, 4097, "one more"},
+        {122, MBI_STATEMENT_STEPS + 1, "steps"},
+        {114, 4, "position 0"},
+        {118, 1, "position 0"},
+        {120, 1, "position that cannot be"},
         {126, 0, "kind"},
         {126, 1, "kind"}, /* whose values take a byte each */
-        {126, 3, "kind"},
+        {126, 3, "early"},
+        {126, 4, "kind"},
         {130, 0, "no values"},
         {130, 2, "kind"}, /* the third id in its place */
         {130, 6, "more values"},
@@ -242,7 +265,8 @@ START_TEST(fields_of_tokens_out_of_range_are_refused)
         {130, UINT32_MAX, "more values"},
         {146, 0, "kind"},
         {146, 1, "go with"},
-        {146, 3, "kind"},
+        {146, 3, "early"},
+        {146, 4, "kind"},
         {150, 0, "no values"},
         {150, 3, "more answered"},
         {150, UINT32_MAX, "more answered"},

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Proofs of one run, one behind the other: their file, and whether each follows the one before. */
+#include "proof/series.h"
+
+#define HEAD 12 /* bytes before the first proof */
+#define MAGIC "MIPS"
+
+/* ---- the file ---- */
+
+bool mbi_series_is(const void *data, size_t n) { return n >= 4 && !memcmp(data, MAGIC, 4); }
+
+int32_t mbi_series_read(struct mbi_series *out, const void *data, size_t n, mambaint_error *err)
+{
+    const uint8_t *p = data;
+    int32_t rc;
+
+    if (!mbi_series_is(data, n))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: these bytes are no series of proofs");
+    if (n < HEAD + MBI_DIGEST_SIZE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: %zu bytes are too few; it was cut", n);
+    if ((rc = mbi_proof_file_ends(p, n, "series", err)) < 0)
+        return rc;
+    *out = (struct mbi_series){.n = mbi_load32(p + 8),
+                               .left = {.data = p, .size = n - MBI_DIGEST_SIZE, .pos = HEAD}};
+    if (!out->n || out->n > MBI_SERIES_PROOFS)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: the number of proofs is not from 1 to %u",
+                        MBI_SERIES_PROOFS);
+    return MAMBAINT_OK;
+}
+
+int32_t mbi_series_next(struct mbi_proof_file *out, struct mbi_series *s, mambaint_error *err)
+{
+    const uint8_t *proof;
+    mambaint_error why;
+    uint32_t size;
+    int32_t rc;
+
+    if (s->next == s->n)
+        return mbi_read_left(&s->left)
+                   ? mbi_fail(err, MAMBAINT_E_FORMAT, "series: something is left behind its proofs")
+                   : MAMBAINT_END;
+    size = mbi_read32(&s->left);
+    if (!(proof = mbi_read_bytes(&s->left, size)))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: it ends within proof %u of %u",
+                        s->next + 1, s->n);
+    s->next++;
+    if ((rc = mbi_proof_file_read(out, proof, size, &why)) < 0)
+        return mbi_fail(err, rc, "series: proof %u of %u: %.180s", s->next, s->n, why.message);
+    return MAMBAINT_OK;
+}
+
+void mbi_series_begin(struct mbi_buf *out, uint32_t n)
+{
+    mbi_buf_add_text(out, MAGIC);
+    mbi_buf_add32(out, MBI_PROOF_VERSION | (uint32_t)MBI_PROOF_PROFILE << 16);
+    mbi_buf_add32(out, n);
+}
+
+void mbi_series_add(struct mbi_buf *out, const void *proof, size_t n)
+{
+    mbi_buf_add32(out, (uint32_t)n); /* of one proof, far below 2^32 */
+    mbi_buf_add(out, proof, n);
+}
+
+void mbi_series_end(struct mbi_buf *out) { mbi_proof_file_end(out); }
+
+/* ---- what they say together ---- */
+
+void mbi_joined_init(struct mbi_joined *j, const struct mbi_host *host)
+{
+    *j = (struct mbi_joined){.n = 0};
+    mbi_buf_init(&j->ids, host);
+}
+
+void mbi_joined_free(struct mbi_joined *j) { mbi_buf_free(&j->ids); }
+
+static bool same_root(const uint8_t *a, const uint8_t *b)
+{
+    return a && b && !memcmp(a, b, MBI_DIGEST_SIZE);
+}
+
+/* NULL, or why a proof cannot stand behind those that were joined. */
+static const char *follows(const struct mbi_joined *j, const struct mbi_statement *s)
+{
+    if (!j->n)
+        return s->t0 ? "it does not begin at position 0" : NULL;
+    if (s->t0 != j->said.lanes)
+        return "it does not begin where the one before it ends";
+    if (!same_root(j->said.boundary[MBI_BEHIND], s->boundary[MBI_BEFORE]))
+        return "it does not begin with the memory that the one before it hands on";
+    if (mbi_load32(j->ids.data + j->ids.size - 4) != mbi_statement_id(s, 0))
+        return "it does not begin with the last token of the one before it";
+    if (j->said.n_outputs && s->n_outputs != s->lanes)
+        return "not all of its tokens are an answer, but the ones before it had begun to answer";
+    if (s->lanes > MBI_STATEMENT_STEPS - j->said.lanes)
+        return "all of them together have too many steps";
+    return NULL;
+}
+
+int32_t mbi_joined_add(struct mbi_joined *j, const struct mbi_proof_file *file, mambaint_error *err)
+{
+    const struct mbi_statement *s = &file->statement;
+    const size_t known = j->n ? 1 : 0; /* ids of it that the one before had */
+    const char *fault;
+    int32_t rc;
+
+    if (file->type != MBI_PROOF_RUN || !mbi_statement_is_of_tokens(s))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: proof %u is not of a run on tokens",
+                        j->n + 1);
+    if (j->n && (rc = mbi_statement_same_models(&s->models, file->public_weights, &j->said.models,
+                                                j->public_weights,
+                                                "series: a proof is of another model than those "
+                                                "before it",
+                                                err)) < 0)
+        return rc;
+    if ((fault = follows(j, s)))
+        return mbi_fail(err, MAMBAINT_E_REFUSED, "series: proof %u: %s", j->n + 1, fault);
+    if (!j->n) {
+        j->public_weights = file->public_weights;
+        j->said = *s;
+    } else {
+        j->said.lanes += s->lanes;
+        j->said.n_outputs += s->n_outputs;
+        j->said.boundary[MBI_BEHIND] = s->boundary[MBI_BEHIND];
+    }
+    mbi_buf_add(&j->ids, s->input + 4 * known, 4 * (s->n_inputs - known));
+    j->n++;
+    return j->ids.failed ? mbi_fail_memory(err, "the tokens of a proof") : MAMBAINT_OK;
+}
+
+int32_t mbi_joined_end(struct mbi_buf *out, struct mbi_joined *j, mambaint_error *err)
+{
+    if (!j->n || j->said.boundary[MBI_BEHIND])
+        return mbi_fail(err, MAMBAINT_E_REFUSED,
+                        "series: its last proof hands its memory on, but no other one follows");
+    j->said.input = j->ids.data;
+    j->said.n_inputs = j->said.lanes + 1;
+    mbi_proof_file_begin(out, MBI_PROOF_RUN, j->public_weights, &j->said);
+    mbi_proof_file_end(out);
+    return out->failed ? mbi_fail_memory(err, "a statement") : MAMBAINT_OK;
+}
