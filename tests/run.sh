@@ -23,7 +23,7 @@ for argument in "$@"; do
         selection="$selection --suite unit --suite fault --suite fuzz --suite cli" ;;
     --verify)
         folder=$root/build-verify
-        options="-Dverify=true -Dcuda=disabled"
+        options="-Dverify=true -Dcuda=disabled -Dsodium=disabled" # which proofs have no part in
         selection="$selection --suite unit --suite bitexact --suite golden" ;;
     *)
         echo "usage: tests/run.sh [--quick] [--sanitize | --verify]" >&2
