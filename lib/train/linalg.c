@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Float matrix products: OpenBLAS where it was found, own loops otherwise. */
+/* Float matrix products: OpenBLAS where it is there, own loops otherwise. */
 #include "train/linalg.h"
 #include "train/vector.h"
-
 #if MBI_HAVE_BLAS
 #include <cblas.h>
-
-void mbi_sgemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alpha,
-               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
-               size_t ldc)
-{
-    if (m && n)
-        cblas_sgemm(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
-                    trans_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha,
-                    a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
-}
-
-void mbi_linalg_init(void) { openblas_set_num_threads(1); }
-
-const char *mbi_linalg_name(void) { return "OpenBLAS"; }
-
-#else
+#include <dlfcn.h>
+#include <string.h>
+#endif
 
 /*
  * Blocks of op(A) and op(B) are packed into strips of MR rows and NR columns, zero beyond the
@@ -113,9 +99,9 @@ static void scale(float *c, size_t ldc, size_t m, size_t n, float beta)
             c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-void mbi_sgemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alpha,
-               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
-               size_t ldc)
+static void by_loops(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float alpha,
+                     const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+                     size_t ldc)
 {
     const struct operand x = operand(a, lda, trans_a), y = operand(b, ldb, !trans_b);
     float pack_a[BLOCK_M * BLOCK_K], pack_b[BLOCK_N * BLOCK_K];
@@ -136,8 +122,70 @@ void mbi_sgemm(bool trans_a, bool trans_b, size_t m, size_t n, size_t k, float a
         }
 }
 
-void mbi_linalg_init(void) {}
+#if MBI_HAVE_BLAS
 
-const char *mbi_linalg_name(void) { return "own loops"; }
+#define LIBRARY "libopenblas.so.0"
+
+typedef void sgemm(enum CBLAS_ORDER order, enum CBLAS_TRANSPOSE trans_a,
+                   enum CBLAS_TRANSPOSE trans_b, blasint m, blasint n, blasint k, float alpha,
+                   const float *a, blasint lda, const float *b, blasint ldb, float beta, float *c,
+                   blasint ldc);
+
+/* A function as dlsym() gives it, which is an object there and no function in C. */
+typedef void function(void);
+static function *find(void *library, const char *name)
+{
+    void *at = dlsym(library, name);
+    function *f = NULL;
+
+    memcpy(&f, &at, sizeof(f));
+    return f;
+}
+
+struct mbi_linalg mbi_linalg_open(void)
+{
+    struct mbi_linalg l = {NULL};
+    /* It stays loaded: threads of its own are in it. */
+    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    function *set_threads;
+
+    if (!library)
+        return l;
+    set_threads = find(library, "openblas_set_num_threads");
+    if (set_threads) {
+        l.blas = find(library, "cblas_sgemm");
+        ((void (*)(int))set_threads)(1);
+    }
+    dlclose(library);
+    return l;
+}
+
+static void by_blas(const struct mbi_linalg *l, bool trans_a, bool trans_b, size_t m, size_t n,
+                    size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
+                    float beta, float *c, size_t ldc)
+{
+    if (m && n)
+        ((sgemm *)l->blas)(CblasRowMajor, trans_a ? CblasTrans : CblasNoTrans,
+                           trans_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k,
+                           alpha, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+#else
+
+struct mbi_linalg mbi_linalg_open(void) { return (struct mbi_linalg){NULL}; }
 
 #endif
+
+void mbi_sgemm(const struct mbi_linalg *l, bool trans_a, bool trans_b, size_t m, size_t n, size_t k,
+               float alpha, const float *a, size_t lda, const float *b, size_t ldb, float beta,
+               float *c, size_t ldc)
+{
+#if MBI_HAVE_BLAS
+    if (l && l->blas) {
+        by_blas(l, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
+#endif
+    (void)l;
+    by_loops(trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}

@@ -242,6 +242,7 @@ int32_t mbi_tape_plan_create(struct mbi_tape_plan **out, const struct mbi_tape_s
     plan->weights = setup->weights;
     plan->real = setup->real;
     plan->param = setup->param;
+    plan->linalg = mbi_linalg_open();
     if ((rc = plan_fill(plan, setup, err)) < 0) {
         mbi_tape_plan_free(plan);
         return rc;
@@ -395,7 +396,8 @@ static void bind(struct mbi_grad_args *a, const struct mbi_tape *t, mbi_ref ref)
                                 .tokens = t->tokens,
                                 .lanes = t->streams * t->tokens,
                                 .integers = plan->mode == MBI_TAPE_INTEGERS,
-                                .scratch = t->scratch};
+                                .scratch = t->scratch,
+                                .linalg = &plan->linalg};
     for (size_t k = 0; k < n_inputs(node); k++)
         bind_input(a, t, k, node->in[k]);
     if (a->integers)

@@ -8,6 +8,7 @@
 #define MBI_TRAIN_TAPE_H
 
 #include "exec/backend.h"
+#include "train/linalg.h"
 #include "train/master.h"
 
 enum mbi_tape_mode {
@@ -27,6 +28,7 @@ struct mbi_tape_plan {
     struct mbi_weights *weights;
     void *zero_state;
     struct mbi_program *program;          /* of the float twins only the order counts */
+    struct mbi_linalg linalg;             /* of matrix products */
     const float *real;                    /* block: real values of the parameters */
     void *const *param;                   /* integers */
     bool *wanted;                         /* by value: its gradient leads to a parameter */

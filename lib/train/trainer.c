@@ -207,7 +207,6 @@ int32_t mbi_trainer_create_on(struct mbi_trainer **out, const struct mbi_host *h
     *out = NULL;
     if (!tr)
         return mbi_fail_memory(err, "a trainer");
-    mbi_linalg_init();
     tr->host = host;
     tr->graph = graph;
     tr->backend = backend;

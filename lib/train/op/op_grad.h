@@ -34,7 +34,8 @@ struct mbi_grad_args {
     const float *d_out;      /* [lanes][cols] */
     float *d_in[MBI_MAX_IN]; /* added to; NULL where no gradient is wanted */
 
-    void *scratch; /* scratch() bytes, 64-byte aligned, contents undefined */
+    void *scratch;                   /* scratch() bytes, 64-byte aligned, contents undefined */
+    const struct mbi_linalg *linalg; /* of matrix products; NULL: own loops */
 };
 
 struct mbi_op_grad {

@@ -201,15 +201,15 @@ static void next_state(const struct chunk *c, float *to, const float *from)
 
     scale_heads(c->k.scaled, c->k.xw, c->k.rest, c->q, sh->heads, sh->dim);
     scale_state(to, from, c->k.end, sh->n, sh->heads, sh->dim);
-    mbi_sgemm(true, false, sh->n, sh->width, c->q, 1, b_of(c), 2 * sh->n, c->k.scaled, sh->width, 1,
-              to, sh->width);
+    mbi_sgemm(c->a->linalg, true, false, sh->n, sh->width, c->q, 1, b_of(c), 2 * sh->n, c->k.scaled,
+              sh->width, 1, to, sh->width);
 }
 
 /* S = C B^T, shared by the heads. */
 static void scores(const struct chunk *c)
 {
-    mbi_sgemm(false, true, c->q, c->q, c->sh.n, 1, c_of(c), 2 * c->sh.n, b_of(c), 2 * c->sh.n, 0,
-              c->k.s, c->q);
+    mbi_sgemm(c->a->linalg, false, true, c->q, c->q, c->sh.n, 1, c_of(c), 2 * c->sh.n, b_of(c),
+              2 * c->sh.n, 0, c->k.s, c->q);
 }
 
 /* ---- forward ---- */
@@ -222,13 +222,13 @@ static void chunk_forward(const struct chunk *c)
 
     decays(c);
     scores(c);
-    mbi_sgemm(false, false, c->q, sh->width, sh->n, 1, c_of(c), 2 * sh->n, k->h, sh->width, 0,
-              k->product, sh->width);
+    mbi_sgemm(c->a->linalg, false, false, c->q, sh->width, sh->n, 1, c_of(c), 2 * sh->n, k->h,
+              sh->width, 0, k->product, sh->width);
     scale_heads(y, k->product, k->keep, c->q, sh->heads, sh->dim);
     for (size_t h = 0; h < sh->heads; h++) {
         decay_square(k->decay, k->m, k->s, k->L + h * CHUNK, c->q);
-        mbi_sgemm(false, false, c->q, sh->dim, c->q, 1, k->m, c->q, k->xw + h * sh->dim, sh->width,
-                  1, y + h * sh->dim, sh->width);
+        mbi_sgemm(c->a->linalg, false, false, c->q, sh->dim, c->q, 1, k->m, c->q,
+                  k->xw + h * sh->dim, sh->width, 1, y + h * sh->dim, sh->width);
     }
     next_state(c, k->h, k->h);
 }
@@ -263,16 +263,16 @@ static void carried_back(const struct chunk *c, const float *dy)
     const float *h = h_of(c, c->index);
 
     scale_heads(k->scaled, dy, k->keep, c->q, sh->heads, sh->dim);
-    mbi_sgemm(false, false, c->q, sh->width, sh->n, 1, c_of(c), 2 * sh->n, h, sh->width, 0,
-              k->product, sh->width);
+    mbi_sgemm(c->a->linalg, false, false, c->q, sh->width, sh->n, 1, c_of(c), 2 * sh->n, h,
+              sh->width, 0, k->product, sh->width);
     for (size_t i = 0; i < c->q; i++)
         for (size_t p = 0; p < sh->heads; p++)
             k->dL[p * CHUNK + i] -=
                 MBI_LN2 * mbi_dot(k->scaled + i * sh->width + p * sh->dim,
                                   k->product + i * sh->width + p * sh->dim, sh->dim);
     if (d_bc(c))
-        mbi_sgemm(false, true, c->q, sh->n, sh->width, 1, k->scaled, sh->width, h, sh->width, 1,
-                  d_bc(c) + sh->n, 2 * sh->n);
+        mbi_sgemm(c->a->linalg, false, true, c->q, sh->n, sh->width, 1, k->scaled, sh->width, h,
+                  sh->width, 1, d_bc(c) + sh->n, 2 * sh->n);
 }
 
 /*
@@ -285,8 +285,8 @@ static void written_back(const struct chunk *c)
     const struct work *k = &c->k;
 
     scale_heads(k->scaled, k->xw, k->rest, c->q, sh->heads, sh->dim);
-    mbi_sgemm(false, false, c->q, sh->width, sh->n, 1, b_of(c), 2 * sh->n, k->dh, sh->width, 0,
-              k->product, sh->width);
+    mbi_sgemm(c->a->linalg, false, false, c->q, sh->width, sh->n, 1, b_of(c), 2 * sh->n, k->dh,
+              sh->width, 0, k->product, sh->width);
     scale_heads(k->dxw, k->product, k->rest, c->q, sh->heads, sh->dim);
     for (size_t i = 0; i + 1 < c->q; i++)
         for (size_t p = 0; p < sh->heads; p++) {
@@ -298,8 +298,8 @@ static void written_back(const struct chunk *c)
             k->dL[p * CHUNK + c->q - 1] -= slope;
         }
     if (d_bc(c))
-        mbi_sgemm(false, true, c->q, sh->n, sh->width, 1, k->scaled, sh->width, k->dh, sh->width, 1,
-                  d_bc(c), 2 * sh->n);
+        mbi_sgemm(c->a->linalg, false, true, c->q, sh->n, sh->width, 1, k->scaled, sh->width, k->dh,
+                  sh->width, 1, d_bc(c), 2 * sh->n);
 }
 
 /* The decay of h over the whole chunk. */
@@ -329,17 +329,17 @@ static void inside_back(const struct chunk *c, const float *dy)
         const size_t at = h * sh->dim;
 
         decay_square(k->decay, k->m, k->s, k->L + h * CHUNK, c->q);
-        mbi_sgemm(false, true, c->q, c->q, sh->dim, 1, dy + at, sh->width, k->xw + at, sh->width, 0,
-                  k->dm, c->q);
-        mbi_sgemm(true, false, c->q, sh->dim, c->q, 1, k->m, c->q, dy + at, sh->width, 1,
-                  k->dxw + at, sh->width);
+        mbi_sgemm(c->a->linalg, false, true, c->q, c->q, sh->dim, 1, dy + at, sh->width, k->xw + at,
+                  sh->width, 0, k->dm, c->q);
+        mbi_sgemm(c->a->linalg, true, false, c->q, sh->dim, c->q, 1, k->m, c->q, dy + at, sh->width,
+                  1, k->dxw + at, sh->width);
         square_back(k->ds, k->dL + h * CHUNK, k->dm, k->decay, k->s, c->q);
     }
     if (!d_bc(c))
         return;
-    mbi_sgemm(true, false, c->q, sh->n, c->q, 1, k->ds, c->q, c_of(c), 2 * sh->n, 1, d_bc(c),
-              2 * sh->n);
-    mbi_sgemm(false, false, c->q, sh->n, c->q, 1, k->ds, c->q, b_of(c), 2 * sh->n, 1,
+    mbi_sgemm(c->a->linalg, true, false, c->q, sh->n, c->q, 1, k->ds, c->q, c_of(c), 2 * sh->n, 1,
+              d_bc(c), 2 * sh->n);
+    mbi_sgemm(c->a->linalg, false, false, c->q, sh->n, c->q, 1, k->ds, c->q, b_of(c), 2 * sh->n, 1,
               d_bc(c) + sh->n, 2 * sh->n);
 }
 
@@ -389,8 +389,8 @@ static void chunk_back(const struct chunk *c)
             kept_back(c);
             scale_state(k->dh, k->dh, k->end, sh->n, sh->heads, sh->dim);
         }
-        mbi_sgemm(true, false, sh->n, sh->width, c->q, 1, c_of(c), 2 * sh->n, k->scaled, sh->width,
-                  has_next, k->dh, sh->width);
+        mbi_sgemm(c->a->linalg, true, false, sh->n, sh->width, c->q, 1, c_of(c), 2 * sh->n,
+                  k->scaled, sh->width, has_next, k->dh, sh->width);
     }
     inputs_back(c);
 }
