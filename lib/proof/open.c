@@ -100,10 +100,33 @@ static void absorb_code(struct mbi_transcript *t, const struct mbi_opening *o)
     }
 }
 
-/* code and counts | each root | each claim, without its form; a further term has no value */
+#define FURTHER ((uint64_t)1 << 63) /* beside the vector of a term that begins no claim */
+
+/* Each claim, without its form, at once: there are many, and few bytes of each. */
+static void absorb_claims(struct mbi_transcript *t, const struct mbi_opening *o)
+{
+    uint8_t bytes[16 + MBI_EXT_BYTES];
+    struct mbi_hash h;
+    size_t size = 16 * o->n_claims;
+
+    for (size_t k = 0; k < o->n_claims; k++)
+        size += o->claim[k].joined ? 0 : MBI_EXT_BYTES;
+    mbi_transcript_absorb_begin(&h, t, "claims", size);
+    for (size_t k = 0; k < o->n_claims; k++) {
+        const bool joined = o->claim[k].joined;
+
+        mbi_store64(bytes, o->claim[k].vector | (joined ? FURTHER : 0));
+        mbi_store64(bytes + 8, o->claim[k].block);
+        MBI_EXT(ext_to_bytes)(bytes + 16, &o->claim[k].value, 1);
+        mbi_hash_add(&h, bytes, joined ? 16 : sizeof(bytes));
+    }
+    mbi_transcript_absorb_end(t, &h);
+}
+
+/* code and counts | each root | the claims; of a further term there is no value */
 static void absorb_statement(struct mbi_transcript *t, const struct mbi_opening *o)
 {
-    uint8_t bytes[16 + sizeof(struct mbi_digest)]; /* of a claim, too: no element is longer */
+    uint8_t bytes[16 + sizeof(struct mbi_digest)];
 
     absorb_code(t, o);
     for (size_t i = 0; i < o->n_roots; i++) {
@@ -112,15 +135,7 @@ static void absorb_statement(struct mbi_transcript *t, const struct mbi_opening 
         memcpy(bytes + 16, &o->root[i].digest, sizeof(struct mbi_digest));
         mbi_transcript_absorb(t, "vector", bytes, sizeof(bytes));
     }
-    for (size_t k = 0; k < o->n_claims; k++) {
-        mbi_store64(bytes, o->claim[k].vector);
-        mbi_store64(bytes + 8, o->claim[k].block);
-        MBI_EXT(ext_to_bytes)(bytes + 16, &o->claim[k].value, 1);
-        if (o->claim[k].joined)
-            mbi_transcript_absorb(t, "term", bytes, 16);
-        else
-            mbi_transcript_absorb(t, "claim", bytes, 16 + MBI_EXT_BYTES);
-    }
+    absorb_claims(t, o);
 }
 
 struct mbi_ext MBI_EXT(open_join)(struct mbi_ext *join, struct mbi_transcript *t,

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "proof/field.h"
+#include "proof/hash.h"
 #include <stdbool.h>
 
 /* ---- the transcript ---- */
@@ -26,6 +27,10 @@ struct mbi_transcript {
 void mbi_transcript_init(struct mbi_transcript *t, const char *type);
 /* What both sides know already; tags and lengths are absorbed too. */
 void mbi_transcript_absorb(struct mbi_transcript *t, const char *tag, const void *data, size_t n);
+/* The same of n bytes in pieces: mbi_hash_add() adds them to what begins here. */
+void mbi_transcript_absorb_begin(struct mbi_hash *h, const struct mbi_transcript *t,
+                                 const char *tag, size_t n);
+void mbi_transcript_absorb_end(struct mbi_transcript *t, struct mbi_hash *h);
 /* n uniform elements of F (16 bytes each, reduced). One of E is its coordinates in order. */
 void mbi_transcript_draw(mbi_fe *out, size_t n, struct mbi_transcript *t);
 /* n independent uniform integers below 2^bits, bits <= 32; some may be equal. */

@@ -37,13 +37,24 @@ void mbi_transcript_init(struct mbi_transcript *t, const char *type)
     mbi_transcript_absorb(t, "type", type, strlen(type));
 }
 
+void mbi_transcript_absorb_begin(struct mbi_hash *h, const struct mbi_transcript *t,
+                                 const char *tag, size_t n)
+{
+    begin(h, t, tag, ABSORB, n);
+}
+
+void mbi_transcript_absorb_end(struct mbi_transcript *t, struct mbi_hash *h)
+{
+    mbi_hash_end(h, t->state);
+}
+
 void mbi_transcript_absorb(struct mbi_transcript *t, const char *tag, const void *data, size_t n)
 {
     struct mbi_hash h;
 
-    begin(&h, t, tag, ABSORB, n);
+    mbi_transcript_absorb_begin(&h, t, tag, n);
     mbi_hash_add(&h, data, n);
-    mbi_hash_end(&h, t->state);
+    mbi_transcript_absorb_end(t, &h);
 }
 
 /* Block number i of what one draw takes. */

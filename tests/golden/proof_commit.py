@@ -91,11 +91,11 @@ def absorb_statement(transcript, code, vectors, claims):
         transcript.absorb("layer", column_bytes(layer.words()))
     for log_rows, in_use, root in vectors:
         transcript.absorb("vector", le(log_rows, 8) + le(in_use, 8) + root)
+    data = b""
     for vector, block, _, v in claims:
-        if v is None:
-            transcript.absorb("term", le(vector, 8) + le(block, 8))
-        else:
-            transcript.absorb("claim", le(vector, 8) + le(block, 8) + packed([v]))
+        data += le(vector + (2**63 if v is None else 0), 8) + le(block, 8)
+        data += b"" if v is None else packed([v])
+    transcript.absorb("claims", data)
 
 
 def joined(e, claims, join):

@@ -566,13 +566,15 @@ def opening(reader, code, vectors, claims):
                                                layer.queries, layer.work]))
     for height, in_use, (*_, root) in zip(heights, rows, vectors):
         reader.absorb("vector", u64(bits_of(height)) + u64(in_use) + root)
+    data = []
     for value, terms in claims:
         need(terms, "a claim without terms")
         for i, (vector, block, _, form) in enumerate(terms):
             need(vector < len(vectors) and (block + 1) * len(form) <= 2**vectors[vector][0],
                  "no such block")
-            where = u64(vector) + u64(block)
-            reader.absorb("term" if i else "claim", where if i else where + elements_bytes(value))
+            data.append(u64(vector + (2**63 if i else 0)) + u64(block))
+            data.append(b"" if i else elements_bytes(value))
+    reader.absorb("claims", b"".join(data))
     # Steps 2 and 3
     c, = reader.draw_ext(1)
     running = inner(ext_powers(c, len(claims)), [value for value, _ in claims], degree)

@@ -291,7 +291,8 @@ static void absorb_plain(struct mbi_transcript *t, const struct set *s)
     const struct mbi_code *c = &s->o.code;
     const uint64_t code[] = {c->log_columns, c->log_length, c->queries,
                              c->work,        s->o.n_roots,  s->o.n_claims};
-    uint8_t bytes[48];
+    uint8_t bytes[48], claims[MAX_CLAIMS * (16 + 8 * MBI_EXT_D)];
+    size_t size = 0;
 
     for (size_t i = 0; i < 6; i++)
         mbi_store64(bytes + 8 * i, code[i]);
@@ -310,15 +311,15 @@ static void absorb_plain(struct mbi_transcript *t, const struct set *s)
         mbi_transcript_absorb(t, "vector", bytes, 48);
     }
     for (size_t k = 0; k < s->o.n_claims; k++) {
-        mbi_store64(bytes, s->claim[k].vector);
-        for (size_t c2 = 0; c2 < MBI_EXT_D; c2++)
-            mbi_store64(bytes + 16 + 8 * c2, s->claim[k].value.c[c2]);
-        mbi_store64(bytes + 8, s->claim[k].block);
-        if (s->claim[k].joined)
-            mbi_transcript_absorb(t, "term", bytes, 16);
-        else
-            mbi_transcript_absorb(t, "claim", bytes, 16 + 8 * MBI_EXT_D);
+        const bool joined = s->claim[k].joined;
+
+        mbi_store64(claims + size, s->claim[k].vector + ((uint64_t)joined << 63));
+        mbi_store64(claims + size + 8, s->claim[k].block);
+        size += 16;
+        for (size_t x = 0; x < MBI_EXT_D && !joined; x++, size += 8)
+            mbi_store64(claims + size, s->claim[k].value.c[x]);
     }
+    mbi_transcript_absorb(t, "claims", claims, size);
 }
 
 static struct mbi_ext draw(struct mbi_transcript *t)
