@@ -151,6 +151,8 @@ char *read_all(const char *path, size_t *size);
 int write_all(const char *path, const void *data, size_t size);
 /* Could a file of this name be saved? Says why not; asked before long work. */
 int check_writable(const char *path);
+/* Bytes of a file; -1 after saying why. */
+long long file_size(const char *path);
 
 /* ---- terminal (terminal.c) ---- */
 
@@ -179,6 +181,27 @@ struct busy {
 };
 void busy_begin(struct busy *b, const char *label);
 void busy_end(struct busy *b);
+
+/* ---- stages (stages.c) ---- */
+
+#define MOST_STAGES 16
+
+/* What the library tells of how far a call is: a bar for each stage, and how long each took. */
+struct stages {
+    struct progress bar;
+    const char *now; /* NULL: none */
+    double begin;    /* of it */
+    struct {
+        const char *name;
+        double seconds;
+    } stage[MOST_STAGES];
+    size_t n;
+};
+/* A context with the threads of --threads (FLAG_TEXT) that tells its stages. Status. */
+int stages_context(mambaint_context **out, struct stages *stages, const struct args *args);
+void stages_end(struct stages *s); /* the call is over */
+/* The most memory that the process had; 0: not known. */
+long long peak_bytes(void);
 
 /* ---- interrupts (interrupt.c) ---- */
 
@@ -213,6 +236,7 @@ void json_ids(struct json *j, const char *key, const int32_t *ids, size_t n);
 void json_digests(struct json *j, const char *key, char (*hex)[65], size_t n);
 void json_bool(struct json *j, const char *key, bool value);
 void json_raw(struct json *j, const char *key, const char *json); /* NULL: null */
+void stages_json(struct json *j, const struct stages *s); /* `phases`: milliseconds (stages.c) */
 /* A list of objects: json_list(), for each an item and its end, json_list_end(). */
 void json_list(struct json *j, const char *key);
 void json_item(struct json *j);

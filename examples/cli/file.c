@@ -201,3 +201,14 @@ int check_writable(const char *path)
     close(dir);
     return status;
 }
+
+long long file_size(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st)) {
+        fail("cannot look at '%s': %s", path, strerror(errno));
+        return -1;
+    }
+    return (long long)st.st_size;
+}

@@ -146,7 +146,8 @@ const struct command command_proof_inspect = {
 
 /* ---- key ---- */
 
-static int save_key(const struct args *args, const char *out, const mambaint_key *key)
+static int save_key(const struct args *args, const char *out, const mambaint_key *key,
+                    struct stages *stages)
 {
     const double start = now_seconds();
     size_t size = 0;
@@ -159,6 +160,7 @@ static int save_key(const struct args *args, const char *out, const mambaint_key
 
     if (data)
         rc = mambaint_key_save(data, size, &size, key);
+    stages_end(stages);
     if (!data || rc < 0) {
         free(data);
         return fail("cannot make the key: %s",
@@ -174,6 +176,7 @@ static int save_key(const struct args *args, const char *out, const mambaint_key
         json_string(&j, "model_id", hex);
         json_integer(&j, "key_bytes", (long long)size);
         json_number(&j, "certify_ms", 1e3 * (now_seconds() - start));
+        stages_json(&j, stages);
         json_close(&j);
     } else {
         printf("%s: %zu bytes, model id %s\n", out, size, hex);
@@ -181,30 +184,75 @@ static int save_key(const struct args *args, const char *out, const mambaint_key
     return CLI_DONE;
 }
 
+static int make_verifier_key(const struct args *args, const char *out, const struct models *models,
+                             struct stages *stages)
+{
+    mambaint_key *key = NULL;
+    mambaint_error err;
+    const int32_t rc = mambaint_key_create(&key, models->model, models->n, NULL, &err);
+    const int status = rc < 0 ? fail_error(rc, &err) : save_key(args, out, key, stages);
+
+    mambaint_key_free(key);
+    return status;
+}
+
+/* The library saves it: it is too large to be handed over. */
+static int make_prover_key(const struct args *args, const char *out, const struct models *models,
+                           struct stages *stages)
+{
+    const double start = now_seconds();
+    uint8_t digest[32];
+    mambaint_error err;
+    const int32_t rc = mambaint_prover_key_save(digest, out, models->model, models->n, NULL, &err);
+    struct json j;
+    char hex[65];
+    long long size;
+
+    stages_end(stages);
+    if (rc < 0)
+        return fail_error(rc, &err);
+    digest_hex(hex, digest);
+    if ((size = file_size(out)) < 0)
+        return CLI_FAILED;
+    if (args_switch(args, "json")) {
+        json_open(&j, stdout);
+        json_string(&j, "model_id", hex);
+        json_integer(&j, "key_bytes", size);
+        json_number(&j, "commit_ms", 1e3 * (now_seconds() - start));
+        stages_json(&j, stages);
+        json_integer(&j, "peak_rss_bytes", peak_bytes());
+        json_close(&j);
+    } else {
+        printf("%s: %lld bytes, for the prover alone; model id %s\n", out, size, hex);
+    }
+    return CLI_DONE;
+}
+
 static int make_key(struct args *args)
 {
     const char *out = args_needed(args, "out", "where to?");
+    struct stages stages = {.now = NULL};
     struct models models = {.n = 0};
-    mambaint_key *key = NULL;
-    mambaint_error err;
-    int32_t rc;
     int status;
 
     if (!out)
         return CLI_USAGE;
     if ((status = check_writable(out)) == CLI_DONE &&
-        (status = open_models(&models, args)) == CLI_DONE) {
-        rc = mambaint_key_create(&key, models.model, models.n, NULL, &err);
-        status = rc < 0 ? fail_error(rc, &err) : save_key(args, out, key);
-    }
-    mambaint_key_free(key);
+        (status = stages_context(&models.ctx, &stages, args)) == CLI_DONE &&
+        (status = open_models(&models, args)) == CLI_DONE)
+        status = (args_switch(args, "prover") ? make_prover_key
+                                              : make_verifier_key)(args, out, &models, &stages);
+    stages_end(&stages);
     close_models(&models);
+    mambaint_context_unref(models.ctx);
     return status;
 }
 
 static const struct flag key_flags[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file; repeated: a chain, in that order"},
-    {"threads", 0, FLAG_OPTION, "N", "threads to use, or auto (default; the key is the same)"},
+    {"prover", 0, FLAG_SWITCH, NULL,
+     "instead the prover's own key, for 'prove --prover-key': large, and it has the weights"},
+    {"threads", 0, FLAG_TEXT, "N", "threads to use, or auto (default; the key is the same)"},
     {0},
 };
 
@@ -215,6 +263,7 @@ const struct command command_proof_key = {
     .many_models = true,
     .flags = (const struct flag *const[]){flags_out, key_flags, flags_json, flags_help, NULL},
     .examples = "  mambaint proof key -m simple.gguf --out simple.mivk\n"
-                "  mambaint proof key -m one.gguf -m two.gguf --out chain.mivk --json\n",
+                "  mambaint proof key -m one.gguf -m two.gguf --out chain.mivk --json\n"
+                "  mambaint proof key --prover -m simple.gguf --out simple.mipk\n",
     .run = make_key,
 };

@@ -3,9 +3,6 @@
 #include "cli.h"
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-
-#define MOST_THREADS 256
 
 /* ---- what was proved, for the report ---- */
 
@@ -93,20 +90,16 @@ static int read_statement(struct said *s, const void *data, size_t size,
     return status;
 }
 
-static long long peak_bytes(void)
-{
-    struct rusage usage;
+/* ---- the report ---- */
 
-    return getrusage(RUSAGE_SELF, &usage) ? 0 : 1024LL * usage.ru_maxrss;
-}
-
-static void print_json(const struct said *said, size_t size, double seconds, int64_t trace,
-                       int64_t bits)
+static void print_json(const struct said *said, size_t size, double seconds,
+                       const struct stages *stages, int64_t trace, int64_t bits)
 {
     struct json j;
 
     json_open(&j, stdout);
     json_number(&j, "prove_ms", 1e3 * seconds);
+    stages_json(&j, stages);
     json_integer(&j, "proof_bytes", (long long)size);
     json_integer(&j, "peak_rss_bytes", peak_bytes());
     json_integer(&j, "log2_trace", trace);
@@ -124,7 +117,7 @@ static void print_json(const struct said *said, size_t size, double seconds, int
 }
 
 static int report(const struct args *args, const char *out, const mambaint_proof *proof,
-                  const mambaint_tokenizer *tokenizer, double seconds)
+                  const mambaint_tokenizer *tokenizer, double seconds, const struct stages *stages)
 {
     struct said said = {.n = 0};
     int64_t trace = 0, bits = 0;
@@ -135,7 +128,7 @@ static int report(const struct args *args, const char *out, const mambaint_proof
     mambaint_proof_number(proof, "log2-trace", &trace);
     mambaint_proof_number(proof, "soundness-bits", &bits);
     if (status == CLI_DONE && args_switch(args, "json"))
-        print_json(&said, size, seconds, trace, bits);
+        print_json(&said, size, seconds, stages, trace, bits);
     if (status == CLI_DONE && said.text)
         fprintf(stderr, "%s: %ld steps, of which %ld answer\n", out, said.tokens, said.n_outputs);
     if (status == CLI_DONE)
@@ -145,43 +138,6 @@ static int report(const struct args *args, const char *out, const mambaint_proof
                 out, size, 1e3 * seconds, (int)trace, (int)bits, said.model_id);
     free_said(&said);
     return status;
-}
-
-/* ---- progress ---- */
-
-struct shown {
-    struct progress bar;
-    const char *stage; /* NULL: none yet */
-};
-
-static void show(void *user, const char *stage, uint64_t done, uint64_t total)
-{
-    struct shown *s = user;
-
-    if (!s->stage || strcmp(s->stage, stage)) {
-        if (s->stage)
-            progress_end(&s->bar);
-        progress_begin(&s->bar, s->stage = stage);
-    }
-    progress_show(&s->bar, (double)done, (double)total, "");
-}
-
-/* A context with the threads that were asked for, whose progress is shown. */
-static int open_context(mambaint_context **out, struct shown *shown, const struct args *args)
-{
-    mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
-    const char *text = args_text(args, "threads", "auto");
-    long threads = MOST_THREADS;
-    mambaint_error err;
-    int32_t rc;
-
-    if (strcmp(text, "auto") && !args_number(&threads, args, "threads", 1, 1, MOST_THREADS))
-        return CLI_USAGE;
-    setup.threads = (uint32_t)threads;
-    setup.progress = show;
-    setup.progress_user = shown;
-    rc = mambaint_context_create(out, &setup, &err);
-    return rc < 0 ? fail_error(rc, &err) : CLI_DONE;
 }
 
 /* ---- the whole ---- */
@@ -211,7 +167,7 @@ static int set_prompt(const struct args *args)
 /* Flags of the tool that are options of the library, and the prompt. */
 static int set_options(const struct args *args, const mambaint_tokenizer *tokenizer)
 {
-    static const char *const key[] = {"tokens", "ids", "features"};
+    static const char *const key[] = {"tokens", "ids", "features", "prover-key"};
     mambaint_error err;
 
     for (size_t i = 0; i < sizeof(key) / sizeof(*key); i++) {
@@ -226,7 +182,7 @@ static int set_options(const struct args *args, const mambaint_tokenizer *tokeni
 }
 
 static int prove(const struct args *args, const char *out, const struct models *models,
-                 const mambaint_tokenizer *tokenizer, struct shown *shown)
+                 const mambaint_tokenizer *tokenizer, struct stages *stages)
 {
     const double start = now_seconds();
     mambaint_proof *proof = NULL;
@@ -237,13 +193,12 @@ static int prove(const struct args *args, const char *out, const struct models *
     size_t size;
     int status;
 
-    if (shown->stage)
-        progress_end(&shown->bar);
+    stages_end(stages);
     if (rc < 0)
         return fail_option(rc, &err);
     data = mambaint_proof_data(proof, &size);
     if ((status = write_all(out, data, size)) == CLI_DONE)
-        status = report(args, out, proof, tokenizer, seconds);
+        status = report(args, out, proof, tokenizer, seconds, stages);
     mambaint_proof_free(proof);
     return status;
 }
@@ -252,18 +207,18 @@ static int run(struct args *args)
 {
     const char *out = args_needed(args, "out", "where to?");
     mambaint_tokenizer *tokenizer = NULL; /* NULL: the model takes features */
-    struct shown shown = {.stage = NULL};
+    struct stages stages = {.now = NULL};
     struct models models = {.n = 0};
     int status;
 
     if (!out)
         return CLI_USAGE;
     if ((status = check_writable(out)) == CLI_DONE &&
-        (status = open_context(&models.ctx, &shown, args)) == CLI_DONE &&
+        (status = stages_context(&models.ctx, &stages, args)) == CLI_DONE &&
         (status = open_models(&models, args)) == CLI_DONE) {
         mambaint_tokenizer_of(&tokenizer, models.model[0]);
         if ((status = set_options(args, tokenizer)) == CLI_DONE)
-            status = prove(args, out, &models, tokenizer, &shown);
+            status = prove(args, out, &models, tokenizer, &stages);
     }
     mambaint_tokenizer_unref(tokenizer);
     close_models(&models);
@@ -282,6 +237,8 @@ static const struct flag flags[] = {
      "a proof for every N steps of a text (none: one for all); memory is that of one"},
     {"weights", 0, FLAG_OPTION, "NAME",
      "committed: who verifies needs a key alone (default); public: the model"},
+    {"prover-key", 0, FLAG_TEXT, "FILE",
+     "what 'mambaint proof key --prover' made of the model: saves the time of its commitment"},
     {"zk", 0, FLAG_OPTION, "off", "zero-knowledge is not there yet"},
     {"backend", 0, FLAG_OPTION, "NAME",
      "auto, scalar, avx2, avx512, neon or cuda (the proof is the same)"},

@@ -208,8 +208,8 @@ MAMBAINT_API int32_t mambaint_model_synth(mambaint_context *ctx, const char *pat
  * mambaint_receipt_check() find out. Of a key its certificate is checked, too.
  *
  * @param[out] kind  receives `model`, `tokenizer`, `checkpoint`, `state`, `proof`, `key`,
- *                   `statement`, `receipt` or `unknown` and a NUL, after a failure too; may be
- *                   NULL
+ *                   `prover-key`, `statement`, `receipt` or `unknown` and a NUL, after a
+ *                   failure too; may be NULL
  * @param[in]  cap   room in `kind`; 16 bytes always do
  * @param[in]  ctx   context, or NULL
  * @param[in]  path  NUL-terminated path

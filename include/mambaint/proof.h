@@ -85,8 +85,13 @@ typedef struct mambaint_statement mambaint_statement;
  * - `chunk-steps`, the most steps of one proof, at most 4096 and a multiple of the model's `chunk`.
  *   A run with more of them gets a series of proofs, and may have 1048576 steps.
  *
- * The context's `progress` is told of the stages `answer`, `run` and those of the proof; of a
- * series also of `chunks`, the steps that are proved.
+ * With the option `prover-key`, a file of mambaint_prover_key_save(), the weights are not committed
+ * to anew; the proof is the same, and is checked before it is handed out, so that a damaged key
+ * makes an error and no proof.
+ *
+ * The context's `progress` is told of the stages `weights` (their commitment), `answer`, `run`, and
+ * those of the proof: `witness`, `commit`, `sums`, `lookup`, `open`, and
+ * `check` with a prover key; of a series also `chunks`, the steps that are proved.
  *
  * @param[out] out       the proof, NULL on failure; free it with mambaint_proof_free()
  * @param[in]  model     the models in the order in which they are run; the first one's context
@@ -104,6 +109,8 @@ typedef struct mambaint_statement mambaint_statement;
  *                                 next takes
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
  * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on, the models are too large, or there is no libsodium
+ * @retval MAMBAINT_E_IO           the prover key cannot be read
+ * @retval MAMBAINT_E_FORMAT       it is none, or damaged; one of other models is E_MISMATCH
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model,
@@ -217,6 +224,32 @@ MAMBAINT_API int32_t mambaint_key_digest(uint8_t out[32], const mambaint_key *ke
 
 /** Free a key. NULL is fine. */
 MAMBAINT_API void mambaint_key_free(mambaint_key *key);
+
+/**
+ * Commit to the weights of models once, for many proofs: the option `prover-key` of
+ * mambaint_proof_create() takes the file, which is large (16 to 48 bytes for each weight) and is
+ * mapped, not read. It is the prover's own: it has all weights in it and shows nothing to anybody
+ * who verifies. The context's `progress` is told of the stages `weights` and `write`.
+ *
+ * @param[out] model_id  the model id of the proofs, or NULL
+ * @param[in]  path      the file; an old one is replaced when the new one is complete
+ * @param[in]  model     the models in the order of the chain
+ * @param[in]  n_models  how many, 1 to 16
+ * @param[in]  options   options as of mambaint_key_create(), or NULL
+ * @param[out] err       detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             the file is there
+ * @retval MAMBAINT_E_INVALID      `path` is NULL, there is no model, or an option is wrong
+ * @retval MAMBAINT_E_IO           the file cannot be written
+ * @retval MAMBAINT_E_UNSUPPORTED  the weights are public, the models are too large, or there is no
+ *                                 libsodium
+ * @retval MAMBAINT_E_MISMATCH     the models are no chain
+ * @retval MAMBAINT_E_RANGE        too many models
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_prover_key_save(uint8_t model_id[32], const char *path,
+                                              mambaint_model *const *model, size_t n_models,
+                                              const mambaint_options *options, mambaint_error *err);
 
 /**
  * Read the statement of a proof file, or a saved statement. **This does not check the proof**: the

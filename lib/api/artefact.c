@@ -131,6 +131,12 @@ static int32_t check(const char **kind, mambaint_context *ctx, const char *path,
         mbi_map_close(&map, host);
         return rc;
     }
+    if (mbi_prover_key_is(map.data, map.size)) {
+        *kind = "prover-key";
+        rc = mbi_prover_key_file_check(host, map.data, map.size, err);
+        mbi_map_close(&map, host);
+        return rc;
+    }
     mbi_map_close(&map, host);
     if ((rc = mbi_container_open(&file, host, path, MBI_CONTAINER_DEFER_DIGEST, err)) < 0)
         return rc;

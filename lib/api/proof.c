@@ -177,8 +177,12 @@ static int32_t make_witness(struct mbi_witness **out, struct mbi_statement *s,
                             const struct mbi_proof_plan *plan, const struct mbi_stage_run *run,
                             struct mbi_boundaries *b, mambaint_error *err)
 {
-    int32_t rc = mbi_witness_create(out, plan->plan, run, err);
+    const struct mbi_host *host = plan->plan->host;
+    int32_t rc;
 
+    mbi_progress(host, "witness", 0, 1);
+    rc = mbi_witness_create(out, plan->plan, run, err);
+    mbi_progress(host, "witness", 1, 1);
     if (rc >= 0 && plan->plan->boundary[MBI_BEHIND])
         rc = commit_behind(b, *out, &plan->code, err);
     for (int side = 0; side < MBI_SIDES && rc >= 0; side++)
@@ -210,7 +214,9 @@ static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *j
             vector[n++] = b->commitment[side];
     job->table = witness->table;
     watch_begin(&watch, &m->ctx->host);
+    mbi_progress(&m->ctx->host, "commit", 0, 1);
     rc = MBI_EXT(proof_commit)(&vector[0], job, witness, &watch.host, err);
+    mbi_progress(&m->ctx->host, "commit", 1, 1);
     if (rc >= 0)
         rc = MBI_EXT(proof_prove)(job, witness, vector, body, &watch.host, err);
     MBI_EXT(commitment_free)(&vector[0]);
@@ -477,9 +483,12 @@ static int32_t write_run(mambaint_proof *p, const struct mbi_proof_models *m,
                          const struct mbi_proof_plan *plan, const struct mbi_statement *s,
                          const struct chain_run *run, mambaint_error *err)
 {
+    int32_t rc;
+
     p->log2_trace = plan->plan->bits;
     p->level = plan->level;
-    return mbi_proof_write(&p->file, m, plan, s, run->stage, NULL, err);
+    rc = mbi_proof_write(&p->file, m, plan, s, run->stage, NULL, err);
+    return rc < 0 ? rc : mbi_prover_key_check(m, plan, &p->file, err);
 }
 
 /* From features. */
@@ -598,7 +607,7 @@ static mambaint_proof *new_proof(mambaint_context *ctx)
 int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model, size_t n_models,
                               const mambaint_options *options, mambaint_error *err)
 {
-    struct mbi_proof_models m = {.ctx = NULL};
+    struct mbi_proof_models m = {.prover_key = mbi_option(options, "prover-key")};
     mambaint_proof *p = NULL;
     int32_t rc;
 
@@ -611,6 +620,7 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
              : m.takes_tokens ? prove_text(p, &m, options, err)
                               : prove_features(p, &m, options, err);
     }
+    mbi_prover_key_close(&m);
     mbi_proof_models_close(&m);
     if (rc < 0) {
         mambaint_proof_free(p);

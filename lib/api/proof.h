@@ -5,6 +5,7 @@
 
 #include "api/model.h"
 #include "api/chain.h"
+#include "base/file.h"
 #include "exec/backend.h"
 #include "proof/series.h"
 #include "proof/statement.h"
@@ -48,9 +49,13 @@ struct mbi_proof_models {
     struct mbi_commitment commitment; /* to it, if they are committed */
     struct mbi_root root;
     struct mbi_proof_plan features; /* of runs on features, which all have one step; else empty */
+    const char *prover_key;    /* set before they are opened: a file with the commitment; or NULL */
+    struct mbi_map prover_map; /* of it: the commitment is a view of this */
+    mbi_fe *swapped;           /* its codeword, on big-endian machines */
 };
 
-/* From models. Options: weights, zk. Close it after a failure, too, if *m was zero before. */
+/* From models. Options: weights, zk. Close it after a failure, too, if *m was zero before but for
+ * prover_key. */
 int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const *model, size_t n,
                               const mambaint_options *options, mambaint_error *err);
 /* From a key file, with committed weights that are not there. The certificate is not checked. */
@@ -109,6 +114,22 @@ int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
  * follows from the plan. */
 int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof_plan *plan,
                         const struct mbi_proof_file *file, mambaint_error *err);
+
+/* ---- keys of provers (proof_prover.c) ---- */
+
+/* The commitment to the vector of weights out of m->prover_key, which has to be of these. */
+int32_t mbi_prover_key_use(struct mbi_proof_models *m, mambaint_error *err);
+/* Before the models are closed; nothing, if there is no such key. */
+void mbi_prover_key_close(struct mbi_proof_models *m);
+/* Does a proof hold that was made with such a key? Nothing is asked of one that was not. */
+int32_t mbi_prover_key_check(const struct mbi_proof_models *m, const struct mbi_proof_plan *plan,
+                             const struct mbi_buf *proof, mambaint_error *err);
+/* All of a file: the codeword is hashed again. */
+int32_t mbi_prover_key_file_check(const struct mbi_host *host, const void *data, size_t n,
+                                  mambaint_error *err);
+
+/* The hash of the bytes of the vector of weights: the weights digest, if they are public. */
+void mbi_proof_hash_weights(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_proof_models *m);
 
 /* ---- runs (proof_run.c) ---- */
 

@@ -152,27 +152,30 @@ static int32_t commit_weights(struct mbi_proof_models *m, mambaint_error *err)
     if (rc < 0)
         return rc;
     used.n = mbi_min_size(used.n, (size_t)m->root.rows << m->code.log_columns);
+    mbi_progress(&m->ctx->host, "weights", 0, 1);
     rc = MBI_EXT(commit)(&m->commitment, &used, m->weight_bits, &m->code, &ntt, err);
+    mbi_progress(&m->ctx->host, "weights", 1, 1);
     mbi_ntt_free(&ntt);
     if (rc >= 0)
         m->root = m->commitment.root;
     return rc;
 }
 
-/* The hash of the vector's bytes. */
-static void hash_weights(struct mbi_proof_models *m)
+#define HASHED 4096 /* weights at a time */
+
+void mbi_proof_hash_weights(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_proof_models *m)
 {
     const int16_t *w = m->vector.data;
     struct mbi_blake2b h;
+    uint8_t bytes[2 * HASHED];
 
     mbi_blake2b_init(&h);
-    for (size_t i = 0; i < m->vector.n; i++) {
-        uint8_t bytes[2];
-
-        mbi_store16(bytes, (uint16_t)w[i]);
-        mbi_blake2b_add(&h, bytes, sizeof(bytes));
+    for (size_t i = 0, n; i < m->vector.n; i += n) {
+        n = mbi_min_size(m->vector.n - i, HASHED);
+        mbi_copy_le(bytes, w + i, n, sizeof(*w));
+        mbi_blake2b_add(&h, bytes, n * sizeof(*w));
     }
-    mbi_blake2b_end(&h, m->root.digest.byte);
+    mbi_blake2b_end(&h, out);
 }
 
 /* ---- the whole ---- */
@@ -193,6 +196,9 @@ static int32_t read_options(struct mbi_proof_models *m, const mambaint_options *
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         "option weights: '%.40s' is neither committed nor public", weights);
     m->public_weights = weights && !strcmp(weights, "public");
+    if (m->public_weights && m->prover_key)
+        return mbi_fail(err, MAMBAINT_E_INVALID,
+                        "option prover-key: public weights are not committed to, and need no key");
     return MAMBAINT_OK;
 }
 
@@ -270,9 +276,9 @@ int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const 
     if ((rc = prepare(m, err)) < 0 || (rc = make_vector(m, err)) < 0)
         return rc;
     if (!m->public_weights)
-        rc = commit_weights(m, err);
+        rc = m->prover_key ? mbi_prover_key_use(m, err) : commit_weights(m, err);
     else if (m->takes_tokens || (rc = mbi_proof_plan_run(&m->features, m, 1, 0, err)) >= 0)
-        hash_weights(m);
+        mbi_proof_hash_weights(m->root.digest.byte, m);
     memcpy(m->said.weights, m->root.digest.byte, MBI_DIGEST_SIZE);
     return rc >= 0 && m->features.plan ? mbi_proof_plan_try(&m->features, &m->ctx->host, err) : rc;
 }
@@ -334,7 +340,7 @@ void mbi_proof_models_close(struct mbi_proof_models *m)
     if (!m->ctx)
         return;
     mbi_proof_plan_close(&m->features, &m->ctx->host);
-    MBI_EXT(commitment_free)(&m->commitment);
+    MBI_EXT(commitment_free)(&m->commitment); /* nothing, of a prover's key */
     mbi_free_aligned(&m->ctx->host, (void *)(uintptr_t)m->vector.data);
     for (size_t i = 0; i < m->n; i++) {
         if (m->own_param[i])

@@ -178,6 +178,27 @@ int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *k
     return mbi_proof_unsupported(err);
 }
 
+int32_t mambaint_prover_key_save(uint8_t model_id[32], const char *path,
+                                 mambaint_model *const *model, size_t n_models,
+                                 const mambaint_options *options, mambaint_error *err)
+{
+    (void)model_id;
+    (void)path;
+    (void)model;
+    (void)n_models;
+    (void)options;
+    return mbi_proof_unsupported(err);
+}
+
+int32_t mbi_prover_key_file_check(const struct mbi_host *host, const void *data, size_t n,
+                                  mambaint_error *err)
+{
+    (void)host;
+    (void)data;
+    (void)n;
+    return mbi_proof_unsupported(err);
+}
+
 int32_t mbi_proof_file_check(mambaint_context *ctx, const void *data, size_t n, mambaint_error *err)
 {
     (void)ctx;

@@ -80,6 +80,8 @@ static int32_t write_part(struct series *s, struct mbi_buf *file, const struct m
     if ((rc = mbi_statement_check(&said, s->m->graph, err)) >= 0 &&
         (rc = mbi_proof_plan_part(&plan, s->m, part, err)) >= 0)
         rc = mbi_proof_write(file, s->m, &plan, &said, &run->stage, &s->b, err);
+    if (rc >= 0)
+        rc = mbi_prover_key_check(s->m, &plan, file, err);
     if (rc >= 0) {
         struct mbi_proof_made *made = s->made;
 

@@ -44,10 +44,11 @@ static bool fill_table(struct mbi_table *t, const struct mbi_proof_models *m,
         return false;
     for (uint32_t k = 0; k < v->n_pieces; k++) {
         const struct mbi_piece *piece = &p->piece[v->first_piece + k];
-        const unsigned bits = (unsigned)piece->log_rows + piece->col_bits;
+        const size_t first = (size_t)piece->block << (piece->log_rows + piece->col_bits);
 
-        memcpy(to + ((size_t)piece->row << mbi_row_log(v)), from + (piece->block << bits),
-               sizeof(*to) << bits);
+        for (size_t r = 0; r < (size_t)1 << piece->log_rows; r++)
+            memcpy(to + ((piece->row + r) << mbi_row_log(v)) + piece->col,
+                   from + first + (r << piece->col_bits), sizeof(*to) << piece->col_bits);
     }
     return true;
 }

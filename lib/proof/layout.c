@@ -17,64 +17,147 @@ bool mbi_weight_is_committed(const struct mbi_param *param)
     return param->quant != MBI_QUANT_DERIVED;
 }
 
-static uint32_t count_pieces(const struct mbi_graph *g)
+/* Set bits of n: the powers of two that it is the sum of. */
+static uint32_t powers_of(uint32_t n)
 {
-    uint32_t n = 0;
+    uint32_t count = 0;
+
+    for (; n; n &= n - 1)
+        count++;
+    return count;
+}
+
+/* At most, with columns cut. */
+static size_t most_pieces(const struct mbi_graph *g)
+{
+    size_t n = 0;
 
     for (uint32_t i = 0; i < g->n_params; i++)
-        for (uint32_t rows = g->param[i].type.rows; rows; rows &= rows - 1)
-            n += mbi_weight_is_committed(&g->param[i]);
+        if (mbi_weight_is_committed(&g->param[i]))
+            n += (size_t)powers_of(g->param[i].type.rows) * powers_of(g->param[i].type.cols);
     return n;
+}
+
+/* The columns of 2^log_rows rows: all of them, or a power of two for each bit of their number. */
+static void cut_columns(struct mbi_piece *piece, uint32_t *n, const struct mbi_piece *rows,
+                        uint32_t cols, bool apart)
+{
+    struct mbi_piece p = *rows;
+
+    if (!apart) {
+        p.col_bits = (uint8_t)vector_bits(cols);
+        piece[(*n)++] = p;
+        return;
+    }
+    for (unsigned log = 32; log-- > 0;)
+        if (cols >> log & 1) {
+            p.col_bits = (uint8_t)log;
+            piece[(*n)++] = p;
+            p.col += (uint32_t)1 << log;
+        }
 }
 
 /* The rows of one parameter, a power of two for each bit of their number. */
 static void cut(struct mbi_piece *piece, uint32_t *n, uint32_t stage, uint32_t param,
-                const struct mbi_type *t)
+                const struct mbi_type *t, bool columns)
 {
-    uint32_t row = 0;
+    struct mbi_piece p = {
+        .stage = stage, .param = param, .size = (uint64_t)t->hi - (uint64_t)t->lo + 1};
 
     for (unsigned log = 32; log-- > 0;) {
         if (!(t->rows >> log & 1))
             continue;
-        piece[(*n)++] = (struct mbi_piece){.stage = stage,
-                                           .param = param,
-                                           .row = row,
-                                           .log_rows = (uint8_t)log,
-                                           .col_bits = (uint8_t)vector_bits(t->cols)};
-        row += (uint32_t)1 << log;
+        p.log_rows = (uint8_t)log;
+        cut_columns(piece, n, &p, t->cols, columns);
+        p.row += (uint32_t)1 << log;
     }
 }
 
-/* Larger pieces first, so that each lies at a multiple of its size. */
-static uint64_t place_pieces(struct mbi_piece *piece, uint32_t n)
+static unsigned piece_bits(const struct mbi_piece *p)
 {
-    uint64_t at = 0;
+    return (unsigned)p->log_rows + p->col_bits; /* below 64 */
+}
 
-    for (unsigned bits = 64; bits-- > 0;)
+/* Of those pieces whose intervals have the size, or (0) of all: larger ones first, so that each
+ * lies at a multiple of its own size, from a multiple of the largest on. Returns the end. */
+static uint64_t place_size(struct mbi_piece *piece, uint32_t n, uint64_t size, uint64_t at)
+{
+    uint64_t sizes = 0; /* that there are, as bits */
+
+    for (uint32_t i = 0; i < n; i++)
+        if (!size || piece[i].size == size)
+            sizes |= (uint64_t)1 << piece_bits(&piece[i]);
+    if (sizes) {
+        const uint64_t largest = (uint64_t)1 << (mbi_bitlen(sizes) - 1);
+
+        at = (at + largest - 1) & ~(largest - 1);
+    }
+    while (sizes) {
+        const unsigned bits = (unsigned)mbi_bitlen(sizes) - 1;
+
         for (uint32_t i = 0; i < n; i++)
-            if ((unsigned)piece[i].log_rows + piece[i].col_bits == bits) {
+            if ((!size || piece[i].size == size) && piece_bits(&piece[i]) == bits) {
                 piece[i].block = at >> bits;
                 at += (uint64_t)1 << bits;
             }
+        sizes &= ~((uint64_t)1 << bits);
+    }
     return at;
+}
+
+/* The smallest size of an interval above another one; 0 if there is none. */
+static uint64_t next_size(const struct mbi_piece *piece, uint32_t n, uint64_t above)
+{
+    uint64_t size = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (piece[i].size > above && (!size || piece[i].size < size))
+            size = piece[i].size;
+    return size;
+}
+
+/* Returns log2 of the size of their vector. Many weights come by the sizes of their intervals. */
+static unsigned place_pieces(struct mbi_piece *piece, uint32_t n)
+{
+    const unsigned bits = vector_bits(place_size(piece, n, 0, 0));
+    uint64_t at = 0;
+
+    if (bits < MBI_DIRECT_BITS)
+        return bits;
+    for (uint64_t size = next_size(piece, n, 0); size; size = next_size(piece, n, size))
+        at = place_size(piece, n, size, at);
+    return vector_bits(at);
+}
+
+/* Pieces of all parameters; returns log2 of the size of their vector. */
+static unsigned cut_all(struct mbi_piece *piece, uint32_t *n, const struct mbi_graph *const *graph,
+                        size_t n_graphs, bool columns)
+{
+    *n = 0;
+    for (uint32_t s = 0; s < n_graphs; s++)
+        for (uint32_t i = 0; i < graph[s]->n_params; i++)
+            if (mbi_weight_is_committed(&graph[s]->param[i]))
+                cut(piece, n, s, i, &graph[s]->param[i].type, columns);
+    return place_pieces(piece, *n);
 }
 
 struct mbi_piece *mbi_weight_pieces(uint32_t *n, unsigned *bits, const struct mbi_host *host,
                                     const struct mbi_graph *const *graph, size_t n_graphs)
 {
     struct mbi_piece *piece;
-    uint32_t all = 0;
+    size_t all = 0;
 
-    for (size_t s = 0; s < n_graphs; s++)
-        all += count_pieces(graph[s]);
     *n = 0;
-    if (!(piece = mbi_alloc(host, all + 1, sizeof(*piece))))
+    for (size_t s = 0; s < n_graphs; s++)
+        all += most_pieces(graph[s]);
+    if (all >= UINT32_MAX || !(piece = mbi_alloc(host, all + 1, sizeof(*piece))))
         return NULL;
-    for (uint32_t s = 0; s < n_graphs; s++)
-        for (uint32_t i = 0; i < graph[s]->n_params; i++)
-            if (mbi_weight_is_committed(&graph[s]->param[i]))
-                cut(piece, n, s, i, &graph[s]->param[i].type);
-    *bits = vector_bits(place_pieces(piece, *n));
+    *bits = cut_all(piece, n, graph, n_graphs, false);
+    if (*bits >= MBI_DIRECT_BITS) {
+        const unsigned fewest = cut_all(piece, n, graph, n_graphs, true);
+
+        *bits = fewest < *bits ? fewest : cut_all(piece, n, graph, n_graphs, false);
+    }
     return piece;
 }
 
@@ -528,4 +611,64 @@ void mbi_plan_lay_out(struct mbi_plan *p)
     if (p->end > (uint64_t)1 << MBI_PLAN_MAX_BITS)
         mbi_plan_fault(p, "its variables together are too large for one proof");
     p->bits = vector_bits(p->end);
+}
+
+/* ---- weights that are counted where they are ---- */
+
+/* All weights of a size have one interval, which has 0 in it: what is between them is zero. */
+static bool take_interval(struct mbi_plan *p, const struct mbi_piece *piece)
+{
+    const struct mbi_type *t = &p->stage[piece->stage].graph->param[piece->param].type;
+    struct mbi_lookup *l = &p->lookup;
+    unsigned k = 0;
+
+    while (k < l->n && l->size[k] < piece->size)
+        k++;
+    if (t->lo > 0 || t->hi < 0 || piece->size > (uint64_t)1 << MBI_DIGIT_MAX)
+        return false;
+    if (k < l->n && l->size[k] == piece->size)
+        return p->weight_lo[k] == t->lo;
+    if (l->n == MBI_LOOKUP_CLASSES)
+        return false;
+    add_class(l, (uint32_t)piece->size);
+    memmove(&p->weight_lo[k + 1], &p->weight_lo[k], (l->n - 1 - k) * sizeof(p->weight_lo[0]));
+    p->weight_lo[k] = (int32_t)t->lo; /* above -2^16 */
+    return true;
+}
+
+/* The classes lie one behind the other. */
+static uint64_t end_of_class(const struct mbi_plan *p, uint32_t size)
+{
+    uint64_t end = 0;
+
+    for (uint32_t i = 0; i < p->n_pieces; i++)
+        if (p->piece[i].size == size && mbi_weight_end(&p->piece[i], 1) > end)
+            end = mbi_weight_end(&p->piece[i], 1);
+    return end;
+}
+
+bool mbi_plan_lay_out_direct(struct mbi_plan *p)
+{
+    struct mbi_lookup *l = &p->lookup;
+    unsigned bits;
+
+    if (p->weight_bits < MBI_DIRECT_BITS)
+        return false;
+    for (uint32_t i = 0; i < p->n_pieces; i++)
+        if (!take_interval(p, &p->piece[i])) {
+            *l = (struct mbi_lookup){0};
+            return false;
+        }
+    for (unsigned k = 0; k < l->n; k++) {
+        l->begin[k + 1] = end_of_class(p, l->size[k]);
+        p->end += l->size[k];
+    }
+    p->direct = p->large = true;
+    p->bits = vector_bits(p->end);
+    bits = p->bits > p->weight_bits ? p->bits : p->weight_bits;
+    l->bits = bits + 1;
+    l->counts[0] = (uint64_t)1 << bits;
+    for (unsigned k = 0; k < l->n; k++)
+        l->counts[k + 1] = l->counts[k] + l->size[k];
+    return true;
 }

@@ -117,6 +117,18 @@ static unsigned of_layers(const struct mbi_code *code)
     return bits;
 }
 
+/* Fractions of digits, or of weights, and of their counts. */
+static unsigned of_fractions(const struct mbi_plan *plan)
+{
+    const struct mbi_lookup *l = &plan->lookup;
+
+    if (!plan->large)
+        return HASH;
+    if (plan->direct)
+        return of_field(l->begin[l->n] + l->counts[l->n] - l->counts[0]);
+    return of_field(((uint64_t)1 << plan->bits) + 2 * (uint64_t)MBI_LOOKUP_SIZE);
+}
+
 unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
                               const struct mbi_code *code)
 {
@@ -124,9 +136,7 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
         HASH,
         of_field(MBI_SUM_DEGREE),                             /* a round of a sum-check */
         of_field(mbi_max_size(plan->bits, 2 * MBI_MAX_BITS)), /* a random point */
-        plan->large                                           /* fractions of digits and counts */
-            ? of_field(((uint64_t)1 << plan->bits) + 2 * (uint64_t)MBI_LOOKUP_SIZE)
-            : HASH,
+        of_fractions(plan),
         of_field(shape->sums),     /* sums are joined */
         of_field(shape->claims),   /* claims are joined */
         of_layers(code),           /* a fold; positions are joined */

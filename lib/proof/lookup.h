@@ -10,7 +10,7 @@
 #include "proof/poly.h"
 #include "proof/stream.h"
 
-#define MBI_LOOKUP_BITS 27u       /* of the vector */
+#define MBI_LOOKUP_BITS 28u       /* of the vector */
 #define MBI_LOOKUP_CLASSES 34     /* of limbs */
 #define MBI_LOOKUP_SIZE (1 << 18) /* values of a limb, at most */
 

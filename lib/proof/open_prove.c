@@ -423,8 +423,8 @@ static bool put_columns(struct prover *a, const struct mbi_matrix *m, const stru
     for (size_t i = 0; i < a->n; i++) {
         mbi_fe *to = column + i * m->rows;
 
-        for (size_t r = 0; r < m->rows; r++)
-            to[r] = m->codeword[r * length + a->position[i]];
+        for (size_t r = 0; r < m->rows; r++) /* of a damaged key, perhaps, and no element of F */
+            to[r] = mbi_fe_reduce(0, m->codeword[r * length + a->position[i]]);
         a->sum[i] = mbi_ext_add(a->sum[i], base ? MBI_EXT(open_fold_base)(to, eq, m->rows)
                                                 : MBI_EXT(open_fold)(to, eq, m->rows / MBI_EXT_D));
     }

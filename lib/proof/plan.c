@@ -300,6 +300,8 @@ static int32_t fill_plan(struct mbi_plan *p, const struct mbi_plan_request *q, m
 
     if (rc < 0)
         return rc;
+    if (q->certificate && mbi_plan_lay_out_direct(p))
+        return MAMBAINT_OK;
     for (uint32_t s = 0; s < p->n_stages && !p->fault; s++)
         if (q->certificate)
             declare_certificate(p, s);

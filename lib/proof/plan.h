@@ -165,12 +165,14 @@ struct mbi_stage_plan {
 };
 
 /*
- * Rows [row, row + 2^log_rows) of a parameter, one of those that its rows are cut into: powers of
- * two, the largest first. They are `block` of the vector of weights, in units of their own size.
+ * Rows [row, row + 2^log_rows) and columns [col, col + 2^col_bits) of a parameter, one of those
+ * that its rows, and maybe its columns, are cut into: powers of two, the largest first. They are
+ * `block` of the vector of weights, in units of their own size.
  */
 struct mbi_piece {
-    uint32_t stage, param, row;
+    uint32_t stage, param, row, col;
     uint8_t log_rows, col_bits;
+    uint64_t size; /* of the interval of its weights */
     uint64_t block;
 };
 
@@ -202,9 +204,13 @@ struct mbi_plan {
     bool large;
     uint64_t from[MBI_DIGIT_MIN + 1], to[MBI_DIGIT_MIN + 1];
     struct mbi_lookup lookup;
-    uint64_t end;   /* all entries from here on are zero */
-    unsigned bits;  /* 2^bits entries */
-    bool no_memory; /* a fault of its own */
+    uint64_t end;  /* all entries from here on are zero */
+    unsigned bits; /* 2^bits entries */
+    /* A certificate of many weights: the lookup is in the vector of weights, less the smallest one
+     * of each class, with the counts, which are all of the witness vector, behind it. */
+    bool direct;
+    int32_t weight_lo[MBI_LOOKUP_CLASSES]; /* by class */
+    bool no_memory;                        /* a fault of its own */
     const char *fault;
     uint32_t fault_op;
     const void *const *const *param; /* the request's, while the plan is made */

@@ -12,6 +12,7 @@ struct prover {
     const struct mbi_field_kernels *kernels;
     mambaint_error *err;
     int32_t rc;
+    bool summed; /* the stage of sum-checks is over */
 };
 
 static struct mbi_ext write_value(struct mbi_walk *w, const struct mbi_part *part)
@@ -209,6 +210,71 @@ static bool expand_weights(struct filling *f, void *own[MBI_LETTERS], const stru
     return true;
 }
 
+/* ---- rows of a variable, summed: what a product with a matrix asks for ---- */
+
+#define COLUMNS ((size_t)128) /* at a time */
+
+/* The one letter that is an index of the variable, as it stands; MBI_LETTERS if there is none. */
+static uint32_t index_letter(const struct mbi_walk_table *t, const struct mbi_var *v, int axis)
+{
+    const struct mbi_axis *a = &t->view.axis[axis];
+
+    if (a->kind != MBI_AXIS_PLAIN || a->from || a->n_fields != 1 || a->field[0].shift ||
+        t->relation->n[a->field[0].letter] != v->n[axis])
+        return MBI_LETTERS;
+    return a->field[0].letter;
+}
+
+/* Is the table the columns of a variable, whose rows are summed with weights? */
+static bool sums_rows(const struct filling *f, const struct mbi_var *v)
+{
+    const struct mbi_walk_table *t = f->t;
+    const struct mbi_axis *middle = &t->view.axis[1];
+    const uint32_t row = index_letter(t, v, 0), col = index_letter(t, v, 2);
+
+    return row < MBI_LETTERS && col < MBI_LETTERS && v->n[1] == 1 && !middle->n_fields &&
+           !middle->from && middle->kind == MBI_AXIS_PLAIN && t->summed == 1u << row &&
+           f->live == (1u << row | 1u << col) && in_table(t, col) && !t->shift[col];
+}
+
+struct rows {
+    const struct filling *f;
+    const struct mbi_var *v;
+    const struct mbi_field_kernels *kernels;
+};
+
+static void sum_columns(void *arg, size_t begin, size_t end)
+{
+    const struct rows *a = arg;
+    const struct mbi_table *from = &a->f->witness->table[a->f->t->view.var];
+    const struct mbi_ext *weight = a->f->weight[a->f->t->view.axis[0].field[0].letter];
+
+    for (size_t at = begin * COLUMNS; at < mbi_min_size(end * COLUMNS, a->v->n[2]); at += COLUMNS) {
+        const size_t n = mbi_min_size(COLUMNS, a->v->n[2] - at);
+        mbi_fe row[COLUMNS];
+
+        for (size_t r = 0; r < a->v->n[0]; r++) {
+            MBI_EXT(table_load)(row, from, (r << mbi_row_log(a->v)) + at, n);
+            mbi_ext_mul_add_base(a->kernels, a->f->sum + at, row, weight[r], n);
+        }
+    }
+}
+
+/* All entries, by what is there for it. */
+static void fill_entries(struct filling *f, const struct mbi_walk *w)
+{
+    const struct prover *p = w->user;
+    const struct mbi_var *v = &w->plan->var[f->t->view.var];
+    struct rows rows = {f, v, p->kernels};
+
+    if (sums_rows(f, v))
+        mbi_parallel_for(w->host, (v->n[2] + COLUMNS - 1) / COLUMNS, 1, sum_columns, &rows);
+    else if (f->split < MBI_LETTERS)
+        mbi_parallel_for(w->host, f->t->relation->n[f->split], 1, fill_slice, f);
+    else
+        fill_slice(f, 0, 1);
+}
+
 static bool fill_table(struct mbi_table *out, void **own, const struct mbi_walk *w,
                        const struct mbi_walk_table *t, unsigned bits)
 {
@@ -230,10 +296,8 @@ static bool fill_table(struct mbi_table *out, void **own, const struct mbi_walk 
     f.split = letter_to_split(&f);
     f.inner = inner_letter(&f);
     done = *own && expand_weights(&f, weight, w->host);
-    if (done && f.split < MBI_LETTERS)
-        mbi_parallel_for(w->host, t->relation->n[f.split], 1, fill_slice, &f);
-    else if (done)
-        fill_slice(&f, 0, 1);
+    if (done)
+        fill_entries(&f, w);
     for (uint32_t k = 0; k < MBI_LETTERS; k++)
         mbi_free(w->host, weight[k]);
     *out = (struct mbi_table){t->summed ? MBI_TABLE_EXT : MBI_TABLE_FIELD, *own, n};
@@ -277,21 +341,34 @@ static void prove_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
 
 /* ---- the whole ---- */
 
+static void end_sums(struct prover *p, const struct mbi_host *host)
+{
+    if (!p->summed)
+        mbi_progress(host, "sums", 1, 1);
+    p->summed = true;
+}
+
 static void prove_lookup(struct mbi_walk *w, struct mbi_lookup_end *end, const struct mbi_lookup *l)
 {
     struct prover *p = w->user;
+    const struct mbi_table *f = w->plan->direct ? &p->witness->looked : &p->witness->vector;
 
+    end_sums(p, w->host);
+    mbi_progress(w->host, "lookup", 0, 1);
     if (p->rc >= 0)
-        p->rc =
-            MBI_EXT(lookup_prove)(end, l, &p->witness->vector, p->out, w->host, p->kernels, p->err);
+        p->rc = MBI_EXT(lookup_prove)(end, l, f, p->out, w->host, p->kernels, p->err);
+    mbi_progress(w->host, "lookup", 1, 1);
 }
 
 static void prove_opening(struct mbi_walk *w, const struct mbi_opening *o)
 {
     struct prover *p = w->user;
 
+    end_sums(p, w->host);
+    mbi_progress(w->host, "open", 0, 1);
     if (p->rc >= 0)
         p->rc = MBI_EXT(open_prove)(o, p->vector, p->out, w->host, p->kernels, p->err);
+    mbi_progress(w->host, "open", 1, 1);
 }
 
 /* A false statement: the proof goes on, and is refused. */
@@ -309,6 +386,7 @@ static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const str
                          .user = p,
                          .witness = p->vector->root};
 
+    mbi_progress(host, "sums", 0, 1);
     MBI_EXT(walk_start)(&w);
     mbi_put_bytes(p->out, "root", &w.witness.digest, sizeof(w.witness.digest));
     if (!MBI_EXT(walk)(&w) && p->rc >= 0)

@@ -379,6 +379,7 @@ void mbi_statement_model_id(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_state
 #define HEAD 16
 #define MAGIC "MIPF"
 #define KEY_MAGIC "MIVK"
+#define PROVER_MAGIC "MIPK"
 #define FLAGS (MBI_PROOF_PUBLIC_WEIGHTS | MBI_PROOF_ZK)
 
 static void add16(struct mbi_buf *out, uint16_t v)
@@ -674,12 +675,13 @@ static void put_part(struct mbi_buf *out, const struct mbi_buf *part)
     out->failed |= part->failed;
 }
 
-void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
-                        const struct mbi_buf *certificate, const struct mbi_buf *parameters)
+/* What both kinds of keys begin with, up to the models' part. */
+static void put_models_head(struct mbi_buf *out, const char *magic,
+                            const struct mbi_statement_models *m)
 {
     size_t begin;
 
-    mbi_buf_add_text(out, KEY_MAGIC);
+    mbi_buf_add_text(out, magic);
     add16(out, MBI_PROOF_VERSION);
     add16(out, MBI_PROOF_PROFILE);
     mbi_buf_add32(out, 0);
@@ -688,8 +690,74 @@ void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *
     mbi_statement_put_models(out, m);
     if (!out->failed)
         mbi_store32(out->data + begin - 4, (uint32_t)(out->size - begin));
+}
+
+void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
+                        const struct mbi_buf *certificate, const struct mbi_buf *parameters)
+{
+    put_models_head(out, KEY_MAGIC, m);
     put_part(out, certificate);
     if (any_public(m))
         put_part(out, parameters);
     seal(out);
+}
+
+/* ---- prover's keys ---- */
+
+bool mbi_prover_key_is(const void *data, size_t n) { return begins(data, n, PROVER_MAGIC); }
+
+/* Bytes of the head, whose models' part has `models`, but for its padding. */
+static size_t prover_key_size(size_t models) { return HEAD + models + 2 * MBI_DIGEST_SIZE + 16; }
+
+static const char *get_prover_key(struct mbi_prover_key_head *out, const uint8_t *data,
+                                  size_t models)
+{
+    struct mbi_reader part = {.data = data + HEAD, .size = models};
+    const uint8_t *p = data + HEAD + models;
+    const char *fault = mbi_statement_get_models(&out->models, &part);
+
+    if (fault || mbi_read_left(&part))
+        return fault ? fault : "something is left behind its models";
+    memcpy(out->vector, p, MBI_DIGEST_SIZE);
+    p += MBI_DIGEST_SIZE;
+    out->log_rows = mbi_load32(p);
+    out->log_columns = mbi_load32(p + 4);
+    out->log_length = mbi_load32(p + 8);
+    out->rows = mbi_load32(p + 12);
+    return mbi_load32(data + 8) ? "its reserved bytes are not zero" : NULL;
+}
+
+int32_t mbi_prover_key_read(struct mbi_prover_key_head *out, const void *data, size_t n,
+                            mambaint_error *err)
+{
+    static const char what[] = "prover key";
+    const uint8_t *p = data;
+    const char *fault;
+    size_t models;
+    int32_t rc;
+
+    if (!mbi_prover_key_is(data, n))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: these bytes are no key of a prover", what);
+    if (n < HEAD || (models = mbi_load32(p + 12)) > n || prover_key_size(models) > n)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: %zu bytes are too few; it was cut", what, n);
+    if ((rc = check_version(p, what, err)) < 0 ||
+        (rc = check_seal(p, prover_key_size(models), what, err)) < 0)
+        return rc;
+    if ((fault = get_prover_key(out, p, models)))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: in its head: %s", what, fault);
+    out->size = prover_key_size(models) + MBI_PROVER_KEY_ALIGN - 1;
+    out->size -= out->size % MBI_PROVER_KEY_ALIGN;
+    return MAMBAINT_OK;
+}
+
+void mbi_prover_key_write(struct mbi_buf *out, const struct mbi_prover_key_head *head)
+{
+    put_models_head(out, PROVER_MAGIC, &head->models);
+    mbi_buf_add(out, head->vector, sizeof(head->vector));
+    mbi_buf_add32(out, head->log_rows);
+    mbi_buf_add32(out, head->log_columns);
+    mbi_buf_add32(out, head->log_length);
+    mbi_buf_add32(out, head->rows);
+    seal(out);
+    mbi_buf_add_zero(out, (size_t)-out->size % MBI_PROVER_KEY_ALIGN);
 }

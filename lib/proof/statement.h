@@ -158,4 +158,21 @@ int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n,
 void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
                         const struct mbi_buf *certificate, const struct mbi_buf *parameters);
 
+/* The head of a prover's key, behind which the codeword and the tree of a commitment lie. */
+struct mbi_prover_key_head {
+    struct mbi_statement_models models;
+    uint8_t vector[MBI_DIGEST_SIZE]; /* digest of the weights, as if they were public */
+    uint32_t log_rows, log_columns, log_length;
+    uint32_t rows; /* of the codeword: those in use */
+    size_t size;   /* where the codeword begins */
+};
+
+#define MBI_PROVER_KEY_ALIGN 4096u /* of the codeword in the file */
+
+bool mbi_prover_key_is(const void *data, size_t n);
+/* Structure and digest of the head; what lies behind it is not looked at. */
+int32_t mbi_prover_key_read(struct mbi_prover_key_head *out, const void *data, size_t n,
+                            mambaint_error *err);
+void mbi_prover_key_write(struct mbi_buf *out, const struct mbi_prover_key_head *head);
+
 #endif

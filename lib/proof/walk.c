@@ -282,6 +282,10 @@ bool MBI_EXT(walk)(struct mbi_walk *w)
         return false;
     for (uint32_t i = 0; i < w->plan->n_vars; i++)
         w->first[i].first = SIZE_MAX;
+    if (w->plan->direct) {
+        MBI_EXT(walk_certificate)(w);
+        return !w->failed;
+    }
     MBI_EXT(walk_relations)(w);
     if (!w->failed)
         MBI_EXT(walk_replace)(w);

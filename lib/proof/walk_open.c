@@ -282,12 +282,13 @@ static void put_pieces(struct mbi_claim *claim, struct mbi_walk *w, const struct
         struct mbi_ext scale = own;
         const struct mbi_form_factor row =
             cut(w, &scale, part->factor[0], v->log[0], piece->row, piece->log_rows);
+        const struct mbi_form_factor col =
+            cut(w, &scale, part->factor[2], v->log[2], piece->col, piece->col_bits);
 
-        form[k] = (struct mbi_form){
-            .bits = (unsigned)piece->log_rows + piece->col_bits,
-            .scale = scale,
-            .n_factors = 2,
-            .factor = {row, MBI_EXT(factor_moved)(part->factor[2], piece->log_rows)}};
+        form[k] = (struct mbi_form){.bits = (unsigned)piece->log_rows + piece->col_bits,
+                                    .scale = scale,
+                                    .n_factors = 2,
+                                    .factor = {row, MBI_EXT(factor_moved)(&col, piece->log_rows)}};
         claim[k].form = &form[k];
         claim[k].vector = 1;
         claim[k].block = piece->block;

@@ -75,5 +75,7 @@ struct mbi_form MBI_EXT(sum_weight)(struct mbi_walk *w, const struct mbi_weights
 void MBI_EXT(walk_relations)(struct mbi_walk *w);
 void MBI_EXT(walk_replace)(struct mbi_walk *w);
 void MBI_EXT(walk_open)(struct mbi_walk *w);
+/* In place of all of them: a certificate whose weights are counted where they are. */
+void MBI_EXT(walk_certificate)(struct mbi_walk *w);
 
 #endif

@@ -129,12 +129,35 @@ static void fill_public(struct mbi_witness *w, uint32_t begin, uint32_t end)
     }
 }
 
+/* Elements [col, col + n) of a row of typed data, less lo, to entries from `first` on. Bytes, which
+ * most weights are, without a look at the types of each. */
+static void copy_row(const struct mbi_table *table, void *to, size_t first,
+                     const struct mbi_type *t, const void *from, size_t row, size_t col, size_t n,
+                     int64_t lo)
+{
+    const int8_t *bytes = t->dtype == MBI_I8 ? (const int8_t *)from + row * t->cols + col : NULL;
+
+    if (bytes && table->type == MBI_TABLE_I8 && !lo)
+        memcpy((int8_t *)to + first, bytes, n);
+    else if (bytes && table->type == MBI_TABLE_I16)
+        for (size_t c = 0; c < n; c++)
+            ((int16_t *)to)[first + c] = (int16_t)(bytes[c] - lo);
+    else if (bytes && table->type == MBI_TABLE_I32)
+        for (size_t c = 0; c < n; c++)
+            ((int32_t *)to)[first + c] = (int32_t)(bytes[c] - lo);
+    else
+        for (size_t c = 0; c < n; c++)
+            put(table, to, first + c, mbi_typed_at(t, from, row, col + c) - lo);
+}
+
 static void copy_value(const struct mbi_witness *w, uint32_t var, const struct mbi_type *t,
                        const void *data)
 {
-    for (size_t r = 0; r < w->plan->var[var].n[0]; r++)
-        for (size_t c = 0; c < t->cols; c++)
-            mbi_witness_set(w, var, r, c, mbi_typed_at(t, data, r, c));
+    const struct mbi_var *v = &w->plan->var[var]; /* n[1] is 1 */
+
+    for (size_t r = 0; r < v->n[0]; r++)
+        copy_row(&w->table[var], data_of(&w->table[var]), mbi_var_place(v, r, 0), t, data, r, 0,
+                 t->cols, 0);
     w->done[var] = true;
 }
 
@@ -255,6 +278,66 @@ static void fill_certificate(struct mbi_witness *w, const struct mbi_stage_run *
     }
 }
 
+/* The weights of a piece, less lo. */
+static void copy_piece(const struct mbi_table *vector, void *data, const struct mbi_piece *piece,
+                       const struct mbi_type *t, const void *param, int64_t lo)
+{
+    const uint64_t first = piece->block << (piece->log_rows + piece->col_bits);
+
+    const size_t cols = mbi_min_size(t->cols - piece->col, (size_t)1 << piece->col_bits);
+
+    for (size_t r = 0; r < (size_t)1 << piece->log_rows; r++)
+        copy_row(vector, data, (size_t)first + (r << piece->col_bits), t, param, piece->row + r,
+                 piece->col, cols, lo);
+}
+
+/* How often each value occurs among the limbs of a class. */
+static void count(int32_t *vector, const struct mbi_lookup *l)
+{
+    memset(vector + l->counts[0], 0, (size_t)(l->counts[l->n] - l->counts[0]) * sizeof(*vector));
+    for (uint32_t k = 0; k < l->n; k++)
+        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++)
+            if ((uint32_t)vector[x] < l->size[k]) /* another one cannot be counted */
+                vector[l->counts[k] + (uint32_t)vector[x]]++;
+}
+
+/* The weights, less the smallest of their class, each class from the end of that before it on. */
+static void fill_direct(struct mbi_witness *w, const struct mbi_stage_run *run)
+{
+    const struct mbi_plan *p = w->plan;
+    const struct mbi_lookup *l = &p->lookup;
+    int32_t *looked = data_of(&w->looked);
+
+    for (uint32_t k = 0; k < l->n; k++)
+        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++)
+            looked[x] = -p->weight_lo[k]; /* below 2^16 */
+    for (uint32_t i = 0; i < p->n_pieces; i++) {
+        const struct mbi_piece *piece = &p->piece[i];
+        const struct mbi_graph *g = p->stage[piece->stage].graph;
+
+        for (mbi_ref n = 0; n < g->n_nodes; n++)
+            if (mbi_node_is_param(&g->node[n]) && g->node[n].param == piece->param)
+                copy_piece(&w->looked, looked, piece, &g->node[n].type, run[piece->stage].value[n],
+                           g->node[n].type.lo);
+    }
+}
+
+/* The counts are the witness vector, and behind the weights in what is looked up. */
+static bool create_direct(struct mbi_witness *w, const struct mbi_stage_run *run)
+{
+    const uint64_t first = mbi_direct_counts(w->plan);
+
+    w->looked = (struct mbi_table){.type = MBI_TABLE_I32, .n = (size_t)(first + w->plan->end)};
+    w->looked.data = mbi_alloc_aligned(w->plan->host, w->looked.n * sizeof(int32_t));
+    if (!w->looked.data)
+        return false;
+    fill_direct(w, run);
+    count(data_of(&w->looked), &w->plan->lookup);
+    memcpy(data_of(&w->vector), (const int32_t *)w->looked.data + first,
+           (size_t)w->plan->end * sizeof(int32_t));
+    return true;
+}
+
 static void fill_complements(struct mbi_witness *w)
 {
     const struct mbi_plan *p = w->plan;
@@ -319,19 +402,10 @@ static void fill_digits(void *arg, size_t begin, size_t end)
             mbi_witness_digits(w, (uint32_t)i);
 }
 
-/* How often each value occurs among the digits of a class. */
 void mbi_witness_count(const struct mbi_witness *w)
 {
-    const struct mbi_lookup *l = &w->plan->lookup;
-    int32_t *vector = data_of(&w->vector);
-
-    if (!w->plan->large)
-        return;
-    memset(vector + l->counts[0], 0, (size_t)(w->plan->end - l->counts[0]) * sizeof(*vector));
-    for (uint32_t k = 0; k < l->n; k++)
-        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++)
-            if ((uint32_t)vector[x] < l->size[k]) /* another one cannot be counted */
-                vector[l->counts[k] + (uint32_t)vector[x]]++;
+    if (w->plan->large)
+        count(data_of(&w->vector), &w->plan->lookup);
 }
 
 /* ---- the whole ---- */
@@ -358,6 +432,14 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
     if (!w || !w->table || !w->done || !w->vector.data || !create_tables(w)) {
         mbi_witness_free(w);
         return mbi_fail_memory(err, "the values of a proof");
+    }
+    if (plan->direct) {
+        if (!create_direct(w, run)) {
+            mbi_witness_free(w);
+            return mbi_fail_memory(err, "the values of a proof");
+        }
+        *out = w;
+        return MAMBAINT_OK;
     }
     if (plan->certificate) {
         fill_certificate(w, run);
@@ -387,6 +469,7 @@ void mbi_witness_free(struct mbi_witness *w)
     mbi_free(host, w->done);
     for (size_t s = 0; s < MBI_PLAN_STAGES; s++)
         mbi_free(host, w->param[s]);
+    mbi_free_aligned(host, data_of(&w->looked));
     mbi_free_aligned(host, data_of(&w->vector));
     mbi_free(host, w);
 }
@@ -435,17 +518,6 @@ uint32_t mbi_witness_check(const struct mbi_witness *w)
 
 /* ---- weights ---- */
 
-static void copy_piece(const struct mbi_table *vector, void *data, const struct mbi_piece *piece,
-                       const struct mbi_type *t, const void *param)
-{
-    const uint64_t first = piece->block << (piece->log_rows + piece->col_bits);
-
-    for (size_t r = 0; r < (size_t)1 << piece->log_rows; r++)
-        for (size_t c = 0; c < t->cols; c++)
-            put(vector, data, (size_t)first + (r << piece->col_bits) + c,
-                mbi_typed_at(t, param, piece->row + r, c));
-}
-
 int32_t mbi_weight_vector(struct mbi_table *out, unsigned *bits, const struct mbi_host *host,
                           const struct mbi_graph *const *graph, const void *const *const *param,
                           size_t n_graphs, mambaint_error *err)
@@ -461,7 +533,7 @@ int32_t mbi_weight_vector(struct mbi_table *out, unsigned *bits, const struct mb
     }
     for (uint32_t i = 0; data && i < n; i++)
         copy_piece(out, data, &piece[i], &graph[piece[i].stage]->param[piece[i].param].type,
-                   param[piece[i].stage][piece[i].param]);
+                   param[piece[i].stage][piece[i].param], 0);
     mbi_free(host, piece);
     out->data = data;
     return data ? MAMBAINT_OK : mbi_fail_memory(err, "the weights of a proof");

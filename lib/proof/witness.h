@@ -23,6 +23,7 @@ struct mbi_witness {
     /* By variable: rows of 2^col_bits entries, zero outside the real ranges. */
     struct mbi_table *table;
     struct mbi_table vector;             /* the digits: 2^plan->bits entries */
+    struct mbi_table looked;             /* weights and counts, if the plan is direct */
     bool *done;                          /* by variable: its integers are there */
     const void **param[MBI_PLAN_STAGES]; /* of the run, by parameter */
     struct mbi_known known;

@@ -36,7 +36,7 @@ says err 'bits of soundness'
 cp run.proof first.proof
 run 0 prove -m simple.gguf --features $ten --out run.proof --json
 cmp -s run.proof first.proof || problem 'prove: twice the same, two proofs'
-json "set(d) == {'prove_ms', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'model_id', 'tokens', 'n_outputs', 'outputs'}"
+json "set(d) == {'prove_ms', 'phases', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'model_id', 'tokens', 'n_outputs', 'outputs'}"
 json "d['proof_bytes'] == $(wc -c <run.proof) and d['soundness_bits'] >= 100 and d['prove_ms'] > 0"
 json "d['tokens'] == 1 and d['n_outputs'] == len(d['outputs']) == 69"
 json "d['peak_rss_bytes'] > 10**6 and d['log2_trace'] > 0 and len(d['model_id']) == 64"
@@ -135,6 +135,35 @@ run 1 verify next.proof --key simple.mivk --features $ten --json </dev/null
 json "not d['ok'] and d['statement'] is None and 'feature 1' in d['message']"
 refuse 'statement alone' verify run.statement --key simple.mivk
 refuse 'no proof file' verify run.proof --key simple.mivk --expect simple.mivk
+
+# ---- keys of provers ----
+run 0 proof key --prover -m tiny.gguf --out tiny.mipk --json
+json "d['key_bytes'] == $(wc -c <tiny.mipk) and d['commit_ms'] > 0 and len(d['model_id']) == 64"
+json "set(d['phases']) == {'weights', 'write'} and d['peak_rss_bytes'] > 0"
+run 0 proof key --prover -m tiny.gguf --out again.mipk && says out 'for the prover alone'
+cmp -s tiny.mipk again.mipk || problem 'proof key --prover: twice the same, two keys'
+run 0 check tiny.mipk --json && json "d == {'kind': 'prover-key', 'ok': True, 'message': 'whole'}"
+run 0 prove -m tiny.gguf --ids 5,40 -n 1 --out plain.proof --json
+json "{'weights', 'run', 'witness', 'commit', 'sums', 'lookup', 'open'} <= set(d['phases'])"
+run 0 prove -m tiny.gguf --ids 5,40 -n 1 --prover-key tiny.mipk --out with.proof --json
+json "'check' in d['phases'] and 'weights' not in d['phases']"
+cmp -s plain.proof with.proof || problem 'prove: another proof with a prover key'
+refuse 'another model' prove -m simple.gguf --features $ten --prover-key tiny.mipk --out no.proof
+run 0 synth --preset mi-tiny --seed 7 --out seven.gguf
+refuse 'another model' prove -m seven.gguf --ids 5,40 -n 1 --prover-key tiny.mipk --out no.proof
+refuse 'no key of a prover' prove -m tiny.gguf --ids 5,40 -n 1 --prover-key simple.mivk --out no.proof
+refuse 'cannot open' prove -m tiny.gguf --ids 5,40 -n 1 --prover-key nothing --out no.proof
+head -c 100000 tiny.mipk >cut.mipk
+refuse 'was cut' prove -m tiny.gguf --ids 5,40 -n 1 --prover-key cut.mipk --out no.proof
+python3 - <<'END'
+data = bytearray(open("tiny.mipk", "rb").read())
+for at in range(4096, len(data) - 32, 8):
+    data[at] ^= 1
+open("bad.mipk", "wb").write(data)
+END
+refuse 'is damaged' prove -m tiny.gguf --ids 5,40 -n 1 --prover-key bad.mipk --out no.proof
+run 1 check bad.mipk && says out 'was damaged'
+[ ! -e no.proof ] || problem 'prove: a proof of a bad prover key'
 
 # ---- check ----
 run 0 check run.proof && says out "'mambaint verify' checks that"

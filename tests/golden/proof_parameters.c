@@ -27,6 +27,8 @@ static const struct proof {
     {"mi-1m-ternary, 64 tokens", {"mi-1m-ternary"}, false, false, 64},
     {"mi-1m, 128 tokens, public weights", {"mi-1m"}, true, false, 128},
     {"certificate of mi-1m", {"mi-1m"}, false, true, 0},
+    {"mi-130m, 16 tokens", {"mi-130m"}, false, false, 16},
+    {"certificate of mi-130m", {"mi-130m"}, false, true, 0},
 };
 
 static int32_t graph_of(struct mbi_graph **out, const char *preset, const struct mbi_host *host,
@@ -43,6 +45,14 @@ static int32_t graph_of(struct mbi_graph **out, const char *preset, const struct
     return mbi_arch_graph(out, host, &config, err);
 }
 
+/* What is counted of a large vector: limbs and their counts. */
+static unsigned long long fractions(const struct mbi_plan *plan)
+{
+    const struct mbi_lookup *l = &plan->lookup;
+
+    return plan->large ? (unsigned long long)(l->begin[l->n] + l->counts[l->n] - l->counts[0]) : 0;
+}
+
 static int32_t print(const struct proof *p, const struct mbi_plan *plan,
                      const struct mbi_host *host, mambaint_error *err)
 {
@@ -53,12 +63,11 @@ static int32_t print(const struct proof *p, const struct mbi_plan *plan,
     if (!MBI_EXT(walk_code)(&code, plan) || !MBI_EXT(proof_shape)(&shape, plan, host))
         return mbi_fail(err, MAMBAINT_E_NO_MEMORY, "no code, or no memory");
     printf("%s|degree %d|bits %u|weight_bits %u|log_columns %u|log_length %u|queries %u|work %u|"
-           "rounds %zu|sums %zu|claims %zu|terms %zu|sums_most %zu|claims_most %zu|digit_bits %u|"
+           "rounds %zu|sums %zu|claims %zu|terms %zu|sums_most %zu|claims_most %zu|fractions %llu|"
            "level %u|depth %u",
            p->name, MBI_EXT_D, plan->bits, plan->weight_bits, code.log_columns, code.log_length,
            code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms, most.sums,
-           most.claims, plan->large ? MBI_DIGIT_MAX : MBI_DIGIT_MIN,
-           MBI_EXT(proof_level)(plan, &most, &code), code.depth);
+           most.claims, fractions(plan), MBI_EXT(proof_level)(plan, &most, &code), code.depth);
     for (unsigned i = 0; i < code.depth; i++)
         printf("|log_columns%u %u|log_length%u %u|queries%u %u|work%u %u", i + 1,
                code.further[i].log_columns, i + 1, code.further[i].log_length, i + 1,

@@ -44,7 +44,7 @@ def steps(p):
         "fold": Fraction(2 ** max(length for _, length, *_ in layers), field),
         "positions": max(((1 + Fraction(1, 2 ** (length - columns))) / 2) ** t / 2**work
                          for columns, length, t, work in layers),
-        "lookup": Fraction(2 ** p["bits"] if p["digit_bits"] == 16 else 0, field),
+        "lookup": Fraction(max(p["fractions"] - 1, 0), field),
         "hash": Fraction(1, 2**HASH_BITS),
     }
 

@@ -695,6 +695,10 @@ class Verifier:
         """All steps in order"""
         self.read_public()
         self.start()
+        if self.plan.direct:
+            self.certify()
+            self.reader.read_end()
+            return
         self.points()
         self.linear_relations()
         self.other_relations()
@@ -1189,6 +1193,31 @@ class Verifier:
         self.whole.append((others, [Term(0, 0, self.one, EqForm(point, plan.stop)),
                                     Term(0, 0, ext_scale(self.one, -1), EqForm(point, plan.limbs))]))
 
+    def certify(self):
+        """In place of steps 2 to 7: a certificate of many weights"""
+        plan, one = self.plan, self.one
+        counts_begin = plan.regions[0][3]
+        r, limbs, counts = lookup(self.reader, plan.lookup_bits, plan.regions, plan.limbs,
+                                  counts_begin, counts_begin + plan.stop)
+
+        def zeros(begin, end):
+            """The product of 1 - r_k"""
+            product = one
+            for x in r[begin:end]:
+                product = ext_mul(product, ext_sub(one, x))
+            return product
+
+        for (_, begin, end, _), lo in zip(plan.regions, plan.lowest):
+            i = ext_sub(sums_below(r, end)[0], sums_below(r, begin)[0])
+            limbs = ext_add(limbs, ext_scale(i, lo))
+        above, behind = plan.lookup_bits - plan.weight_bits, plan.lookup_bits - plan.bits
+        claims = [(limbs, [Term(1, 0, zeros(0, above), EqForm(r[above:], plan.limbs))]),
+                  (counts, [Term(0, 0, ext_mul(r[0], zeros(1, behind)),
+                                 EqForm(r[behind:], plan.stop))])]
+        opening(self.reader, self.code, [(self.witness_bits, plan.used, self.root),
+                                         (plan.weight_bits, plan.weights_used,
+                                          self.case["weights_digest"])], claims)
+
     def open(self):
         """Step 7"""
         claims = []
@@ -1211,8 +1240,10 @@ class Verifier:
         v = self.plan.variables[part.variable]
         form = self.whole_of(part)
         if v.kind == WEIGHT:
-            return [Term(1, block, part.scale, form[row << cols:row + 2**log_rows << cols])
-                    for row, log_rows, cols, block in (self.plan.pieces[i] for i in v.pieces)]
+            return [Term(1, piece.block, part.scale,
+                         [form[(piece.row + r << v.logs[2]) + piece.col + c]
+                          for r in range(2**piece.log_rows) for c in range(2**piece.col_bits)])
+                    for piece in (self.plan.pieces[i] for i in v.pieces)]
         if v.kind == BOUNDARY:
             first = 1 if self.public_weights else 2
             behind = v.side == BEHIND and self.plan.boundary[BEFORE]
@@ -1239,7 +1270,8 @@ def weight_vector(plan):
         for piece in (plan.pieces[i] for i in pieces):
             for r in range(2**piece.log_rows):
                 at = ((piece.block << piece.log_rows) + r) << piece.col_bits
-                vector[at:at + node.type.cols] = rows_of(node)[piece.row + r]
+                row = rows_of(node)[piece.row + r][piece.col:piece.col + 2**piece.col_bits]
+                vector[at:at + len(row)] = row
     return vector
 
 

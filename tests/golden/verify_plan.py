@@ -36,6 +36,12 @@ def bits_of(n):
     return (n - 1).bit_length()
 
 
+def powers_of(n):
+    """n as a sum of powers of two, the largest first: where each begins, and its bits"""
+    logs = [k for k in reversed(range(n.bit_length())) if n >> k & 1]
+    return [(n >> k + 1 << k + 1, k) for k in logs]
+
+
 def u32(number):
     """Four bytes; a negative number in two's complement"""
     return struct.pack("<I", number % 2**32)
@@ -133,7 +139,7 @@ def cells_of(v):
 
 Axis = namedtuple("Axis", "kind log start fields")  # fields: tuple of (letter, shift)
 View = namedtuple("View", "variable axes")
-Piece = namedtuple("Piece", "row log_rows col_bits block")
+Piece = namedtuple("Piece", "row log_rows col col_bits block")
 
 
 def plain(*fields, start=0):
@@ -276,6 +282,9 @@ class Plan:
             self.zero((lanes, logits.shape[2], 1),
                       [(1, [self.std(link)]), (-1, [self.std(output)])])
         self.lay_out_weights(graphs)
+        self.direct = certificate and self.weight_bits >= 17 and self.lay_out_direct()
+        if self.direct:
+            return
         self.lay_out_digits()
         self.lay_out_boundaries()
 
@@ -456,28 +465,71 @@ class Plan:
     # Layout
 
     def lay_out_weights(self, graphs):
-        """The pieces of the weights, also of those without a variable, and weight_bits"""
-        pieces, end = [], 0
+        """The pieces of the weights, also of those without a variable, and weight_bits; columns of
+        many weights are cut where that saves a bit"""
+        self.nodes = [node for graph in graphs for node in graph.nodes
+                      if node.kind == 2 and not is_open(node)]
+        self.place_weights(False)
+        whole = self.weight_bits
+        if whole >= 17:
+            self.place_weights(True)
+            if self.weight_bits >= whole:
+                self.place_weights(False)
+        need(self.weight_bits <= 27, "too many weights")
+
+    def place_weights(self, cut_columns):
+        """The pieces, with columns cut or whole"""
+        pieces, sizes = [], []
         self.weights = []                           # (node, numbers of its pieces)
-        for node in (node for graph in graphs for node in graph.nodes
-                     if node.kind == 2 and not is_open(node)):
-            row, mine = 0, []
-            for log_rows in reversed(range(node.type.rows.bit_length())):
-                if node.type.rows >> log_rows & 1:
+        for node in self.nodes:
+            t, mine = node.type, []
+            cols = powers_of(t.cols) if cut_columns else [(0, bits_of(t.cols))]
+            for row, log_rows in powers_of(t.rows):
+                for col, col_bits in cols:
                     mine.append(len(pieces))
-                    pieces.append(Piece(row, log_rows, bits_of(node.type.cols), 0))
-                    row += 2**log_rows
+                    pieces.append(Piece(row, log_rows, col, col_bits, 0))
+                    sizes.append(t.hi - t.lo + 1)
             self.weights.append((node, mine))
             for v in self.variables:
                 if v.kind == WEIGHT and v.node is node:
                     v.pieces = mine
-        for i in sorted(range(len(pieces)), key=lambda i: -pieces[i].log_rows - pieces[i].col_bits):
-            size = 2**(pieces[i].log_rows + pieces[i].col_bits)
-            pieces[i] = pieces[i]._replace(block=end // size)
-            end += size
+        end = sum(2**(p.log_rows + p.col_bits) for p in pieces)
+        groups = sorted(set(sizes)) if end > 2**16 else [None]
+        self.size_ends, end = {}, 0
+        for group_size in groups:
+            group = [i for i in range(len(pieces)) if group_size in (None, sizes[i])]
+            group.sort(key=lambda i: -pieces[i].log_rows - pieces[i].col_bits)
+            for i in group:
+                size = 2**(pieces[i].log_rows + pieces[i].col_bits)
+                if i == group[0]:
+                    end = -(-end // size) * size
+                pieces[i] = pieces[i]._replace(block=end // size)
+                end += size
+            self.size_ends[group_size] = end
         self.pieces, self.weight_bits = pieces, bits_of(end) if end else 0
         self.weights_used = end
-        need(self.weight_bits <= 27, "too many weights")
+
+    def lay_out_direct(self):
+        """A certificate of many weights: sizes and their lowest ones, counts, and no variables"""
+        lowest = {}
+        for v in (v for v in self.variables if v.kind == WEIGHT):
+            size = v.hi - v.lo + 1
+            if not v.lo <= 0 <= v.hi or size > 2**16 or lowest.setdefault(size, v.lo) != v.lo:
+                return False
+        if len(lowest) > 34:
+            return False
+        self.variables, self.relations, self.large = [], [], True
+        self.stop = sum(lowest)
+        self.used = self.stop
+        self.bits = bits_of(self.stop)
+        self.lookup_bits = max(self.bits, self.weight_bits) + 1
+        self.regions, self.lowest, begin, at = [], [], 0, 2**(self.lookup_bits - 1)
+        for size in sorted(lowest):
+            self.regions.append((size, begin, self.size_ends[size], at))
+            self.lowest.append(lowest[size])
+            begin, at = self.size_ends[size], at + size
+        self.limbs = begin
+        return True
 
     def add_complements(self, width):
         """The complements, with digits of that many bits"""
@@ -615,7 +667,7 @@ class Plan:
                     DERIVED: [u32(v.definition or 0)],
                     BOUNDARY: [u32(v.side), u64(v.block)]}[v.kind]
         out.append(u32(len(self.pieces)))
-        for row, log_rows, col_bits, block in self.pieces:
+        for row, log_rows, _, col_bits, block in self.pieces:
             out += [u32(row), u32(log_rows), u32(col_bits), u64(block)]
         out += [u32(self.weight_bits), u32(len(self.relations))]
         for r in self.relations:
