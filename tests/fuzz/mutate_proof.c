@@ -566,8 +566,8 @@ static struct mbi_ext start_plain(struct mbi_ext weight[MAX_ENTRIES], size_t fir
     const uint64_t head[] = {code->log_columns, code->log_length, code->queries,
                              code->work,        c->o.n_roots,     c->o.n_claims};
     struct mbi_ext join, claim = mbi_ext_from(0), power = mbi_ext_from(1);
-    uint8_t bytes[48];
-    size_t end = 0;
+    uint8_t bytes[48], claims[32 * MAX_CLAIMS];
+    size_t end = 0, size = 0;
 
     for (size_t i = 0; i < 6; i++)
         mbi_store64(bytes + 8 * i, head[i]);
@@ -585,15 +585,15 @@ static struct mbi_ext start_plain(struct mbi_ext weight[MAX_ENTRIES], size_t fir
     for (*rounds = 0; (size_t)1 << *rounds < end;)
         ++*rounds;
     for (size_t k = 0; k < c->o.n_claims; k++) {
-        mbi_store64(bytes, c->claim[k].vector);
-        mbi_store64(bytes + 8, c->claim[k].block);
-        mbi_store64(bytes + 16, c->claim[k].value.c[0]);
-        mbi_store64(bytes + 24, c->claim[k].value.c[1]);
-        if (c->claim[k].joined)
-            mbi_transcript_absorb(t, "term", bytes, 16);
-        else
-            mbi_transcript_absorb(t, "claim", bytes, 32);
+        const struct mbi_claim *of = &c->claim[k];
+
+        mbi_store64(claims + size, of->vector + ((uint64_t)of->joined << 63));
+        mbi_store64(claims + size + 8, of->block);
+        size += 16;
+        for (size_t x = 0; x < 2 && !of->joined; x++, size += 8)
+            mbi_store64(claims + size, of->value.c[x]);
     }
+    mbi_transcript_absorb(t, "claims", claims, size);
     join = challenge(t);
     for (size_t k = 0; k < c->o.n_claims; k++) {
         struct mbi_ext *to = weight + (first[c->claim[k].vector] << code->log_columns), w;
