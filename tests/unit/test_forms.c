@@ -199,7 +199,7 @@ static void check_known(const struct mbi_form *form, struct test_random *r)
             struct mbi_form_rule *rule = &f->rule[random_size(r, MBI_FORM_RULES)];
 
             if (f->kind == MBI_FORM_ROWS && f->values.n >= i)
-                f->values.n -= i;
+                f->values.n -= (size_t)i;
             if (f->kind == MBI_FORM_RULED && rule < f->rule + f->n_rules && rule->n >= i)
                 rule->n -= i;
         }
