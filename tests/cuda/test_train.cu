@@ -15,7 +15,6 @@
 extern "C" {
 #include "arch/arch.h"
 #include "train/device.h"
-#include "train/linalg.h"
 #include "train/trainer.h"
 extern const struct mbi_train_device mbi_train_module;
 }
@@ -728,7 +727,6 @@ int main(int argc, char **argv)
 
     noise_state = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
     printf("MBI_TEST_SEED=%llu\n", (unsigned long long)noise_state);
-    mbi_linalg_init();
     check_loader();
     check_all(&backend);
     if (found) {
