@@ -12,6 +12,7 @@ static const uint8_t personal[][crypto_generichash_blake2b_PERSONALBYTES] = {
     [MBI_HASH_NODE] = "MIPF node",
     [MBI_HASH_TRANSCRIPT] = "MIPF transcript",
     [MBI_HASH_GRIND] = "MIPF grind",
+    [MBI_HASH_MASK] = "MIPF mask",
 };
 
 _Static_assert(crypto_generichash_blake2b_SALTBYTES == MBI_SALT_SIZE, "the size of a salt");
@@ -32,7 +33,8 @@ int32_t mbi_hash_setup(mambaint_error *err)
 
 void mbi_hash_init(struct mbi_hash *h, enum mbi_hash_domain domain, const uint8_t *salt)
 {
-    h->size = domain == MBI_HASH_TRANSCRIPT ? 64 : sizeof(struct mbi_digest);
+    h->size =
+        domain == MBI_HASH_TRANSCRIPT || domain == MBI_HASH_MASK ? 64 : sizeof(struct mbi_digest);
     (void)crypto_generichash_blake2b_init_salt_personal((void *)h->state, NULL, 0, h->size, salt,
                                                         personal[domain]);
 }

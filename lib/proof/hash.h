@@ -15,6 +15,7 @@ enum mbi_hash_domain {
     MBI_HASH_NODE,       /* 32 bytes */
     MBI_HASH_TRANSCRIPT, /* 64 bytes */
     MBI_HASH_GRIND,      /* 32 bytes */
+    MBI_HASH_MASK,       /* 64 bytes */
 };
 
 #define MBI_SALT_SIZE 16
