@@ -5,6 +5,7 @@
 #include "api/chain.h"
 #include "api/options.h"
 #include "base/intmath.h"
+#include "base/scratch.h"
 #include "base/text.h"
 #include "proof/boundary.h"
 
@@ -203,6 +204,7 @@ static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *j
                           const struct mbi_boundaries *b, mambaint_error *err)
 {
     struct mbi_commitment vector[2 + MBI_SIDES] = {{0}}; /* the witness's, the weights', ... */
+    struct mbi_scratch scratch;
     struct watch watch;
     size_t n = 1;
     int32_t rc;
@@ -214,12 +216,14 @@ static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *j
             vector[n++] = b->commitment[side];
     job->table = witness->table;
     watch_begin(&watch, &m->ctx->host);
+    (void)mbi_scratch_open(&scratch, &watch.host); /* slower without it */
     mbi_progress(&m->ctx->host, "commit", 0, 1);
     rc = MBI_EXT(proof_commit)(&vector[0], job, witness, &watch.host, err);
     mbi_progress(&m->ctx->host, "commit", 1, 1);
     if (rc >= 0)
         rc = MBI_EXT(proof_prove)(job, witness, vector, body, &watch.host, err);
     MBI_EXT(commitment_free)(&vector[0]);
+    mbi_scratch_close(&scratch, &watch.host);
     return atomic_load(&watch.refused) ? mbi_fail_memory(err, "a proof") : rc;
 }
 

@@ -2,6 +2,7 @@
 /* Memory and log of the embedding program. */
 #include "base/host.h"
 #include "base/intmath.h"
+#include "base/scratch.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include <sys/mman.h>
 
 #define CACHE_LINE 64
-#define HUGE_PAGE ((size_t)2 << 20)
 
 static void *alloc_default(void *user, void *old, size_t size)
 {
@@ -68,10 +68,12 @@ void *mbi_alloc_huge(const struct mbi_host *host, size_t size)
 {
     void *block;
 
-    if (size < HUGE_PAGE)
+    if (size < MBI_HUGE_PAGE)
         return alloc_at(host, size, CACHE_LINE);
-    if ((block = alloc_at(host, size, HUGE_PAGE)))
-        madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    if (host->scratch)
+        return mbi_scratch_take(host, size);
+    if ((block = alloc_at(host, size, MBI_HUGE_PAGE)))
+        madvise(block, size / MBI_HUGE_PAGE * MBI_HUGE_PAGE, MADV_HUGEPAGE);
     return block;
 }
 
@@ -83,8 +85,9 @@ void mbi_free(const struct mbi_host *host, void *block)
 
 void mbi_free_aligned(const struct mbi_host *host, void *block)
 {
-    if (block)
-        mbi_free(host, ((void **)block)[-1]);
+    if (!block || (host->scratch && mbi_scratch_give(host, block)))
+        return;
+    mbi_free(host, ((void **)block)[-1]);
 }
 
 char *mbi_strndup(const struct mbi_host *host, const char *text, size_t len)

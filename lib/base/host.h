@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct mbi_pool;
+struct mbi_scratch;
 
 struct mbi_host {
     void *(*alloc)(void *user, void *old, size_t size); /* like realloc; size 0 frees */
@@ -22,7 +23,10 @@ struct mbi_host {
     /* How far a long call is; NULL: nobody asks. */
     void (*progress)(void *user, const char *stage, uint64_t done, uint64_t total);
     void *progress_user;
+    struct mbi_scratch *scratch; /* keeps large blocks for the next step; NULL: nobody does */
 };
+
+#define MBI_HUGE_PAGE ((size_t)2 << 20) /* bytes */
 
 #define MBI_LOG_ERROR 1
 #define MBI_LOG_WARNING 2

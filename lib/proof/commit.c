@@ -21,14 +21,14 @@ bool MBI_EXT(matrix_alloc)(struct mbi_matrix *m, const struct mbi_host *host)
         !mbi_mul_size(&size, size, m->rows))
         return false;
     m->codeword = mbi_alloc_huge(host, size);
-    m->tree = mbi_alloc(host, digests, sizeof(*m->tree));
+    m->tree = mbi_alloc_huge(host, digests * sizeof(*m->tree));
     return m->codeword && m->tree;
 }
 
 void MBI_EXT(matrix_free)(struct mbi_matrix *m, const struct mbi_host *host)
 {
     mbi_free_aligned(host, m->codeword);
-    mbi_free(host, m->tree);
+    mbi_free_aligned(host, m->tree);
     *m = (struct mbi_matrix){0};
 }
 
@@ -161,7 +161,7 @@ void MBI_EXT(commitment_free)(struct mbi_commitment *c)
     if (!c->host)
         return;
     mbi_free_aligned(c->host, c->codeword);
-    mbi_free(c->host, c->tree);
+    mbi_free_aligned(c->host, c->tree);
     *c = (struct mbi_commitment){0};
 }
 #endif

@@ -95,9 +95,25 @@ struct mbi_ext MBI_EXT(open_join_values)(struct mbi_ext claim, struct mbi_ext jo
  * weight. A multiple of a row. */
 void MBI_EXT(open_reach)(size_t *entries, const struct mbi_opening *o);
 
-/* w[i]: for each of these entries the joined forms, the k-th claim times join^k. False for want of
- * memory. */
+/* w[i]: for each of these entries the joined forms, the k-th claim times join^k; nothing where it
+ * is NULL. False for want of memory. */
 bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, struct mbi_ext join,
                         const struct mbi_host *host, const struct mbi_field_kernels *kernels);
+
+/*
+ * The same for vectors with few forms for an entry, whose weights are made when they are asked for
+ * and take no memory. NULL for want of it.
+ */
+struct mbi_open_forms;
+struct mbi_open_forms *MBI_EXT(open_forms)(const struct mbi_opening *o, struct mbi_ext join,
+                                           const struct mbi_host *host,
+                                           const struct mbi_field_kernels *kernels);
+void MBI_EXT(open_forms_free)(struct mbi_open_forms *f, const struct mbi_host *host);
+/* Is this vector one of them? */
+bool MBI_EXT(open_forms_has)(const struct mbi_open_forms *f, size_t vector);
+/* Its weights of the entries begin .. begin + n, which lie between two multiples of
+ * 2^MBI_FORM_BLOCK_LOG and below its reach. */
+void MBI_EXT(open_forms_make)(struct mbi_ext *w, const struct mbi_open_forms *f, size_t vector,
+                              size_t begin, size_t n);
 
 #endif

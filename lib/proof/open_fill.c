@@ -2,20 +2,27 @@
 /*
  * The weights of an opening: the forms of all claims, entry by entry. Most forms are a product of a
  * part over their first bits and one over their last ones; both are expanded once, and an entry
- * costs one multiplication.
+ * costs one multiplication. So little that the weights of vectors with few forms for an entry, as
+ * those of a model are, are not kept: they are made as often as they are asked for.
  */
 #include "base/intmath.h"
 #include "proof/open.h"
 #if MBI_HAVE_SODIUM
 
 #define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
-#define CHUNK 13u              /* bits of what a thread fills at once */
-#define LOW_MIN 4u             /* bits of a form's second part */
-#define LOW_CUT 10u            /* ... where it is cut off */
-#define LOW_MAX 12u            /* ... at most, where it is a factor */
-#define ROOM ((size_t)1 << 18) /* entries of expanded parts at a time, if one claim's fit */
+#define CHUNK 13u   /* bits of what a thread fills at once */
+#define LOW_MIN 4u  /* bits of a form's second part */
+#define LOW_CUT 10u /* ... where it is cut off */
+#define LOW_MAX 12u /* ... at most, where it is a factor */
 
-#define CLAIMS 256u /* ... and claims */
+/* Entries of expanded parts at a time, if one claim's fit, and claims. */
+#define FILL_ROOM ((size_t)1 << 20)
+#define FILL_CLAIMS 2048u
+
+/* The same where weights are not kept; and forms of an entry, on average: as many are made anew. */
+#define MADE_ROOM ((size_t)1 << 22)
+#define MADE_CLAIMS 8192u
+#define MADE_FORMS 8u
 
 /* A claim whose form is expanded; `low` is NULL for one that is not such a product. */
 struct product {
@@ -29,15 +36,29 @@ struct product {
     size_t rest;
 };
 
+/* The products of a vector that have entries in a chunk of it: list[first[chunk]] and so on up to
+ * the next one's. */
+struct chunks {
+    uint32_t *first, *list;
+};
+
 struct fill {
     const struct mbi_opening *o;
     const struct mbi_field_kernels *kernels;
     struct mbi_ext *w; /* of one vector */
     size_t vector, reach[MBI_OPEN_VECTORS];
     unsigned log; /* of a chunk */
+    struct chunks chunks;
     struct product *product;
-    size_t n;
+    size_t n, done; /* claims: taken, and looked at */
     struct mbi_ext *room;
+    size_t max_claims, max_room;    /* of these */
+    bool skipped[MBI_OPEN_VECTORS]; /* whose claims are not taken */
+};
+
+struct mbi_open_forms {
+    struct fill fill; /* with the products of the vectors that are made */
+    struct chunks chunks[MBI_OPEN_VECTORS];
 };
 
 /* ---- forms as products ---- */
@@ -99,6 +120,20 @@ static void cut(struct product *p, const struct mbi_form_factor *f, unsigned low
     p->high_form.factor[p->high_form.n_factors++] =
         MBI_EXT(form_eq)(x->at, high, p->edge + (p->rest != 0), x->z);
     p->low_form.factor[0] = MBI_EXT(form_eq)(0, low, (uint64_t)1 << low, x->z + high);
+}
+
+/* All of a small form as its second part. */
+static bool keep_whole(struct product *p)
+{
+    const struct mbi_form *form = p->claim->form;
+
+    if (form->bits > LOW_MAX)
+        return false;
+    p->rest = 0;
+    p->high_form = (struct mbi_form){.scale = form->scale};
+    p->low_form = *form;
+    p->low_form.scale = mbi_ext_from(1);
+    return true;
 }
 
 /* The two parts of a form; false if it has none, or ones that do not pay. */
@@ -211,10 +246,10 @@ static bool have_same_low(const struct product *p, const struct product *q)
 {
     const struct mbi_form_factor *a = &p->low_form.factor[0], *b = &q->low_form.factor[0];
 
-    return p->low && q->low && p->claim->vector == q->claim->vector &&
-           p->claim->block == q->claim->block && p->claim->form->bits == q->claim->form->bits &&
-           p->low_form.bits == q->low_form.bits && is_eq(a) && is_eq(b) &&
-           a->index[0].z == b->index[0].z && a->rule[0].n == b->rule[0].n;
+    return p->low && q->low && p->low_form.n_factors == 1 && q->low_form.n_factors == 1 &&
+           p->claim->vector == q->claim->vector && p->claim->block == q->claim->block &&
+           p->claim->form->bits == q->claim->form->bits && p->low_form.bits == q->low_form.bits &&
+           is_eq(a) && is_eq(b) && a->index[0].z == b->index[0].z && a->rule[0].n == b->rule[0].n;
 }
 
 /* Rows of p become ones of q, but for edges. */
@@ -236,19 +271,71 @@ static void merge_products(struct fill *a)
             merge(&a->product[i - 1], &a->product[i]);
 }
 
+/* ---- what is in a chunk ---- */
+
+/* Counts claim k for the chunks in which it has entries, or lists it there: first[chunk + 1] is
+ * where a chunk's list begins, and in the end where it ends. */
+static void for_chunks(struct chunks *c, const struct fill *a, uint32_t k, bool list)
+{
+    const struct mbi_claim *claim = a->product[k].claim;
+    const unsigned bits = claim->form->bits, log = chunk_log(a->o, claim->vector);
+    const size_t first = (size_t)(claim->block << bits) >> log;
+    const size_t end = mbi_min_size(first + (bits > log ? (size_t)1 << (bits - log) : 1),
+                                    a->reach[claim->vector] >> log);
+
+    for (size_t chunk = first; chunk < end; chunk++)
+        if (list)
+            c->list[c->first[chunk + 1]++] = k;
+        else
+            c->first[chunk + 2]++; /* of at most MADE_CLAIMS in each of 2^17 chunks */
+}
+
+static bool chunks_init(struct chunks *c, const struct fill *a, size_t vector,
+                        const struct mbi_host *host)
+{
+    const size_t n = a->reach[vector] >> chunk_log(a->o, vector);
+
+    if (!(c->first = mbi_alloc(host, n + 2, sizeof(*c->first))))
+        return false;
+    for (uint32_t k = 0; k < a->n; k++)
+        if (a->product[k].claim->vector == vector)
+            for_chunks(c, a, k, false);
+    for (size_t i = 1; i <= n; i++)
+        c->first[i + 1] += c->first[i];
+    if (!(c->list = mbi_alloc(host, (size_t)c->first[n + 1] + 1, sizeof(*c->list))))
+        return false;
+    for (uint32_t k = 0; k < a->n; k++)
+        if (a->product[k].claim->vector == vector)
+            for_chunks(c, a, k, true);
+    return true;
+}
+
+static void chunks_free(struct chunks *c, const struct mbi_host *host)
+{
+    mbi_free(host, c->first);
+    mbi_free(host, c->list);
+    *c = (struct chunks){NULL, NULL};
+}
+
 /* ---- entries ---- */
 
-/* Entries begin .. end of the claim's block, which begins at w[0]: both are multiples of the low
- * part's size. */
+/* Adds entries begin .. end of the claim's block, the first one to w[0]. */
 static void add_product(const struct fill *a, struct mbi_ext *w, const struct product *p,
                         size_t begin, size_t end)
 {
     const unsigned log = p->low_form.bits;
 
-    for (size_t i = begin >> log; i < end >> log; i++)
-        if (!mbi_ext_is_zero(p->high[i]))
-            mbi_ext_mul_add(a->kernels, w + (i << log), p->low, p->high[i],
-                            is_edge(p, i) ? p->rest : (size_t)1 << log);
+    for (size_t at = begin, next; at < end; at = next) {
+        const size_t i = at >> log, from = at - (i << log);
+        size_t n;
+
+        next = mbi_min_size((i + 1) << log, end);
+        n = next - at;
+        if (is_edge(p, i))
+            n = p->rest > from ? mbi_min_size(n, p->rest - from) : 0;
+        if (n && !mbi_ext_is_zero(p->high[i]))
+            mbi_ext_mul_add(a->kernels, w + (at - begin), p->low + from, p->high[i], n);
+    }
 }
 
 /* The same, of a claim that is no product. */
@@ -259,31 +346,40 @@ static void add_blocks(const struct fill *a, struct mbi_ext *w, const struct pro
                    log = bits < MBI_FORM_BLOCK_LOG ? bits : MBI_FORM_BLOCK_LOG;
     struct mbi_ext more[BLOCK];
 
-    for (; begin < end; begin += (size_t)1 << log) {
+    for (; begin < end; begin += (size_t)1 << log, w += (size_t)1 << log) {
         MBI_EXT(form_block)(more, p->claim->form, begin, log);
-        mbi_ext_mul_add(a->kernels, w + begin, more, p->power, (size_t)1 << log);
+        mbi_ext_mul_add(a->kernels, w, more, p->power, (size_t)1 << log);
     }
 }
 
-/* Blocks and chunks are aligned: one lies in the other, or they have nothing in common. */
-static void fill_chunks(void *arg, size_t chunk, size_t end_chunk)
+/* What a claim adds to the entries begin .. end of its vector, the first of which is at w[0]. */
+static void add_claim(const struct fill *a, struct mbi_ext *w, const struct product *p,
+                      size_t begin, size_t end)
+{
+    const unsigned bits = p->claim->form->bits;
+    const size_t first = (size_t)p->claim->block << bits;
+    const size_t from = mbi_max_size(begin, first);
+
+    end = mbi_min_size(end, first + ((size_t)1 << bits));
+    if (from < end)
+        (p->low ? add_product : add_blocks)(a, w + (from - begin), p, from - first, end - first);
+}
+
+/* What all claims of a chunk add to the entries begin .. begin + n of it. */
+static void add_claims(const struct fill *a, const struct chunks *c, struct mbi_ext *w,
+                       size_t chunk, size_t begin, size_t n)
+{
+    for (size_t i = c->first[chunk]; i < c->first[chunk + 1]; i++)
+        add_claim(a, w, &a->product[c->list[i]], begin, begin + n);
+}
+
+static void fill_chunks(void *arg, size_t chunk, size_t end)
 {
     const struct fill *a = arg;
-    const size_t size = (size_t)1 << a->log;
 
-    for (; chunk < end_chunk; chunk++)
-        for (const struct product *p = a->product; p < a->product + a->n; p++) {
-            const unsigned bits = p->claim->form->bits;
-            const size_t first = (size_t)p->claim->block << bits, from = chunk << a->log;
-
-            if (p->claim->vector != a->vector ||
-                (first ^ from) >> (bits < a->log ? a->log : bits) != 0)
-                continue;
-            (p->low ? add_product : add_blocks)(
-                a, a->w + first, p, from > first ? from - first : 0,
-                from > first ? mbi_min_size(from - first + size, (size_t)1 << bits)
-                             : mbi_min_size(from + size - first, (size_t)1 << bits));
-        }
+    for (; chunk < end; chunk++)
+        add_claims(a, &a->chunks, a->w + (chunk << a->log), chunk, chunk << a->log,
+                   (size_t)1 << a->log);
 }
 
 static void clear_chunks(void *arg, size_t begin, size_t end)
@@ -293,38 +389,49 @@ static void clear_chunks(void *arg, size_t begin, size_t end)
     memset(a->w + (begin << a->log), 0, ((end - begin) << a->log) * sizeof(*a->w));
 }
 
-/* All chunks of every vector that can have weights. */
-static void for_vectors(struct fill *a, struct mbi_ext *const *w, const struct mbi_host *host,
-                        void (*chunks)(void *arg, size_t begin, size_t end))
+/* All chunks of a vector that can have weights. */
+static void for_vector(struct fill *a, struct mbi_ext *w, size_t vector,
+                       const struct mbi_host *host,
+                       void (*chunks)(void *arg, size_t begin, size_t end))
 {
-    for (a->vector = 0; a->vector < a->o->n_roots; a->vector++) {
-        a->w = w[a->vector];
-        a->log = chunk_log(a->o, a->vector);
-        mbi_parallel_for(host, a->reach[a->vector] >> a->log, 1, chunks, a);
-    }
+    a->w = w;
+    a->vector = vector;
+    a->log = chunk_log(a->o, vector);
+    mbi_parallel_for(host, a->reach[vector] >> a->log, 1, chunks, a);
 }
 
 /* ---- the whole ---- */
 
-/* Claims from `begin` on, as many as there is room for; returns how many. */
-static size_t take_claims(struct fill *a, size_t begin, struct mbi_ext *power, struct mbi_ext join)
+/* What the claim costs as a product: entries of its expanded parts, or 0 if it is none. */
+static size_t size_of(struct product *p, const struct mbi_claim *claim)
+{
+    p->claim = claim;
+    p->low = NULL;
+    if ((!split(p) && !keep_whole(p)) || p->high_form.bits >= 8 * sizeof(size_t) - 2)
+        return 0;
+    return ((size_t)1 << p->high_form.bits) + ((size_t)1 << p->low_form.bits);
+}
+
+/* The next claims, as many as there is room for; false if there are none. *power is that of the
+ * last one that was looked at. */
+static bool take_claims(struct fill *a, struct mbi_ext *power, struct mbi_ext join)
 {
     size_t used = 0;
 
-    for (a->n = 0; a->n < CLAIMS && begin + a->n < a->o->n_claims; a->n++) {
+    for (a->n = 0; a->n < a->max_claims && a->done < a->o->n_claims; a->done++) {
+        const struct mbi_claim *claim = &a->o->claim[a->done];
         struct product *p = &a->product[a->n];
-        size_t size = 0;
+        const size_t size = a->skipped[claim->vector] ? 0 : size_of(p, claim);
 
-        p->claim = &a->o->claim[begin + a->n];
-        p->low = NULL;
-        if (split(p) && p->high_form.bits < 8 * sizeof(size) - 2)
-            size = ((size_t)1 << p->high_form.bits) + ((size_t)1 << p->low_form.bits);
-        if (size <= ROOM && used + size > ROOM)
+        if (size <= a->max_room && used + size > a->max_room)
             break;
-        if (begin + a->n && !p->claim->joined)
+        if (a->done && !claim->joined)
             *power = mbi_ext_mul(*power, join);
-        p->power = mbi_ext_mul(*power, mbi_claim_scale(p->claim));
-        if (size && size <= ROOM) {
+        if (a->skipped[claim->vector])
+            continue;
+        a->n++;
+        p->power = mbi_ext_mul(*power, mbi_claim_scale(claim));
+        if (size && size <= a->max_room) {
             p->low = a->room + used;
             p->high = p->low + ((size_t)1 << p->low_form.bits);
             used += size;
@@ -333,26 +440,130 @@ static size_t take_claims(struct fill *a, size_t begin, struct mbi_ext *power, s
     return a->n;
 }
 
+/* Both are freed by the caller, also after a failure. */
+static bool fill_init(struct fill *a, const struct mbi_host *host)
+{
+    MBI_EXT(open_reach)(a->reach, a->o);
+    a->product = mbi_alloc(host, a->max_claims, sizeof(*a->product));
+    a->room = mbi_alloc_huge(host, a->max_room * sizeof(*a->room));
+    return a->product && a->room;
+}
+
+static void fill_free(struct fill *a, const struct mbi_host *host)
+{
+    mbi_free_aligned(host, a->room);
+    mbi_free(host, a->product);
+}
+
+/* Adds the claims that were taken. */
+static bool fill_claims(struct fill *a, struct mbi_ext *const *w, const struct mbi_host *host)
+{
+    bool listed = true;
+
+    mbi_parallel_for(host, a->n, 1, expand_products, a);
+    merge_products(a);
+    for (size_t i = 0; i < a->o->n_roots && listed; i++) {
+        if (!w[i])
+            continue;
+        if ((listed = chunks_init(&a->chunks, a, i, host)))
+            for_vector(a, w[i], i, host, fill_chunks);
+        chunks_free(&a->chunks, host);
+    }
+    return listed;
+}
+
 bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, struct mbi_ext join,
                         const struct mbi_host *host, const struct mbi_field_kernels *kernels)
 {
-    struct fill a = {.o = o, .kernels = kernels};
     struct mbi_ext power = mbi_ext_from(1);
+    struct fill a = {.o = o, .kernels = kernels, .max_claims = FILL_CLAIMS, .max_room = FILL_ROOM};
+    bool filled = fill_init(&a, host);
 
-    a.product = mbi_alloc(host, CLAIMS, sizeof(*a.product));
-    a.room = mbi_alloc(host, ROOM, sizeof(*a.room));
-    MBI_EXT(open_reach)(a.reach, o);
-    if (a.product && a.room) {
-        for_vectors(&a, w, host, clear_chunks);
-        for (size_t begin = 0; begin < o->n_claims;) {
-            begin += take_claims(&a, begin, &power, join);
-            mbi_parallel_for(host, a.n, 1, expand_products, &a);
-            merge_products(&a);
-            for_vectors(&a, w, host, fill_chunks);
-        }
+    for (size_t i = 0; i < o->n_roots && filled; i++) {
+        a.skipped[i] = !w[i];
+        if (w[i])
+            for_vector(&a, w[i], i, host, clear_chunks);
     }
-    mbi_free(host, a.room);
-    mbi_free(host, a.product);
-    return a.product && a.room;
+    while (filled && take_claims(&a, &power, join))
+        filled = fill_claims(&a, w, host);
+    fill_free(&a, host);
+    return filled;
+}
+
+/* ---- weights that are not kept ---- */
+
+/* Which vectors have few forms for an entry, all of them products that fit in one room. */
+static void choose_vectors(struct fill *a)
+{
+    size_t entries[MBI_OPEN_VECTORS] = {0}, room = a->max_room, claims = a->max_claims;
+
+    for (size_t i = 0; i < a->o->n_roots; i++) {
+        size_t used = 0, n = 0;
+        bool fits = true;
+
+        for (size_t k = 0; k < a->o->n_claims && fits; k++) {
+            const struct mbi_claim *claim = &a->o->claim[k];
+            size_t size;
+
+            if (claim->vector != i)
+                continue;
+            size = size_of(a->product, claim);
+            used += size;
+            entries[i] += (size_t)1 << claim->form->bits;
+            fits = size && ++n <= claims && used <= room && entries[i] <= MADE_FORMS * a->reach[i];
+        }
+        a->skipped[i] = !fits || !n;
+        room -= a->skipped[i] ? 0 : used;
+        claims -= a->skipped[i] ? 0 : n;
+    }
+}
+
+void MBI_EXT(open_forms_free)(struct mbi_open_forms *f, const struct mbi_host *host)
+{
+    if (!f)
+        return;
+    for (size_t i = 0; i < MBI_OPEN_VECTORS; i++)
+        chunks_free(&f->chunks[i], host);
+    fill_free(&f->fill, host);
+    mbi_free(host, f);
+}
+
+struct mbi_open_forms *MBI_EXT(open_forms)(const struct mbi_opening *o, struct mbi_ext join,
+                                           const struct mbi_host *host,
+                                           const struct mbi_field_kernels *kernels)
+{
+    struct mbi_open_forms *f = mbi_alloc(host, 1, sizeof(*f));
+    struct mbi_ext power = mbi_ext_from(1);
+    bool made;
+
+    if (!f)
+        return NULL;
+    f->fill =
+        (struct fill){.o = o, .kernels = kernels, .max_claims = MADE_CLAIMS, .max_room = MADE_ROOM};
+    if ((made = fill_init(&f->fill, host))) {
+        choose_vectors(&f->fill);
+        (void)take_claims(&f->fill, &power, join); /* all there are: they fit */
+        mbi_parallel_for(host, f->fill.n, 1, expand_products, &f->fill);
+        merge_products(&f->fill);
+    }
+    for (size_t i = 0; made && i < o->n_roots; i++)
+        if (!f->fill.skipped[i])
+            made = chunks_init(&f->chunks[i], &f->fill, i, host);
+    if (made)
+        return f;
+    MBI_EXT(open_forms_free)(f, host);
+    return NULL;
+}
+
+bool MBI_EXT(open_forms_has)(const struct mbi_open_forms *f, size_t vector)
+{
+    return !f->fill.skipped[vector];
+}
+
+void MBI_EXT(open_forms_make)(struct mbi_ext *w, const struct mbi_open_forms *f, size_t vector,
+                              size_t begin, size_t n)
+{
+    memset(w, 0, n * sizeof(*w));
+    add_claims(&f->fill, &f->chunks[vector], w, begin >> chunk_log(f->fill.o, vector), begin, n);
 }
 #endif

@@ -5,18 +5,21 @@
 #if MBI_HAVE_SODIUM
 
 #define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
-#define SLICES 64u /* of a round: units of work, whatever the number of threads */
+#define SLICES 64u              /* of a round: units of work, whatever the number of threads */
+#define BATCH ((size_t)1 << 17) /* entries of E that are asked for at a time, or one row */
 
 /*
  * A row of the matrix that is folded, and its weights, both times `scale`: a row whose partner is
- * not there is folded by a factor alone. `w` is NULL if no vector has the row,
- * or where one has neither entries nor weights. The entries are at
- * `v`, or if `base` is not NULL still those of a vector; then `v` is where a fold leaves them.
+ * not there is folded by a factor alone. Nothing is there if no vector has the row, or where one
+ * has neither entries nor weights. The entries are at `v`, or if `base` is not NULL still those of
+ * a vector; the weights are at `w`, or with `forms` are made of the forms. Then `v` and `w` are
+ * where a fold leaves them.
  */
 struct row {
     struct mbi_ext *v, *w;
     const struct mbi_table *base; /* from entry `begin` on */
-    size_t begin;
+    size_t begin, vector;
+    bool forms;
     struct mbi_ext scale;
 };
 
@@ -33,9 +36,13 @@ struct prover {
     struct mbi_ext alpha[MBI_MAX_BITS];
     unsigned rounds;
     struct row *row;
-    unsigned log_columns;                   /* entries of a row */
-    size_t half;                            /* pairs of rows in this round */
-    struct mbi_ext *folded, *weight, *next; /* what is left of `folded` */
+    unsigned log_columns; /* entries of a row */
+    size_t half;          /* pairs of rows in this round */
+    struct mbi_open_forms *forms;
+    struct mbi_ext *weight;          /* of the vectors whose weights are kept */
+    struct mbi_ext **batch, **spare; /* rows of E: as they were asked for, and those not in use */
+    size_t n_batches, n_spare;
+    bool refused; /* there is no memory for more */
     struct mbi_ext low[SLICES], square[SLICES];
     struct mbi_matrix matrix; /* of the present layer, if it is a further one */
     uint32_t *position;
@@ -51,18 +58,29 @@ struct prover {
 struct pair {
     const struct row *row[2];
     const struct mbi_ext *v[2], *w[2];
+    struct mbi_ext made[2][BLOCK]; /* weights */
 };
 
-static bool is_there(const struct row *row) { return row->w; }
+static bool is_there(const struct row *row) { return row->w || row->forms; }
 
-static void pair_init(struct pair *p, const struct prover *a, size_t j, size_t x)
+/* Weights of a row from entry x on; `room` is for those that have to be made. */
+static const struct mbi_ext *weights(struct mbi_ext *room, const struct prover *a,
+                                     const struct row *row, size_t x, size_t n)
+{
+    if (!row->forms)
+        return row->w ? row->w + x : NULL;
+    MBI_EXT(open_forms_make)(room, a->forms, row->vector, row->begin + x, n);
+    return room;
+}
+
+static void pair_init(struct pair *p, const struct prover *a, size_t j, size_t x, size_t n)
 {
     for (size_t h = 0; h < 2; h++) {
         const struct row *row = &a->row[j + h * a->half];
 
         p->row[h] = row;
         p->v[h] = row->v ? row->v + x : NULL;
-        p->w[h] = row->w ? row->w + x : NULL;
+        p->w[h] = weights(p->made[h], a, row, x, n);
     }
 }
 
@@ -131,14 +149,15 @@ struct scaled {
     struct mbi_ext v[2][BLOCK], w[2][BLOCK];
 };
 
+/* `weight`: those of the row from entry x on. */
 static void scale_row(const struct prover *a, struct mbi_ext *v, struct mbi_ext *w,
-                      const struct row *row, size_t x, size_t n)
+                      const struct row *row, const struct mbi_ext *weight, size_t x, size_t n)
 {
     mbi_fe base[BLOCK];
 
     memset(v, 0, n * sizeof(*v));
     memset(w, 0, n * sizeof(*w));
-    mbi_ext_mul_add(a->kernels, w, row->w + x, row->scale, n);
+    mbi_ext_mul_add(a->kernels, w, weight, row->scale, n);
     if (!row->base) {
         mbi_ext_mul_add(a->kernels, v, row->v + x, row->scale, n);
         return;
@@ -165,7 +184,7 @@ static bool to_ext(struct pair *p, struct scaled *s, const struct prover *a, siz
         return false;
     for (size_t h = 0; h < 2; h++)
         if (!same) {
-            scale_row(a, s->v[h], s->w[h], p->row[h], x, n);
+            scale_row(a, s->v[h], s->w[h], p->row[h], p->w[h], x, n);
             p->v[h] = s->v[h];
             p->w[h] = s->w[h];
         } else if (p->row[h]->base) {
@@ -202,7 +221,7 @@ static void add_block(struct prover *a, size_t slice, size_t j, size_t x, size_t
 
     if (!is_there(low) && !is_there(high))
         return;
-    pair_init(&p, a, j, x);
+    pair_init(&p, a, j, x, n);
     if (!both)
         pairs_of_one(value, a, &p, x, n);
     else if (to_ext(&p, &s, a, x, n))
@@ -227,7 +246,7 @@ static void fold_block(struct prover *a, size_t slice, size_t j, size_t x, size_
     (void)slice;
     if (!is_there(low) || !is_there(high))
         return;
-    pair_init(&p, a, j, x);
+    pair_init(&p, a, j, x, n);
     if (to_ext(&p, &s, a, x, n)) {
         mbi_ext_fold(a->kernels, low->v + x, p.v[0], p.v[1], a->r, n);
     } else {
@@ -289,21 +308,50 @@ static void for_slices(struct prover *a, void (*part)(void *arg, size_t begin, s
         mbi_parallel_for(a->host, SLICES, 1, part, a);
 }
 
-/* Where the fold leaves entries: in a row of E of the pair, or if there is none in the next one of
- * `folded`, of which each takes two rows of vectors. */
+/* More rows of E, all of them spare. */
+static bool add_rows(struct prover *a)
+{
+    const size_t columns = (size_t)1 << a->log_columns, n = mbi_max_size(BATCH / columns, 1);
+    struct mbi_ext *more = mbi_alloc_huge(a->host, n * columns * sizeof(*more));
+
+    if (!more)
+        return false;
+    a->batch[a->n_batches++] = more;
+    for (size_t i = n; i-- > 0;)
+        a->spare[a->n_spare++] = more + i * columns;
+    return true;
+}
+
+/* Where a fold leaves what comes of two rows: at one of them, or if both are ones of vectors in a
+ * new one; the other one is spare. NULL and a->refused: there is no memory for it. */
+static struct mbi_ext *place(struct prover *a, struct mbi_ext *own, struct mbi_ext *other)
+{
+    if (own || other)
+        return own ? own : other;
+    if (!a->n_spare && !add_rows(a)) {
+        a->refused = true;
+        return NULL;
+    }
+    return a->spare[--a->n_spare];
+}
+
 static void place_folded(struct prover *a)
 {
-    for (size_t j = 0; j < a->half; j++) {
+    for (size_t j = 0; j < a->half && !a->refused; j++) {
         struct row *low = &a->row[j], *high = low + a->half;
 
-        if (!is_there(low) || !is_there(high) || !low->base)
+        if (!is_there(low) || !is_there(high))
             continue;
-        low->v = high->v;
-        if (!low->v) {
-            low->v = a->next;
-            a->next += (size_t)1 << a->log_columns;
-        }
+        low->v = place(a, low->v, high->v);
+        low->w = place(a, low->w, high->w);
     }
+}
+
+/* A row whose partner has taken in what it holds. */
+static void leave_row(struct prover *a, const struct mbi_ext *own, struct mbi_ext *other)
+{
+    if (other && other != own && a->spare)
+        a->spare[a->n_spare++] = other;
 }
 
 /* The rows of the half, after the fold. */
@@ -312,12 +360,14 @@ static void keep_rows(struct prover *a)
     const struct mbi_ext one = mbi_ext_from(1), other = mbi_ext_sub(one, a->r);
 
     for (size_t j = 0; j < a->half; j++) {
-        struct row *low = &a->row[j];
-        const struct row *high = low + a->half;
+        struct row *low = &a->row[j], *high = low + a->half;
 
         if (is_there(low) && is_there(high)) {
             low->scale = same_scale(low, high) ? low->scale : one;
             low->base = NULL;
+            low->forms = false;
+            leave_row(a, low->v, high->v);
+            leave_row(a, low->w, high->w);
         } else if (is_there(low)) {
             low->scale = mbi_ext_mul(low->scale, other);
         } else {
@@ -344,6 +394,8 @@ static void prove_round(struct prover *a)
     mbi_put_elements(a->out, "round", (const mbi_fe *)message, 2 * MBI_EXT_D);
     a->alpha[a->rounds++] = a->r = MBI_EXT(open_draw)(&a->out->transcript);
     place_folded(a);
+    if (a->refused)
+        return;
     for_slices(a, fold_part);
     keep_rows(a);
     a->claim = mbi_open_quadratic(q0, q1, square, a->r);
@@ -352,7 +404,7 @@ static void prove_round(struct prover *a)
 /* Of 2^log_rows rows. */
 static void prove_rounds(struct prover *a, unsigned log_rows)
 {
-    for (a->half = (size_t)1 << log_rows >> 1; a->half; a->half /= 2)
+    for (a->half = (size_t)1 << log_rows >> 1; a->half && !a->refused; a->half /= 2)
         prove_round(a);
 }
 
@@ -365,35 +417,59 @@ static bool stack_rows(struct prover *a)
 
     memset(a->row, 0, sizeof(*a->row) << a->stack.rounds);
     for (size_t i = 0; i < a->o->n_roots; i++) {
+        const bool forms = MBI_EXT(open_forms_has)(a->forms, i);
         struct row *row = a->row + a->stack.first[i];
 
-        w[i] = next;
+        w[i] = forms ? NULL : next;
         for (size_t r = 0; r < a->reach[i] >> a->log_columns; r++) {
-            row[r] = (struct row){NULL, next, &a->vector[i].vector, r << a->log_columns, {{1}}};
-            next += (size_t)1 << a->log_columns;
+            row[r] = (struct row){.w = forms ? NULL : next,
+                                  .base = &a->vector[i].vector,
+                                  .begin = r << a->log_columns,
+                                  .vector = i,
+                                  .forms = forms,
+                                  .scale = mbi_ext_from(1)};
+            next += forms ? 0 : (size_t)1 << a->log_columns;
         }
     }
-    if (!MBI_EXT(open_fill)(w, a->o, a->join, a->host, a->kernels))
-        return false;
-    a->next = a->folded;
-    return true;
+    return MBI_EXT(open_fill)(w, a->o, a->join, a->host, a->kernels);
+}
+
+/* Rows that no fold will use. */
+static void free_spare(struct prover *a)
+{
+    const size_t n = mbi_max_size(BATCH, (size_t)1 << a->log_columns);
+
+    for (size_t i = 0; i < a->n_batches; i++) {
+        const struct mbi_ext *from = a->batch[i], *to = from + n;
+
+        if ((a->row->v >= from && a->row->v < to) || (a->row->w >= from && a->row->w < to))
+            continue;
+        mbi_free_aligned(a->host, a->batch[i]);
+        a->batch[i] = NULL;
+    }
+    mbi_free(a->host, a->spare);
+    a->spare = NULL;
 }
 
 /* The one row that is left gets its scale. */
 static void finish_row(struct prover *a)
 {
     const size_t columns = (size_t)1 << a->log_columns;
-    struct mbi_ext *v = a->row->base ? a->folded : a->row->v;
-    struct mbi_ext part[2][BLOCK];
+    struct mbi_ext *v = place(a, a->row->v, NULL);
+    struct mbi_ext *w = place(a, a->row->w, NULL);
+    struct mbi_ext part[2][BLOCK], made[BLOCK];
 
+    if (a->refused)
+        return;
     for (size_t x = 0; x < columns; x += BLOCK) {
         const size_t n = mbi_min_size(BLOCK, columns - x);
 
-        scale_row(a, part[0], part[1], a->row, x, n);
+        scale_row(a, part[0], part[1], a->row, weights(made, a, a->row, x, n), x, n);
         memcpy(v + x, part[0], n * sizeof(*v));
-        memcpy(a->row->w + x, part[1], n * sizeof(*v));
+        memcpy(w + x, part[1], n * sizeof(*v));
     }
-    *a->row = (struct row){.v = v, .w = a->row->w, .scale = mbi_ext_from(1)};
+    *a->row = (struct row){.v = v, .w = w, .scale = mbi_ext_from(1)};
+    free_spare(a);
 }
 
 /* Entries and weights of the one row that is left as rows of a further layer. */
@@ -553,28 +629,30 @@ static bool same_roots(const struct mbi_opening *o, const struct mbi_commitment 
     return same;
 }
 
-/* Of the stack, the rows that are there: one of E for each entry's weight, and one for two entries
- * that are folded. */
+/* Of the stack, the rows that are there. Rows of E are asked for as they are needed: for two rows
+ * of vectors one for entries, and one for weights that are made. */
 static bool alloc_rows(struct prover *a)
 {
     const size_t columns = (size_t)1 << a->log_columns;
     const size_t last = (size_t)1 << mbi_code_layer(&a->o->code, a->o->code.depth).log_columns;
-    size_t rows = 0, most = (size_t)1 << a->stack.rounds, bytes;
+    size_t rows = 2, kept = 0, most = (size_t)1 << a->stack.rounds, bytes;
 
-    MBI_EXT(open_reach)(a->reach, a->o);
-    for (size_t i = 0; i < a->o->n_roots; i++)
+    for (size_t i = 0; i < a->o->n_roots; i++) {
         rows += a->reach[i] >> a->log_columns;
+        kept += MBI_EXT(open_forms_has)(a->forms, i) ? 0 : a->reach[i];
+    }
     for (unsigned i = 1; i <= a->o->code.depth; i++)
         most = mbi_max_size(most, (size_t)1 << mbi_open_log_rows(&a->o->code, i));
     if (a->o->code.depth)
         most = mbi_max_size(most, last);
-    if (!mbi_mul_size(&bytes, rows << a->log_columns, sizeof(*a->weight)))
+    if (!mbi_mul_size(&bytes, kept, sizeof(*a->weight)))
         return false;
     a->row = mbi_alloc(a->host, most, sizeof(*a->row));
     a->eq = mbi_alloc(a->host, most, sizeof(*a->eq));
     a->weight = mbi_alloc_huge(a->host, bytes);
-    a->folded = mbi_alloc_huge(a->host, (rows / 2 + 1) * columns * sizeof(*a->folded));
-    return a->row && a->eq && a->weight && a->folded;
+    a->batch = mbi_alloc(a->host, rows, sizeof(struct mbi_ext *));
+    a->spare = mbi_alloc(a->host, 2 * rows + BATCH / columns, sizeof(struct mbi_ext *));
+    return a->row && a->eq && a->weight && a->batch && a->spare;
 }
 
 static bool prover_alloc(struct prover *a)
@@ -590,14 +668,18 @@ static bool prover_alloc(struct prover *a)
     a->position = mbi_alloc(a->host, most, sizeof(*a->position));
     a->sum = mbi_alloc(a->host, most, sizeof(*a->sum));
     a->power = mbi_alloc(a->host, a->o->code.depth ? most * BLOCK : 1, sizeof(*a->power));
-    return a->position && a->sum && a->power && alloc_rows(a);
+    return a->position && a->sum && a->power;
 }
 
 static void prover_free(struct prover *a)
 {
     MBI_EXT(matrix_free)(&a->matrix, a->host);
     mbi_ntt_free(&a->ntt);
-    mbi_free_aligned(a->host, a->folded);
+    MBI_EXT(open_forms_free)(a->forms, a->host);
+    for (size_t i = 0; i < a->n_batches; i++)
+        mbi_free_aligned(a->host, a->batch[i]);
+    mbi_free(a->host, a->batch);
+    mbi_free(a->host, a->spare);
     mbi_free_aligned(a->host, a->weight);
     mbi_free(a->host, a->row);
     mbi_free(a->host, a->eq);
@@ -625,10 +707,14 @@ static int32_t prove(struct prover *a, mambaint_error *err)
     if (rc < 0)
         return rc;
     a->claim = MBI_EXT(open_join)(&a->join, &a->out->transcript, a->o);
-    if (!stack_rows(a))
+    MBI_EXT(open_reach)(a->reach, a->o);
+    a->forms = MBI_EXT(open_forms)(a->o, a->join, a->host, a->kernels);
+    if (!a->forms || !alloc_rows(a) || !stack_rows(a))
         return mbi_fail_memory(err, "an opening");
     prove_rounds(a, a->stack.rounds);
     finish_row(a);
+    if (a->refused)
+        return mbi_fail_memory(err, "an opening");
     for (unsigned i = 0; i < depth && rc >= 0; i++) {
         const unsigned next = a->rounds;
 

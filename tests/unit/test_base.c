@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/intmath.h"
 #include "base/philox.h"
+#include "base/scratch.h"
 #include "base/text.h"
 #include "base/utf8.h"
 #include "support.h"
@@ -790,6 +791,84 @@ END_TEST
 
 /* ---- host ---- */
 
+/* Blocks of 2 to 17 MiB, marked at both ends and between; where one is not there: NULL. */
+static void mark(uint8_t *block, size_t size, uint8_t with)
+{
+    block[0] = block[size / 2] = block[size - 1] = with;
+}
+
+static bool is_marked(const uint8_t *block, size_t size, uint8_t with)
+{
+    return block[0] == with && block[size / 2] == with && block[size - 1] == with;
+}
+
+START_TEST(large_blocks_are_kept_and_do_not_overlap)
+{
+    enum { BLOCKS = 9 };
+    uint8_t *block[BLOCKS] = {NULL};
+    size_t size[BLOCKS];
+    struct mbi_scratch scratch;
+    struct test_host t;
+    struct test_random r;
+
+    test_random_init(&r, "large_blocks_are_kept_and_do_not_overlap");
+    test_host_init(&t);
+    test_that(mbi_scratch_open(&scratch, &t.host));
+    for (int step = 0; step < 2000; step++) {
+        const size_t k = test_random_u64(&r) % BLOCKS;
+
+        if (block[k]) {
+            test_check(is_marked(block[k], size[k], (uint8_t)(k + 1)), "block %zu", k);
+            mbi_free_aligned(&t.host, block[k]);
+            block[k] = NULL;
+            continue;
+        }
+        size[k] = MBI_HUGE_PAGE + test_random_u64(&r) % ((size_t)15 << 20);
+        ck_assert_ptr_nonnull(block[k] = mbi_alloc_huge(&t.host, size[k]));
+        test_that((uintptr_t)block[k] % MBI_HUGE_PAGE == 0);
+        mark(block[k], size[k], (uint8_t)(k + 1));
+    }
+    for (size_t k = 0; k < BLOCKS; k++)
+        mbi_free_aligned(&t.host, block[k]);
+    mbi_scratch_close(&scratch, &t.host);
+    test_that(!t.host.scratch);
+    test_host_check(&t);
+}
+END_TEST
+
+/* What was given back serves again, whole or in pieces; a larger one takes its place. */
+START_TEST(a_scratch_asks_for_no_more_than_it_needs)
+{
+    struct mbi_scratch scratch;
+    struct test_host t;
+    uint8_t *whole, *piece[4], *small;
+    unsigned regions;
+
+    test_host_init(&t);
+    test_that(mbi_scratch_open(&scratch, &t.host));
+    ck_assert_ptr_nonnull(whole = mbi_alloc_huge(&t.host, 4 * MBI_HUGE_PAGE));
+    mbi_free_aligned(&t.host, whole);
+    for (size_t i = 0; i < 4; i++) {
+        piece[i] = mbi_alloc_huge(&t.host, MBI_HUGE_PAGE);
+        test_that(piece[i] == whole + i * MBI_HUGE_PAGE);
+    }
+    ck_assert_ptr_nonnull(small = mbi_alloc_huge(&t.host, 100)); /* not large: not kept */
+    mbi_free_aligned(&t.host, small);
+    for (size_t i = 0; i < 4; i++)
+        mbi_free_aligned(&t.host, piece[(i * 3 + 1) % 4]);
+    regions = (unsigned)atomic_load(&t.calls);
+    test_that(mbi_alloc_huge(&t.host, 4 * MBI_HUGE_PAGE) == whole); /* the pieces are one again */
+    test_that((unsigned)atomic_load(&t.calls) == regions);
+    mbi_free_aligned(&t.host, whole);
+    ck_assert_ptr_nonnull(whole = mbi_alloc_huge(&t.host, 5 * MBI_HUGE_PAGE));
+    test_that(atomic_load(&t.live) <= 2); /* the first region is gone: this one and its part */
+    mbi_free_aligned(&t.host, whole);
+    ck_assert_ptr_null(mbi_alloc_huge(&t.host, SIZE_MAX - 8));
+    mbi_scratch_close(&scratch, &t.host);
+    test_host_check(&t);
+}
+END_TEST
+
 START_TEST(memory_is_zeroed_aligned_and_checked)
 {
     struct test_host t;
@@ -1185,6 +1264,8 @@ int main(void)
     tcase_add_test(t, input_weight_is_below_its_bound);
     tcase_add_test(t, ell_is_rounded_and_clamped);
     tcase_add_test(t, shears_are_the_rounded_tangent_and_sine);
+    tcase_add_test(t, large_blocks_are_kept_and_do_not_overlap);
+    tcase_add_test(t, a_scratch_asks_for_no_more_than_it_needs);
     tcase_add_test(t, integers_from_text);
     tcase_add_test(t, fixed_point_from_text);
     tcase_add_test(t, fixed_point_equals_the_wide_formula);

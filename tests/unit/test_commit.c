@@ -1091,6 +1091,24 @@ static void check_machines(const struct mbi_code *code, struct test_random *r)
     machine_free(&plain);
 }
 
+/* Those that are made when they are asked for are those that are kept. */
+static void check_made(const struct mbi_ext *w, size_t n, const struct mbi_opening *o,
+                       struct mbi_ext join, const struct machine *m)
+{
+    const size_t most = (size_t)1 << MBI_FORM_BLOCK_LOG;
+    struct mbi_open_forms *f = MBI_EXT(open_forms)(o, join, &m->host, m->kernels);
+    struct mbi_ext made[1 << MBI_FORM_BLOCK_LOG];
+
+    test_that(f && MBI_EXT(open_forms_has)(f, 0));
+    for (size_t begin = 0, size = 1; begin < n; begin += size, size = size % most + 1) {
+        size = most - begin % most < size ? most - begin % most : size;
+        MBI_EXT(open_forms_make)(made, f, 0, begin, size);
+        test_check(!memcmp(made, w + begin, size * sizeof(*made)), "%zu weights from %zu on", size,
+                   begin);
+    }
+    MBI_EXT(open_forms_free)(f, &m->host);
+}
+
 /* Claims about a whole vector that is longer than what is expanded at a time: masked at its parts'
  * ends and between them, several at one point. */
 START_TEST(weights_of_long_vectors)
@@ -1122,6 +1140,7 @@ START_TEST(weights_of_long_vectors)
         claim[k] = (struct mbi_claim){.form = &form[k], .joined = k == 2};
     }
     test_that(MBI_EXT(open_fill)(vectors, &o, join, &m.host, m.kernels));
+    check_made(w, n, &o, join, &m);
     for (size_t k = 0; k < CLAIMS; k++) {
         power = k && !claim[k].joined ? mbi_ext_mul(power, join) : power;
         for (size_t x = 0; x < below[k]; x++)
