@@ -2,6 +2,7 @@
 /* The CUDA backend: its vtable, and a run from the upload of the tokens to the last launch. */
 #include "cuda/backend.h"
 #include "cuda/decode.h"
+#include "cuda/draw.h"
 #include "cuda/mixer.h"
 #include <string.h>
 #include <time.h>
@@ -268,6 +269,12 @@ static void record(struct mbi_image *image, struct mbi_cuda_recorded *r, const s
         cudaGetLastError();
 }
 
+static bool decodes(const struct mbi_image *image, const struct shape *sh)
+{
+    return !image->profiling && image->decode && sh->max_n == 1 && sh->lanes == sh->out_lanes &&
+           mbi_cuda_decode_takes(image->decode, sh->lanes);
+}
+
 /* Steps of a shape that was seen before are recorded, and started as a whole. */
 static cudaError_t run_or_replay(struct mbi_image *image, const struct shape *sh)
 {
@@ -276,9 +283,8 @@ static cudaError_t run_or_replay(struct mbi_image *image, const struct shape *sh
 
     if (image->profiling)
         return run_steps(image, sh, MBI_STREAM);
-    if (image->decode && sh->max_n == 1 && sh->lanes == sh->out_lanes &&
-        mbi_cuda_decode_takes(image->decode, sh->lanes))
-        return mbi_cuda_decode_run(image->decode, image, sh->lanes);
+    if (decodes(image, sh))
+        return mbi_cuda_decode_run(image->decode, image, sh->lanes, NULL, NULL);
     r = entry_of(image, sh, &seen);
     if (seen && !r->exec)
         record(image, r, sh);
@@ -366,17 +372,41 @@ static int32_t take_shape(struct shape *sh, const struct mbi_image *image,
     return MAMBAINT_OK;
 }
 
-static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, mambaint_error *err)
+/* Before a run: its shape, and memories that hold what was written to them. */
+static int32_t prepare(struct shape *sh, struct mbi_image *image, const struct mbi_batch *batch,
+                       mambaint_error *err)
 {
-    struct shape sh;
-    int32_t rc = take_shape(&sh, image, batch, err);
-    bool started = false;
-    cudaError_t e;
+    int32_t rc = take_shape(sh, image, batch, err);
 
     image->fetched = false;
     image->out_lanes = 0;
     for (size_t r = 0; r < batch->n_runs && rc >= 0; r++)
         rc = mbi_cuda_memory_settle(batch->run[r].memory, batch->run[r].pos, err);
+    return rc;
+}
+
+/* After it: where the memories are, `by` tokens further each, or lost. */
+static void conclude(struct mbi_image *image, const struct mbi_batch *batch, const struct shape *sh,
+                     size_t by, bool started, cudaError_t e)
+{
+    for (size_t r = 0; r < batch->n_runs; r++) {
+        struct mbi_memory *m = batch->run[r].memory;
+
+        m->lost |= started && e != cudaSuccess;
+        m->pos = batch->run[r].pos + (e == cudaSuccess ? by * batch->run[r].n : 0);
+        m->ran |= e == cudaSuccess;
+    }
+    if (e == cudaSuccess)
+        image->out_lanes = sh->out_lanes;
+}
+
+static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, mambaint_error *err)
+{
+    struct shape sh;
+    const int32_t rc = prepare(&sh, image, batch, err);
+    bool started = false;
+    cudaError_t e;
+
     if (rc < 0)
         return rc;
     if ((e = make_work(image, &sh)) == cudaSuccess &&
@@ -388,15 +418,127 @@ static int32_t cuda_run(struct mbi_image *image, const struct mbi_batch *batch, 
         e = cudaStreamSynchronize(MBI_STREAM);
         image->pending = false;
     }
-    for (size_t r = 0; r < batch->n_runs; r++) {
-        batch->run[r].memory->lost |= started && e != cudaSuccess;
-        batch->run[r].memory->pos = batch->run[r].pos + (e == cudaSuccess ? batch->run[r].n : 0);
-        batch->run[r].memory->ran |= e == cudaSuccess;
-    }
-    if (e == cudaSuccess)
-        image->out_lanes = sh.out_lanes;
+    conclude(image, batch, &sh, 1, started, e);
     return mbi_cuda_check(e, err, "a run");
 }
+
+/* ---- drawing ---- */
+
+static cudaError_t make_batch(struct mbi_image *image)
+{
+    cudaError_t e = cudaSuccess;
+
+    if (!image->batch)
+        e = cudaMalloc((void **)&image->batch, sizeof(*image->batch));
+    if (e == cudaSuccess && !image->batch_upload)
+        e = cudaHostAlloc((void **)&image->batch_upload, sizeof(*image->batch_upload),
+                          cudaHostAllocDefault);
+    return e;
+}
+
+/* The step behind a draw finds its tokens in the batch. */
+static cudaError_t run_drawn(struct mbi_image *image, const struct shape *sh, uint32_t step)
+{
+    struct mbi_cuda_batch *const b = image->batch;
+    cudaError_t e = cudaSuccess;
+
+    if (decodes(image, sh))
+        return mbi_cuda_decode_run(image->decode, image, sh->lanes, &b->live[step],
+                                   step ? b->next : NULL);
+    if (step)
+        e = cudaMemcpyAsync(image->scratch + image->program->value[0].offset, b->next,
+                            sh->lanes * sizeof(*b->next), cudaMemcpyDeviceToDevice, MBI_STREAM);
+    return e == cudaSuccess ? run_or_replay(image, sh) : e;
+}
+
+/* A token of each stream through the model, and the draw of the next. */
+static cudaError_t draw_step(struct mbi_image *image, const struct shape *sh, uint32_t step,
+                             uint32_t n_steps)
+{
+    const struct mbi_program *p = image->program;
+    const struct mbi_graph *g = p->graph;
+    const cudaError_t e = run_drawn(image, sh, step);
+    struct mbi_cuda_choice c = {};
+
+    c.batch = image->batch;
+    c.runs = image->runs;
+    c.logits = (const int32_t *)(image->scratch + p->value[g->logits].offset);
+    if (g->argmax != MBI_NONE)
+        c.argmax = (const int32_t *)(image->scratch + p->value[g->argmax].offset);
+    c.vocab = g->node[g->logits].type.cols;
+    c.step = step;
+    c.n_steps = n_steps;
+    return e == cudaSuccess ? mbi_cuda_choose(&c, sh->lanes, MBI_STREAM) : e;
+}
+
+/* All steps, one behind the other; the host waits for the tokens alone. */
+static cudaError_t draw_steps(struct mbi_image *image, const struct shape *sh,
+                              const struct mbi_draws *draws)
+{
+    struct mbi_cuda_batch *const up = image->batch_upload;
+    const size_t ids = draws->n_draws * draws->n_steps * sizeof(*up->ids);
+    cudaError_t e;
+
+    mbi_cuda_fill_batch(up, draws, decodes(image, sh));
+    e = cudaMemcpyAsync(image->batch, up, sizeof(*up), cudaMemcpyHostToDevice, MBI_STREAM);
+    for (uint32_t i = 0; i < draws->n_steps && e == cudaSuccess; i++)
+        e = draw_step(image, sh, i, (uint32_t)draws->n_steps);
+    if (e == cudaSuccess)
+        e = cudaMemcpyAsync(up->ids, image->batch->ids, ids, cudaMemcpyDeviceToHost, MBI_STREAM);
+    if (e == cudaSuccess)
+        e = cudaStreamSynchronize(MBI_STREAM);
+    image->pending = false;
+    return e;
+}
+
+/* Steps up to the one with which every stream had drawn a stop, where the device ends there. */
+static size_t steps_made(const int32_t *ids, const struct mbi_draws *draws, bool early)
+{
+    size_t made = early ? 0 : draws->n_steps;
+
+    for (size_t d = 0; d < draws->n_draws; d++) {
+        size_t i = 0;
+
+        while (i < draws->n_steps && ids[d * draws->n_steps + i] != draws->stop[0] &&
+               ids[d * draws->n_steps + i] != draws->stop[1])
+            i++;
+        made = mbi_max_size(made, mbi_min_size(i + 1, draws->n_steps));
+    }
+    return made;
+}
+
+static int32_t cuda_draw(int32_t *ids, size_t *made, struct mbi_image *image,
+                         const struct mbi_draws *draws, mambaint_error *err)
+{
+    struct mbi_run run[MBI_DRAW_STREAMS];
+    const struct mbi_batch batch = {run, draws->n_draws, false};
+    bool started = false;
+    struct shape sh;
+    cudaError_t e;
+    int32_t rc;
+
+    *made = 0;
+    if (draws->n_draws > MBI_DRAW_STREAMS || draws->n_steps > MBI_DRAW_STEPS || !draws->n_steps ||
+        image->program->value[0].row_size != sizeof(int32_t) || image->program->keep)
+        return mbi_module_fail(err, MAMBAINT_E_INTERNAL, "cuda: a draw that cannot be");
+    for (size_t d = 0; d < draws->n_draws; d++)
+        run[d] = {draws->draw[d].memory, draws->draw[d].pos, &draws->draw[d].id, 1};
+    if ((rc = prepare(&sh, image, &batch, err)) < 0)
+        return rc;
+    if ((e = make_work(image, &sh)) == cudaSuccess && (e = make_batch(image)) == cudaSuccess &&
+        (e = send(image, &batch, sh.lanes)) == cudaSuccess) {
+        started = true;
+        e = draw_steps(image, &sh, draws);
+    }
+    if (e == cudaSuccess) {
+        memcpy(ids, image->batch_upload->ids, draws->n_draws * draws->n_steps * sizeof(*ids));
+        *made = steps_made(ids, draws, decodes(image, &sh));
+    }
+    conclude(image, &batch, &sh, *made, started, e);
+    return mbi_cuda_check(e, err, "drawing tokens");
+}
+
+/* ---- outputs ---- */
 
 /* Rows that are fetched at once are no more than this: outputs of every lane may be many. */
 #define MOST_FETCHED ((size_t)32 << 20)
@@ -508,6 +650,10 @@ static const struct mbi_backend backend = {
     mbi_cuda_device_changed,
     cuda_profile,
     mbi_cuda_measure,
+    mbi_cuda_rows_new,
+    mbi_cuda_rows_free,
+    mbi_cuda_rows_read,
+    cuda_draw,
 };
 
 extern "C" MBI_EXPORT const struct mbi_backend *mbi_backend_module(void);

@@ -98,6 +98,7 @@ struct mbi_image {
     struct mbi_cuda_recorded recorded[MBI_RECORDED];
     uint32_t next_record;
     struct mbi_cuda_decode *decode; /* NULL: this program is not one that decodes at once */
+    struct mbi_cuda_batch *batch_upload, *batch; /* pinned, on the device; NULL: never drew */
     struct mbi_profile *profile;
     bool profiling;
 };

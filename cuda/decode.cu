@@ -124,7 +124,8 @@ static __device__ __forceinline__ void bring(const struct region *r, uint32_t bl
 
 /* ---- embed ---- */
 
-static __device__ void embed(const struct phase *p, const struct share *me, uint32_t lanes)
+static __device__ void embed(const struct phase *p, const struct share *me, uint32_t lanes,
+                             const int32_t *token)
 {
     const uint32_t cols = p->matrix.cols;
 
@@ -132,7 +133,7 @@ static __device__ void embed(const struct phase *p, const struct share *me, uint
          i += me->blocks * THREADS) {
         const uint32_t lane = i / cols, k = i % cols;
 
-        p->residual_out[i] = mbi_clamped(&p->embed, p->table[(size_t)p->token[lane] * cols + k]);
+        p->residual_out[i] = mbi_clamped(&p->embed, p->table[(size_t)token[lane] * cols + k]);
     }
 }
 
@@ -648,12 +649,15 @@ static __device__ void product_phase(const struct phase *p, const struct share *
 
 static __global__ void __launch_bounds__(THREADS, 1)
     decode_kernel(const struct phase *phases, uint32_t n_phases, const struct mbi_cuda_run *runs,
-                  uint32_t lanes, struct candidate *candidates, unsigned *counters)
+                  uint32_t lanes, struct candidate *candidates, unsigned *counters,
+                  const uint32_t *live, const int32_t *drawn)
 {
     struct phase *const both = (struct phase *)mbi_shared();
     char *const space = (char *)(both + 2);
     struct share me;
 
+    if (live && !*live) /* written before this launch: all blocks leave */
+        return;
     me.block = blockIdx.x;
     me.blocks = gridDim.x;
     me.warp = threadIdx.x / MBI_WARP;
@@ -683,7 +687,7 @@ static __global__ void __launch_bounds__(THREADS, 1)
             mbi_grid_wait(counters, k);
         clear_sums(p, &me, lanes);
         if (p->kind == PHASE_EMBED)
-            embed(p, &me, lanes);
+            embed(p, &me, lanes, drawn ? drawn : p->token);
         else if (p->kind == PHASE_MIX)
             mix(p, &me, lanes, runs, space, counters, k);
         else
@@ -1023,10 +1027,10 @@ bool mbi_cuda_decode_takes(const struct mbi_cuda_decode *d, uint32_t lanes)
 }
 
 cudaError_t mbi_cuda_decode_run(struct mbi_cuda_decode *d, const struct mbi_image *image,
-                                uint32_t lanes)
+                                uint32_t lanes, const uint32_t *live, const int32_t *drawn)
 {
     return mbi_launch_together(decode_kernel, dim3(d->blocks), THREADS, d->shared, MBI_STREAM,
                                (const struct phase *)d->phase, d->n_phases,
                                (const struct mbi_cuda_run *)image->runs, lanes, d->candidates,
-                               d->counters);
+                               d->counters, live, drawn);
 }

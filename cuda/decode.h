@@ -14,8 +14,11 @@ void mbi_cuda_decode_free(struct mbi_cuda_decode *d, const struct mbi_host *host
 
 bool mbi_cuda_decode_takes(const struct mbi_cuda_decode *d, uint32_t lanes);
 
-/* The runs and tokens of the image, one token a run. */
+/*
+ * The runs and tokens of the image, one token a run. On the device, or NULL: `drawn` has other
+ * tokens instead, and nothing is done if *live is 0.
+ */
 cudaError_t mbi_cuda_decode_run(struct mbi_cuda_decode *d, const struct mbi_image *image,
-                                uint32_t lanes);
+                                uint32_t lanes, const uint32_t *live, const int32_t *drawn);
 
 #endif

@@ -228,7 +228,9 @@ extern "C" void mbi_cuda_image_free(struct mbi_image *image)
     cudaFree(image->scratch);
     cudaFree(image->runs);
     cudaFree(image->work);
+    cudaFree(image->batch);
     cudaFreeHost(image->upload);
+    cudaFreeHost(image->batch_upload);
     cudaFreeHost(image->logits);
     for (uint32_t i = 0; image->step && i < image->n_steps; i++)
         if (image->step[i].kind == MBI_STEP_ENTER)

@@ -202,8 +202,6 @@ extern "C" int32_t mbi_cuda_memory_write(struct mbi_memory *m, const void *live,
 extern "C" int32_t mbi_cuda_memory_copy(struct mbi_memory *to, const struct mbi_memory *from,
                                         mambaint_error *err)
 {
-    int32_t rc;
-
     if (from->live)
         return mbi_cuda_memory_write(to, from->live, err);
     mbi_cuda_free(to->host, to->live);
@@ -211,10 +209,10 @@ extern "C" int32_t mbi_cuda_memory_copy(struct mbi_memory *to, const struct mbi_
     to->pos = from->pos;
     to->ran = from->ran;
     to->lost = from->lost;
-    rc = mbi_cuda_check(
+    /* Nobody waits: what comes after it happens after it. */
+    return mbi_cuda_check(
         cudaMemcpyAsync(to->device, from->device, from->size, cudaMemcpyDeviceToDevice, MBI_STREAM),
         err, "copying a state");
-    return rc < 0 ? rc : mbi_cuda_check(cudaStreamSynchronize(MBI_STREAM), err, "copying a state");
 }
 
 int32_t mbi_cuda_memory_settle(struct mbi_memory *m, uint64_t pos, mambaint_error *err)

@@ -5,7 +5,7 @@
 # failed, 77 where there is no GPU or no cuda backend.
 # Usage: tests/gpu.sh [--quick] [--no-build] [--only PARTS] [BUILD]
 #   --quick     fewer graphs, 2,000 tokens instead of 100,000, small models: a few minutes
-#   --only      some of graphs,whole,sanitizer,models,training,products
+#   --only      some of graphs,whole,sessions,sanitizer,models,training,products
 #   --no-build  take BUILD as it is: no compiler, no meson. Of it are needed libmambaint.so.0,
 #               mambaint/, tests/bitexact/bitexact, tests/golden/whole, examples/cli/mambaint and
 #               what there is in tests/cuda/. For a machine without the optional libraries set it
@@ -18,7 +18,7 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 
 quick=
 make=yes
-parts=graphs,whole,sanitizer,models,training,products
+parts=graphs,whole,sessions,sanitizer,models,training,products
 build=$root/build-gpu
 while [ $# -gt 0 ]; do
     argument=$1
@@ -154,7 +154,7 @@ if [ "$make" ]; then
     make_build() {
         configure "$build" --buildtype=release -Dcuda=enabled \
             -Dgpu_arch="$(smi compute_cap | tr -d .)" && build "$build" &&
-            build "$build" tests/cuda/bench-matrix
+            build "$build" tests/cuda/bench-matrix && build "$build" tests/cuda/bench-runs
     }
     start=$(date +%s)
     make_build || { row build FAIL $(($(date +%s) - start)) ""; table; }
@@ -170,9 +170,10 @@ fi
 # ---- the same bits ----
 
 bitexact="$build/tests/bitexact/bitexact"
-graphs=600 tokens=100000 seconds_whole=600 models="mi-130m mi-130m-ternary mi-1b mi-1b-ternary"
+graphs=600 tokens=100000 seconds_whole=600 rounds=300
+models="mi-130m mi-130m-ternary mi-1b mi-1b-ternary"
 if [ "$quick" ]; then
-    graphs=60 tokens=2000 seconds_whole=200 models="mi-130m mi-130m-ternary"
+    graphs=60 tokens=2000 seconds_whole=200 rounds=40 models="mi-130m mi-130m-ternary"
 fi
 
 ! wanted graphs || step "random graphs" 300 graph_words \
@@ -209,10 +210,12 @@ done
 
 # ---- models ----
 
-# end_state MODEL BACKEND: what the model writes and where it ends.
+# end_state MODEL BACKEND: what the model writes and where it ends, drawn and greedy.
 end_state() {
     within 120 "$tool" generate -m "$1" -p "Once upon a time" -n 64 --temperature 0.8 --seed 7 \
-        --backend "$2" --json
+        --backend "$2" --json &&
+        within 120 "$tool" generate -m "$1" -p "Once upon a time" -n 37 --temperature 0 \
+            --repeat-penalty 1 --backend "$2" --json
 }
 
 for name in $models; do
@@ -245,6 +248,19 @@ optional() {
         missing "$check" "${program##*/} is not built"
     fi
 }
+# Lines of bench-runs: what was timed, and tokens a second.
+runs_words() {
+    sed -n 's/^[^,]*, \(.*\): [0-9.]* us, \([0-9]*\) tokens\/s$/\1: \2/p' | paste -s -d , - |
+        sed 's/,\([^ ]\)/; \1/g; s/$/ tokens\/s/' | grep '[0-9]'
+}
+! wanted sessions || optional "sessions beside the reference's, drawn on the device" 400 test-sessions \
+    "$module" cuda $rounds
+for name in $models; do
+    wanted models || break
+    [ -x "$build/tests/cuda/bench-runs" ] || break
+    step "$name: steps drawn on the host and on the device" 200 runs_words \
+        "$build/tests/cuda/bench-runs" "$module" "$name" 1x1 1x8 1x16
+done
 ! wanted training || optional "training" 300 test-train-cuda --module "$module" "$work" mi-130m 16 512 5
 ! wanted products || optional "products of matrices" 120 bench-matrix
 table

@@ -10,14 +10,6 @@ int32_t mbi_session_cancelled(mambaint_session *s, mambaint_error *err)
     return mbi_fail(err, MAMBAINT_E_CANCELLED, "cancelled; the session is where it was before");
 }
 
-static void swap_memory(mambaint_session *s)
-{
-    struct mbi_memory *const m = s->memory;
-
-    s->memory = s->spare;
-    s->spare = m;
-}
-
 /* The new logits lie in `before`; the old ones are those the token was chosen from. */
 static void commit(mambaint_session *s, const int32_t *ids, size_t n)
 {
@@ -29,6 +21,7 @@ static void commit(mambaint_session *s, const int32_t *ids, size_t n)
     for (size_t i = 0; i < n; i++)
         talk->history[(talk->position + i) % MBI_HISTORY] = ids[i];
     talk->position += n;
+    s->ahead->unread = 0;
 }
 
 /*
@@ -39,9 +32,9 @@ int32_t mbi_session_advance(mambaint_session *s, const int32_t *ids, size_t n, m
 {
     const struct mbi_backend *backend = s->set.backend;
     const bool copied = n > s->set.prefill_chunk;
-    int32_t rc = MAMBAINT_OK;
+    int32_t rc = mbi_ahead_settle(s, err);
 
-    if (copied)
+    if (rc >= 0 && copied)
         rc = backend->memory_copy(s->spare, s->memory, err);
     if (rc < 0)
         return rc;
@@ -59,7 +52,7 @@ int32_t mbi_session_advance(mambaint_session *s, const int32_t *ids, size_t n, m
     if (rc >= 0)
         commit(s, ids, n);
     else if (copied)
-        swap_memory(s);
+        mbi_session_swap_memory(s);
     return rc;
 }
 
@@ -69,8 +62,13 @@ int32_t mbi_session_advance_each(mambaint_session *const *s, const int32_t *ids,
     const struct mbi_backend *backend = s[0]->set.backend;
     struct mbi_run run[MBI_GROUP];
     const struct mbi_batch batch = {run, n, false};
-    int32_t rc;
+    int32_t rc = MAMBAINT_OK;
 
+    for (size_t i = 0; rc >= 0 && i < n; i++)
+        if ((rc = mbi_ahead_settle(s[i], err)) >= 0)
+            rc = mbi_ahead_logits(s[i], err);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < n; i++)
         run[i] = (struct mbi_run){s[i]->memory, s[i]->talk->position, &ids[i], 1};
     rc = backend->run(s[0]->image, &batch, err);

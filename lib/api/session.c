@@ -91,7 +91,8 @@ static int32_t load(mambaint_session *s, mambaint_error *err)
         (rc = backend->image_new(&s->image, s->program, weights, err)) < 0 ||
         (rc = backend->memory_new(&s->memory, s->program, err)) < 0)
         return rc;
-    return backend->memory_new(&s->spare, s->program, err);
+    rc = backend->memory_new(&s->spare, s->program, err);
+    return rc < 0 ? rc : mbi_ahead_create(s, err);
 }
 
 static int32_t start_profile(const mambaint_session *s, mambaint_error *err)
@@ -177,6 +178,7 @@ void mambaint_session_free(mambaint_session *session)
         return;
     backend = session->set.backend;
     model = session->model;
+    mbi_ahead_free(session);
     backend->memory_free(session->memory);
     backend->memory_free(session->spare);
     backend->image_free(session->image);

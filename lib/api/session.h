@@ -7,10 +7,10 @@
 #include "sample/sampler.h"
 #include <mambaint/session.h>
 
-#define MBI_HISTORY 256  /* last ids that are remembered */
-#define MBI_STOP_MAX 256 /* bytes of a stop string */
+#define MBI_HISTORY MBI_RECENT_MAX /* last ids that are remembered */
+#define MBI_STOP_MAX 256           /* bytes of a stop string */
 #define MBI_STOPS_MAX 16
-#define MBI_GROUP 16 /* sessions that step in one run */
+#define MBI_GROUP MBI_DRAW_STREAMS /* sessions that step in one run */
 
 /* A stop string may hold back its length less one, a character three bytes; a token adds more. */
 #define MBI_HELD_MAX (MBI_STOP_MAX + 4 + MBI_MAX_TOKEN_BYTES)
@@ -76,6 +76,18 @@ struct mbi_record {
     size_t last; /* where the last part begins */
 };
 
+/* Tokens that the backend drew beyond the conversation, and where its memory is (ahead.c). */
+struct mbi_ahead {
+    struct mbi_rows *rows; /* the last logits on the device; NULL: this backend does not draw */
+    int32_t id[MBI_DRAW_STEPS]; /* drawn: those of the next positions */
+    uint32_t n_ids;
+    uint32_t fed;    /* so many of them are in the memory already; if any, `spare` is older */
+    uint32_t since;  /* tokens of the conversation that are not in `spare` */
+    uint32_t behind; /* tokens of the conversation that the memory lacks, while fed = 0 */
+    uint32_t unread; /* tokens since `logits` and `before` were those of the host; 2: or more */
+    uint32_t size;   /* of the next batch of steps */
+};
+
 struct mambaint_session {
     mambaint_model *model;
     const struct mbi_host *host;
@@ -88,6 +100,7 @@ struct mambaint_session {
     int32_t *logits, *before; /* after the last token, and those the last token was chosen from */
     int32_t *work;            /* of the sampler */
     struct mbi_talk *talk;
+    struct mbi_ahead *ahead;
     struct mbi_record record;
     atomic_bool cancel;
 };
@@ -97,6 +110,35 @@ int32_t mbi_session_settings_read(struct mbi_session_settings *set, const mambai
 
 /* E_CANCELLED, once, if somebody cancelled. */
 int32_t mbi_session_cancelled(mambaint_session *s, mambaint_error *err);
+
+/* ---- ahead.c ---- */
+
+int32_t mbi_ahead_create(mambaint_session *s, mambaint_error *err);
+void mbi_ahead_free(mambaint_session *s);
+
+void mbi_session_swap_memory(mambaint_session *s);
+
+/*
+ * What uses the memory settles first: then it is where the conversation is, and nothing is drawn
+ * any more. back is the part of it that cannot fail, after which the spare memory is free; forget
+ * is for a session whose memory and logits come from elsewhere.
+ */
+int32_t mbi_ahead_settle(mambaint_session *s, mambaint_error *err);
+void mbi_ahead_back(mambaint_session *s);
+void mbi_ahead_forget(mambaint_session *s);
+
+/* What reads `logits` and `before` has them fetched first. */
+int32_t mbi_ahead_logits(const mambaint_session *s, mambaint_error *err);
+
+/* The conversation takes the first id that was drawn; it has been fed already. */
+void mbi_ahead_take(mambaint_session *s);
+
+/*
+ * Feed ids[i] to session i of n <= MBI_GROUP, and do steps - 1 more with what is drawn, on the
+ * image of the first. Nothing that was drawn before may have been fed. All advance or none does.
+ */
+int32_t mbi_ahead_draw_each(mambaint_session *const *s, const int32_t *ids, size_t n, size_t steps,
+                            mambaint_error *err);
 
 /* ---- feed.c ---- */
 

@@ -144,7 +144,7 @@ static void write_session(uint8_t *at, const mambaint_session *s)
         memset(at, 0, s->vocab * sizeof(*s->logits));
 }
 
-static int32_t write_state(struct mambaint_state *st, const mambaint_session *s, void *live,
+static int32_t write_state(struct mambaint_state *st, mambaint_session *s, void *live,
                            mambaint_error *err)
 {
     const struct shape shape = shape_of(s->model);
@@ -152,6 +152,7 @@ static int32_t write_state(struct mambaint_state *st, const mambaint_session *s,
     int32_t rc;
 
     if ((rc = mbi_model_locked_digest(model, s->model, err)) < 0 ||
+        (rc = mbi_ahead_settle(s, err)) < 0 || (rc = mbi_ahead_logits(s, err)) < 0 ||
         (rc = s->set.backend->memory_read(live, s->memory, err)) < 0)
         return rc;
     mbi_tokenizer_digest(tokenizer, s->tokenizer);
@@ -387,12 +388,11 @@ int32_t mambaint_state_set(mambaint_session *session, const mambaint_state *stat
         return mbi_fail(err, MAMBAINT_E_INVALID, "session and state must not be NULL");
     if ((rc = create_unpacked(&u, s->model, state->bytes, state->size, err)) < 0)
         return rc;
+    mbi_ahead_back(s);
     rc = s->set.backend->memory_write(s->spare, u->live, err);
     if (rc >= 0) {
-        struct mbi_memory *const memory = s->memory;
-
-        s->memory = s->spare;
-        s->spare = memory;
+        mbi_session_swap_memory(s);
+        mbi_ahead_forget(s);
         *s->talk = u->talk;
         memcpy(s->logits, u->logits, s->vocab * sizeof(*s->logits));
         if (s->talk->kept)

@@ -21,11 +21,10 @@ static void fail_step(struct step *st, int32_t rc)
     mambaint_session *s = st->s;
 
     if (st->opened) { /* close again: the copy made before opening becomes the memory */
-        struct mbi_memory *const memory = s->memory;
         int32_t *const logits = s->logits;
 
-        s->memory = s->spare;
-        s->spare = memory;
+        mbi_session_swap_memory(s);
+        mbi_ahead_forget(s);
         s->logits = s->before;
         s->before = logits;
         s->talk->position--;
@@ -77,7 +76,8 @@ static void open_answers(struct step *st, size_t n, mambaint_error *err)
 
         if (!under_way(&st[i]) || !wants_opening(&st[i]))
             continue;
-        if ((rc = s->set.backend->memory_copy(s->spare, s->memory, err)) < 0) {
+        if ((rc = mbi_ahead_settle(s, err)) < 0 ||
+            (rc = s->set.backend->memory_copy(s->spare, s->memory, err)) < 0) {
             fail_step(&st[i], rc);
             continue;
         }
@@ -112,8 +112,30 @@ static void choose_each(void *arg, size_t begin, size_t end)
     struct step *st = arg;
 
     for (size_t i = begin; i < end; i++)
-        if (under_way(&st[i]))
+        if (under_way(&st[i]) && st[i].id < 0)
             st[i].id = choose(st[i].s);
+}
+
+/* What the device has drawn is taken; the others draw from their logits here. */
+static void choose_all(struct step *st, size_t n, mambaint_error *err)
+{
+    size_t here = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct mbi_ahead *a = st[i].s->ahead;
+        int32_t rc;
+
+        if (!under_way(&st[i]))
+            continue;
+        if (a->n_ids)
+            st[i].id = a->id[0];
+        else if ((rc = mbi_ahead_logits(st[i].s, err)) < 0)
+            fail_step(&st[i], rc);
+        else
+            here++;
+    }
+    if (here)
+        mbi_parallel_for(st[0].s->host, n, 1, choose_each, st);
 }
 
 /* ---- the end of a step ---- */
@@ -125,6 +147,49 @@ static bool wants_feeding(const struct step *st)
 }
 
 static int32_t chosen_token(const struct step *st) { return st->id; }
+
+/* Is this the last token of its answer? */
+static bool closes(const struct step *st)
+{
+    return st->id == mbi_tokenizer_role(st->s->tokenizer, MBI_ROLE_END);
+}
+
+/*
+ * Feed what was chosen, where the device draws: what it has fed already is taken, the others do a
+ * batch of steps together. Its size is the least that one of them asks for, but for those that end
+ * here, and such that all run out of tokens at the same time.
+ */
+static void draw_each(struct step *st, size_t n, mambaint_error *err)
+{
+    mambaint_session *s[MBI_GROUP];
+    int32_t ids[MBI_GROUP], rc;
+    size_t which[MBI_GROUP], count = 0, steps = MBI_DRAW_STEPS, lasting = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct mbi_ahead *a = st[i].s->ahead;
+
+        if (!under_way(&st[i]) || !wants_feeding(&st[i]))
+            continue;
+        if (a->fed) {
+            mbi_ahead_take(st[i].s);
+            steps = mbi_min_size(steps, a->fed + 1);
+            continue;
+        }
+        if (st[i].opened) /* the copy before it is still needed */
+            steps = 1;
+        if (!closes(&st[i])) {
+            steps = mbi_min_size(steps, a->size);
+            lasting++;
+        }
+        which[count] = i;
+        ids[count] = st[i].id;
+        s[count++] = st[i].s;
+    }
+    if (!count || (rc = mbi_ahead_draw_each(s, ids, count, lasting ? steps : 1, err)) >= 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        fail_step(&st[which[i]], rc);
+}
 
 static void finish(struct step *st)
 {
@@ -188,8 +253,11 @@ static void step_group(int32_t *status, mambaint_session *const *s, const int32_
     }
     open_answers(st, n, err);
     if (!forced)
-        mbi_parallel_for(s[0]->host, n, 1, choose_each, st);
-    feed_each(st, n, wants_feeding, chosen_token, err);
+        choose_all(st, n, err);
+    if (!forced && s[0]->ahead->rows)
+        draw_each(st, n, err);
+    else
+        feed_each(st, n, wants_feeding, chosen_token, err);
     for (size_t i = 0; i < n; i++)
         if (under_way(&st[i]))
             finish(&st[i]);
@@ -316,12 +384,15 @@ int32_t mambaint_session_token(int32_t *id, int32_t *logprob_q16, const mambaint
 {
     const mambaint_session *s = session;
     const int32_t *from;
+    int32_t rc;
 
     if (!id || !s || s->talk->token < 0)
         return MAMBAINT_E_INVALID;
     *id = s->talk->token;
     if (!logprob_q16)
         return MAMBAINT_OK;
+    if ((rc = mbi_ahead_logits(s, NULL)) < 0)
+        return rc;
     /* A token that was not fed left the logits it was chosen from in place. */
     from = *id == mbi_tokenizer_eot(s->tokenizer) ? s->logits : s->before;
     *logprob_q16 = (int32_t)-mbi_min_i64(mbi_token_cost(from, s->vocab, *id), INT32_MAX);
@@ -331,12 +402,16 @@ int32_t mambaint_session_token(int32_t *id, int32_t *logprob_q16, const mambaint
 int32_t mambaint_session_logits(int32_t *q16, size_t cap, size_t *need,
                                 const mambaint_session *session)
 {
+    int32_t rc;
+
     if (!session || !session->talk->position || (!q16 && cap))
         return MAMBAINT_E_INVALID;
     if (need)
         *need = session->vocab;
     if (cap < session->vocab)
         return MAMBAINT_E_SPACE;
+    if ((rc = mbi_ahead_logits(session, NULL)) < 0)
+        return rc;
     for (size_t i = 0; i < session->vocab; i++) /* 28 bits Q12 */
         q16[i] = (int32_t)mbi_lshift(session->logits[i], 4);
     return MAMBAINT_OK;

@@ -9,11 +9,14 @@
 
 #include "exec/program.h"
 
-#define MBI_BACKEND_ABI 1
+struct mbi_sampler; /* sample/sampler.h */
+
+#define MBI_BACKEND_ABI 2
 
 struct mbi_weights; /* a graph's parameters on a device, shared by images */
 struct mbi_image;   /* a program on a device, with its scratch memory: one thread at a time */
 struct mbi_memory;  /* one stream's state on a device */
+struct mbi_rows;    /* one stream's last logits on a device */
 
 /* n consecutive tokens (or vectors of features) of one stream. */
 struct mbi_run {
@@ -28,6 +31,33 @@ struct mbi_batch {
     size_t n_runs;
     bool all_outputs; /* outputs of every lane; otherwise of the last lane of each run */
 };
+
+/*
+ * A stream that draws its tokens on the device. Fed is `id` at `pos`; then the sampler draws the
+ * token of pos + 1 from the logits, as mbi_sample() would, which is fed and drawn from in turn.
+ */
+struct mbi_draw {
+    struct mbi_memory *memory; /* read and advanced */
+    struct mbi_rows *rows;     /* keeps the logits */
+    uint64_t pos;
+    int32_t id; /* in [0, vocab) */
+    const struct mbi_sampler *sampler;
+    uint32_t repeat_last;   /* at most MBI_RECENT_MAX ids before a token are recent */
+    const int32_t *history; /* MBI_RECENT_MAX ids: that of position p < pos at p mod them */
+};
+
+#define MBI_DRAW_STREAMS 16 /* at most, of one call */
+#define MBI_DRAW_STEPS 8    /* likewise */
+#define MBI_DRAW_STOPS 2
+
+struct mbi_draws {
+    const struct mbi_draw *draw;
+    size_t n_draws, n_steps;
+    int32_t stop[MBI_DRAW_STOPS]; /* steps may end once every stream has drawn one; -1: none */
+};
+
+/* Logits of this many steps are kept at least: one batch of them and the step before it. */
+#define MBI_ROWS_MIN (MBI_DRAW_STEPS + 1)
 
 /* What a device reaches at best; the numbers of mambaint_machine_measure(). */
 enum mbi_measure {
@@ -112,6 +142,26 @@ struct mbi_backend {
      * threads. `what` is one of enum mbi_measure. Takes about a second. */
     int32_t (*measure)(uint64_t *value, const struct mbi_host *host, uint32_t what,
                        mambaint_error *err);
+
+    /*
+     * Drawing on the device; all four or none. NULL where the device is the host, which draws by
+     * itself between runs.
+     *
+     * draw does n_steps steps of each stream, or fewer as `stop` allows: the same for all, and
+     * *made of them. ids has n_steps numbers for each stream: ids[d * n_steps + i] is what stream d
+     * drew after step i, so `made` tokens were fed, of which the last drawn is not one. After a
+     * failure the memories may be anywhere between; only one of a single step has changed none.
+     *
+     * rows_read gives the logits after the token of position `pos`, if that was fed by draw and
+     * fewer than MBI_ROWS_MIN steps before the last one.
+     */
+    int32_t (*rows_new)(struct mbi_rows **out, const struct mbi_program *program,
+                        mambaint_error *err);
+    void (*rows_free)(struct mbi_rows *rows);
+    int32_t (*rows_read)(int32_t *logits, const struct mbi_rows *rows, uint64_t pos,
+                         mambaint_error *err);
+    int32_t (*draw)(int32_t *ids, size_t *made, struct mbi_image *image,
+                    const struct mbi_draws *draws, mambaint_error *err);
 };
 
 /*

@@ -11,6 +11,7 @@
 
 #define MBI_TOP_P_OFF 65536u
 #define MBI_REPEAT_PENALTY_MAX ((int32_t)1000 << 12)
+#define MBI_RECENT_MAX 256 /* ids that a penalty can look back to */
 
 struct mbi_sampler {
     uint64_t seed;

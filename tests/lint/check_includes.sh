@@ -24,7 +24,7 @@ allowed() {
     lib/api)
         echo base graph exec train proof op arch container tokenizer sample model convert api ;;
     cpu) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h exec/profile.h op/op_list.h proof/kernels.h cpu ;;
-    cuda) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h exec/profile.h op/op_list.h op/formula.h tests/cuda/emulate.h cuda ;;
+    cuda) echo base graph/op.h graph/op_attr.h graph/element.h exec/backend.h exec/profile.h op/op_list.h op/formula.h sample/choose.h sample/sampler.h tests/cuda/emulate.h cuda ;;
     examples) ;;
     esac
 }
