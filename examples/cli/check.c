@@ -15,11 +15,17 @@ static const char *whole(const char *kind)
 
 static int run(struct args *args)
 {
-    char kind[32] = "unknown";
+    char kind[32] = "unknown", counted[128];
     mambaint_error err = {0};
     const int32_t rc = mambaint_artefact_check(kind, sizeof(kind), NULL, args->operand[0], &err);
     const char *message = rc < 0 ? err.message : whole(kind);
+    long long all, left;
     struct json j;
+
+    if (rc >= 0 && !strcmp(kind, "prover-key") && prover_key_left(&all, &left, args->operand[0])) {
+        snprintf(counted, sizeof(counted), "whole; %lld of its %lld proofs are left", left, all);
+        message = counted;
+    }
 
     if (args_switch(args, "json")) {
         json_open(&j, stdout);

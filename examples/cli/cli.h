@@ -243,6 +243,14 @@ void json_item(struct json *j);
 void json_item_end(struct json *j);
 void json_list_end(struct json *j);
 
+/* ---- prover's keys (proof.c) ---- */
+
+bool is_prover_key(const char *path);
+/* What one says of itself (mambaint_prover_key_text()), malloc'd; NULL: err says why. */
+char *prover_key_text(const char *path, const char *key, mambaint_error *err);
+/* Proofs that one with hidden weights makes, and those that are left; false of others. */
+bool prover_key_left(long long *all, long long *left, const char *path);
+
 /* ---- JSON in (json_read.c) ---- */
 
 /*

@@ -13,7 +13,7 @@ _mambaint() {
     2/tokenizer/*) choices='train encode decode import' ;;
     2/proof/*) choices='inspect key' ;;
     */prove/--weights) choices='committed public' ;;
-    */--zk) choices=off ;;
+    */--zk) choices='off on' ;;
     */--backend) choices='auto scalar avx2 avx512 neon cuda' ;;
     */--threads) choices=auto ;;
     */--architecture) choices='mamba-integer simple' ;;

@@ -92,8 +92,13 @@ static int read_statement(struct said *s, const void *data, size_t size,
 
 /* ---- the report ---- */
 
+/* Of the proof itself: mambaint_proof_number(). */
+struct numbers {
+    int64_t trace, bits, zk, left;
+};
+
 static void print_json(const struct said *said, size_t size, double seconds,
-                       const struct stages *stages, int64_t trace, int64_t bits)
+                       const struct stages *stages, const struct numbers *n)
 {
     struct json j;
 
@@ -102,8 +107,11 @@ static void print_json(const struct said *said, size_t size, double seconds,
     stages_json(&j, stages);
     json_integer(&j, "proof_bytes", (long long)size);
     json_integer(&j, "peak_rss_bytes", peak_bytes());
-    json_integer(&j, "log2_trace", trace);
-    json_integer(&j, "soundness_bits", bits);
+    json_integer(&j, "log2_trace", n->trace);
+    json_integer(&j, "soundness_bits", n->bits);
+    json_bool(&j, "zk", n->zk);
+    if (n->zk)
+        json_integer(&j, "proofs_left", n->left);
     json_string(&j, "model_id", said->model_id);
     json_integer(&j, "tokens", said->tokens);
     json_integer(&j, "n_outputs", said->n_outputs);
@@ -120,22 +128,27 @@ static int report(const struct args *args, const char *out, const mambaint_proof
                   const mambaint_tokenizer *tokenizer, double seconds, const struct stages *stages)
 {
     struct said said = {.n = 0};
-    int64_t trace = 0, bits = 0;
+    struct numbers n = {0};
     size_t size;
     const void *data = mambaint_proof_data(proof, &size);
     const int status = read_statement(&said, data, size, tokenizer);
 
-    mambaint_proof_number(proof, "log2-trace", &trace);
-    mambaint_proof_number(proof, "soundness-bits", &bits);
+    mambaint_proof_number(proof, "log2-trace", &n.trace);
+    mambaint_proof_number(proof, "soundness-bits", &n.bits);
+    mambaint_proof_number(proof, "zk", &n.zk);
+    mambaint_proof_number(proof, "proofs-left", &n.left);
     if (status == CLI_DONE && args_switch(args, "json"))
-        print_json(&said, size, seconds, stages, trace, bits);
+        print_json(&said, size, seconds, stages, &n);
     if (status == CLI_DONE && said.text)
         fprintf(stderr, "%s: %ld steps, of which %ld answer\n", out, said.tokens, said.n_outputs);
     if (status == CLI_DONE)
         fprintf(stderr,
                 "%s: %zu bytes in %.0f ms; 2^%d values committed, %d bits of soundness\n"
                 "model id: %s\n",
-                out, size, 1e3 * seconds, (int)trace, (int)bits, said.model_id);
+                out, size, 1e3 * seconds, (int)n.trace, (int)n.bits, said.model_id);
+    if (status == CLI_DONE && n.zk)
+        fprintf(stderr, "%s: proofs left: %lld\n", args_text(args, "prover-key", ""),
+                (long long)n.left);
     free_said(&said);
     return status;
 }
@@ -239,7 +252,8 @@ static const struct flag flags[] = {
      "committed: who verifies needs a key alone (default); public: the model"},
     {"prover-key", 0, FLAG_TEXT, "FILE",
      "what 'mambaint proof key --prover' made of the model: saves the time of its commitment"},
-    {"zk", 0, FLAG_OPTION, "off", "zero-knowledge is not there yet"},
+    {"zk", 0, FLAG_OPTION, "off",
+     "on, to hide the weights, is not there yet; it takes --prover-key"},
     {"backend", 0, FLAG_OPTION, "NAME",
      "auto, scalar, avx2, avx512, neon or cuda (the proof is the same)"},
     {"threads", 0, FLAG_TEXT, "N", "threads to use, or auto (default; the proof is the same)"},

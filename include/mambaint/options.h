@@ -33,7 +33,9 @@ extern "C" {
  * | `stop` | 1 to 256 bytes that end an answer; repeating the key adds one, at most 16 | none | sessions |
  * | `features` | decimals with commas between, as many as the model takes, each from -4 to 3.96875 | none | mambaint_model_evaluate(), mambaint_proof_create() |
  * | `weights` | `committed`, `public` | `committed` | mambaint_proof_create(), mambaint_key_create() |
- * | `zk` | `off` | `off` | mambaint_proof_create() |
+ * | `zk` | `on`, `off` | `off` | mambaint_proof_create(), mambaint_key_create(), mambaint_prover_key_save() |
+ * | `prover-key` | a file of mambaint_prover_key_save() | none | mambaint_proof_create(), with `zk` mambaint_key_create() |
+ * | `proofs` | 1 to 16777216, with `zk` | 1000 | mambaint_prover_key_save() |
  * | `record` | `on`: keep what is run, for mambaint_receipt_create(); `off` | `off` | sessions |
  * | `chunk-steps` | 1 to 4096, a multiple of the model's `chunk` | none: one proof | mambaint_proof_create() |
  * | `profile` | `on`: count the time of every kernel, for mambaint_session_text(); `off` | `off` | sessions |

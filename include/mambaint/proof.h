@@ -34,7 +34,19 @@ extern "C" {
  * Weights are *committed*: who verifies knows a digest of them, or *public*: who verifies has them.
  * **Proofs and keys are not zero-knowledge yet**: committed weights can be computed from them.
  * Equal models, features and options give the same bytes on every backend and for any number of
- * threads. A proof is sound to at least 100 bits; what that means and rests on is in
+ * threads.
+ *
+ * With `zk` on, which is not there yet (E_UNSUPPORTED), weights will be *hidden*: neither proofs
+ * nor keys tell them, nor anything else that was computed. Such proofs are made with a prover key,
+ * which is good for as many as it was made for: one more could tell the weights. So each is counted
+ * in the file of the key before it is made, also one that fails, and **the file must not be copied
+ * or put back**: two copies make proofs with the same numbers. Processes may use one file at once.
+ * Two hidden proofs of the same are never alike. What is not hidden: the sizes of the models, their
+ * exponents and scales, and what the statement says. Some hundreds of outputs to chosen features
+ * give the weights of a small model by algebra alone; and weights of which another proof or key was
+ * ever handed out are no secret.
+ *
+ * A proof is sound to at least 100 bits; what that means and rests on is in
  * docs/proof.md, and the bytes of the files are in docs/proof-files.md.
  *
  * Proving and checking:
@@ -76,7 +88,9 @@ typedef struct mambaint_statement mambaint_statement;
  * the same outputs. A model of text: as a session at temperature 0, and the same tokens; the one
  * that ends the turn or the text is part of the answer.
  *
- * Options: `backend`; `weights` (`committed`, the default, or `public`); `zk` (`off`); for
+ * Options: `backend`; `weights` (`committed`, the default, or `public`); `zk` (`off`, the default,
+ * or `on`, which takes a `prover-key` that was made with it, and neither public weights nor
+ * `chunk-steps`); for
  * features `features` as there; for text
  * - `prompt`, a text, before which the end-of-text token is fed, or `ids`, whole numbers with
  *   commas between, before which nothing is;
@@ -87,7 +101,7 @@ typedef struct mambaint_statement mambaint_statement;
  *
  * With the option `prover-key`, a file of mambaint_prover_key_save(), the weights are not committed
  * to anew; the proof is the same, and is checked before it is handed out, so that a damaged key
- * makes an error and no proof.
+ * makes an error and no proof. With `zk` on the file is written to, and has to be where it can be.
  *
  * The context's `progress` is told of the stages `weights` (their commitment), `answer`, `run`, and
  * those of the proof: `witness`, `commit`, `sums`, `lookup`, `open`, and
@@ -103,14 +117,16 @@ typedef struct mambaint_statement mambaint_statement;
  * @retval MAMBAINT_OK             `*out` is ready
  * @retval MAMBAINT_E_INVALID      a pointer is NULL, there is no model, or an option is wrong
  * @retval MAMBAINT_E_RANGE        too many models or tokens, a feature is outside [-4, 3.96875], an
- *                                 id outside the vocabulary, or `chunk-steps` no multiple
+ *                                 id outside the vocabulary, `chunk-steps` no multiple, or all
+ *                                 proofs of a prover key were made
  * @retval MAMBAINT_E_MISMATCH     text for a model that takes features, or the other way round; a
  *                                 model of text in a chain; or one that does not hand on what the
  *                                 next takes
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
  * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on, the models are too large, or there is no libsodium
- * @retval MAMBAINT_E_IO           the prover key cannot be read
- * @retval MAMBAINT_E_FORMAT       it is none, or damaged; one of other models is E_MISMATCH
+ * @retval MAMBAINT_E_IO           the prover key cannot be read, or with `zk` on not be written to
+ * @retval MAMBAINT_E_FORMAT       it is none, or damaged; one of other models, or made with another
+ *                                 `zk`, is E_MISMATCH
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model,
@@ -134,6 +150,8 @@ MAMBAINT_API const void *mambaint_proof_data(const mambaint_proof *proof, size_t
  * |---|---|
  * | `log2-trace` | log2 of the entries of what was committed beside the weights; of a series the largest |
  * | `soundness-bits` | a false statement passes with a probability below 2^-this for each try; of a series the lowest |
+ * | `zk` | 1 if the weights are hidden, else 0 |
+ * | `proofs-left` | with hidden weights, how many proofs the prover key could still make then (-1 if its file was gone); else -1 |
  *
  * @param[in]  proof  the proof
  * @param[in]  key    which number
@@ -151,7 +169,9 @@ MAMBAINT_API void mambaint_proof_free(mambaint_proof *proof);
 /**
  * A key from models. Nothing has to be believed: the digest of the weights is computed here.
  *
- * Options: `weights` (`committed`, the default, or `public`): a key is for proofs of one kind.
+ * Options: `weights` (`committed`, the default, or `public`): a key is for proofs of one kind. With
+ * `zk` on it is for proofs with hidden weights that are made with the prover key of the option
+ * `prover-key`: it is in there, is not made anew, and takes none of its proofs.
  *
  * @param[out] out       the key, NULL on failure; free it with mambaint_key_free()
  * @param[in]  model     the models in the order of the chain; the key keeps references
@@ -194,7 +214,8 @@ MAMBAINT_API int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx
 
 /**
  * The file of a key with committed weights. For a key from models its certificate is proved in each
- * such call, which takes about as long as a proof; the bytes are the same each time.
+ * such call, which takes about as long as a proof; the bytes are the same each time. That of hidden
+ * weights was made with their prover key.
  *
  * @param[out] buf   receives the bytes if all of them fit; may be NULL if `cap` is 0
  * @param[in]  cap   room in `buf` in bytes
@@ -231,6 +252,11 @@ MAMBAINT_API void mambaint_key_free(mambaint_key *key);
  * mapped, not read. It is the prover's own: it has all weights in it and shows nothing to anybody
  * who verifies. The context's `progress` is told of the stages `weights` and `write`.
  *
+ * With the option `zk` on it is a key for proofs with hidden weights, readable by its owner only,
+ * and mostly small: large where one root is enough for all proofs. Each such key has another model
+ * id, and its proofs are verified by its own key alone: mambaint_key_create(). The option `proofs`
+ * says how many proofs it has to make (1000); it may make more.
+ *
  * @param[out] model_id  the model id of the proofs, or NULL
  * @param[in]  path      the file; an old one is replaced when the new one is complete
  * @param[in]  model     the models in the order of the chain
@@ -244,12 +270,39 @@ MAMBAINT_API void mambaint_key_free(mambaint_key *key);
  * @retval MAMBAINT_E_UNSUPPORTED  the weights are public, the models are too large, or there is no
  *                                 libsodium
  * @retval MAMBAINT_E_MISMATCH     the models are no chain
- * @retval MAMBAINT_E_RANGE        too many models
+ * @retval MAMBAINT_E_RANGE        too many models, or more `proofs` than one key makes
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_prover_key_save(uint8_t model_id[32], const char *path,
                                               mambaint_model *const *model, size_t n_models,
                                               const mambaint_options *options, mambaint_error *err);
+
+/**
+ * What a prover key says of itself, as text with a NUL. Nothing secret is in it.
+ *
+ * | key | text |
+ * |---|---|
+ * | `text` | lines for people: the kind of weights, the model id, and how many proofs are left |
+ * | `json` | an object: `type` (`prover-key`), `weights` (`committed` or `hidden`), `model_id`, `proofs` (that it makes in all) and `proofs_left`, both null if it makes any number |
+ *
+ * @param[out] buf   receives the text and a NUL if both fit; may be NULL if `cap` is 0
+ * @param[in]  cap   room in `buf` in bytes
+ * @param[out] need  bytes of the text and its NUL, also after E_SPACE; may be NULL
+ * @param[in]  path  the file, of which the beginning is checked, but no weights (`check` does that)
+ * @param[in]  key   what to tell
+ * @param[out] err   detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             stored
+ * @retval MAMBAINT_E_SPACE        `cap` is too small; nothing is stored but `*need`
+ * @retval MAMBAINT_E_INVALID      an argument is NULL or the key is unknown
+ * @retval MAMBAINT_E_IO           the file cannot be read
+ * @retval MAMBAINT_E_FORMAT       it is no prover key, or damaged
+ * @retval MAMBAINT_E_VERSION      made for another version or profile
+ * @retval MAMBAINT_E_UNSUPPORTED  no libsodium
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_prover_key_text(char *buf, size_t cap, size_t *need, const char *path,
+                                              const char *key, mambaint_error *err);
 
 /**
  * Read the statement of a proof file, or a saved statement. **This does not check the proof**: the
@@ -294,7 +347,7 @@ MAMBAINT_API int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need
  * | key | text |
  * |---|---|
  * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals or the tokens, and what is not shown |
- * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed` or `public`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, or null); of a series also `proofs`, how many |
+ * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed`, `public` or `hidden`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, or null); of a series also `proofs`, how many |
  *
  * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
  * @param[in]  cap        room in `buf` in bytes

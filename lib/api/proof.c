@@ -13,6 +13,8 @@ struct mambaint_proof {
     mambaint_context *ctx;
     struct mbi_buf file;
     unsigned log2_trace, level;
+    bool hidden;
+    int64_t left; /* proofs of the key; -1: any number */
 };
 
 /* ---- a run whose values are kept ---- */
@@ -167,7 +169,7 @@ static int32_t commit_behind(struct mbi_boundaries *b, const struct mbi_witness 
     vector.data = b->vector[MBI_BEHIND];
     if ((rc = mbi_ntt_init(&ntt, plan->host, mbi_field_kernels_best(), code->log_length, err)) < 0)
         return rc;
-    rc = MBI_EXT(commit)(&b->commitment[MBI_BEHIND], &vector, bits, code, &ntt, err);
+    rc = MBI_EXT(commit)(&b->commitment[MBI_BEHIND], &vector, bits, code, NULL, &ntt, err);
     mbi_ntt_free(&ntt);
     return rc;
 }
@@ -176,13 +178,14 @@ static int32_t commit_behind(struct mbi_boundaries *b, const struct mbi_witness 
  */
 static int32_t make_witness(struct mbi_witness **out, struct mbi_statement *s,
                             const struct mbi_proof_plan *plan, const struct mbi_stage_run *run,
-                            struct mbi_boundaries *b, mambaint_error *err)
+                            const struct mbi_mask_seed *seed, struct mbi_boundaries *b,
+                            mambaint_error *err)
 {
     const struct mbi_host *host = plan->plan->host;
     int32_t rc;
 
     mbi_progress(host, "witness", 0, 1);
-    rc = mbi_witness_create(out, plan->plan, run, err);
+    rc = mbi_witness_create(out, plan->plan, run, seed, err);
     mbi_progress(host, "witness", 1, 1);
     if (rc >= 0 && plan->plan->boundary[MBI_BEHIND])
         rc = commit_behind(b, *out, &plan->code, err);
@@ -200,8 +203,9 @@ static void say_boundaries(struct mbi_proof_job *job, const struct mbi_statement
 }
 
 static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *job,
-                          const struct mbi_proof_models *m, const struct mbi_witness *witness,
-                          const struct mbi_boundaries *b, mambaint_error *err)
+                          const struct mbi_proof_models *m, const struct mbi_hidden_use *use,
+                          const struct mbi_witness *witness, const struct mbi_boundaries *b,
+                          mambaint_error *err)
 {
     struct mbi_commitment vector[2 + MBI_SIDES] = {{0}}; /* the witness's, the weights', ... */
     struct mbi_scratch scratch;
@@ -210,7 +214,7 @@ static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *j
     int32_t rc;
 
     if (!m->public_weights)
-        vector[n++] = m->commitment;
+        vector[n++] = use ? use->opened : m->commitment;
     for (int side = 0; side < MBI_SIDES; side++)
         if (job->plan->boundary[side])
             vector[n++] = b->commitment[side];
@@ -218,7 +222,7 @@ static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *j
     watch_begin(&watch, &m->ctx->host);
     (void)mbi_scratch_open(&scratch, &watch.host); /* slower without it */
     mbi_progress(&m->ctx->host, "commit", 0, 1);
-    rc = MBI_EXT(proof_commit)(&vector[0], job, witness, &watch.host, err);
+    rc = MBI_EXT(proof_commit)(&vector[0], job, witness, use ? &use->seed : NULL, &watch.host, err);
     mbi_progress(&m->ctx->host, "commit", 1, 1);
     if (rc >= 0)
         rc = MBI_EXT(proof_prove)(job, witness, vector, body, &watch.host, err);
@@ -227,27 +231,56 @@ static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *j
     return atomic_load(&watch.refused) ? mbi_fail_memory(err, "a proof") : rc;
 }
 
-/* The file of a statement and a witness that are complete. `ids`: of tokens. */
+/* What a job has to know of hidden weights. `term` and `claim` stay where they are. */
+static void know_roots(struct mbi_proof_job *job, struct mbi_claim term[2],
+                       const struct mbi_root_claim *claim, const struct mbi_proof_models *m)
+{
+    job->weights_end = m->blur.end + m->blur.entries;
+    job->weights_bits = m->blur.bits;
+    MBI_EXT(root_claim_terms)(term, claim, 1);
+    job->claim = term;
+    job->n_claims = claim->n_terms;
+}
+
+/* Of hidden weights a proof names one of their roots, behind its statement. */
+static void put_root(struct mbi_proof_writer *body, struct mbi_proof_job *job,
+                     struct mbi_claim term[2], const struct mbi_proof_models *m,
+                     const struct mbi_hidden_use *use)
+{
+    if (!use)
+        return;
+    MBI_EXT(proof_begin)(&body->transcript, job);
+    job->begun = true;
+    mbi_put_root(body, &use->opened.root.digest, m->hidden.tree, m->said.roots.n, use->number);
+    job->weights = use->opened.root;
+    know_roots(job, term, &use->claim, m);
+}
+
+/* The file of a statement and a witness that are complete. `ids`: of tokens; `use`: of hidden
+ * weights. */
 static int32_t write_file(struct mbi_buf *out, const struct mbi_proof_models *m,
                           const struct mbi_proof_plan *plan, const struct mbi_statement *s,
-                          const uint32_t *ids, const struct mbi_witness *witness,
-                          const struct mbi_boundaries *b, mambaint_error *err)
+                          const uint32_t *ids, const struct mbi_hidden_use *use,
+                          const struct mbi_witness *witness, const struct mbi_boundaries *b,
+                          mambaint_error *err)
 {
-    const bool is_run = s->lanes > 0;
+    const enum mbi_proof_type type = s->lanes ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE;
     const size_t begin = out->size;
     struct mbi_proof_job job = {
         .plan = plan->plan, .code = plan->code, .weights = m->root, .token = ids};
     struct mbi_proof_writer body;
+    struct mbi_claim term[2];
     int32_t rc;
 
-    mbi_proof_file_begin(out, is_run ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE, m->public_weights, s);
+    mbi_proof_file_begin(out, type, m->public_weights, s);
     if (out->failed)
         return mbi_fail_memory(err, "a proof");
     job.statement = out->data + begin;
     job.statement_size = out->size - begin;
     say_boundaries(&job, s);
-    mbi_proof_writer_init(&body, &m->ctx->host, is_run ? "wit" : "cert");
-    if ((rc = write_body(&body, &job, m, witness, b, err)) >= 0) {
+    mbi_proof_writer_init(&body, &m->ctx->host, type == MBI_PROOF_RUN ? "wit" : "cert");
+    put_root(&body, &job, term, m, use);
+    if ((rc = write_body(&body, &job, m, use, witness, b, err)) >= 0) {
         mbi_buf_add(out, body.bytes.data, body.bytes.size);
         mbi_proof_file_end(out);
         rc = out->failed ? mbi_fail_memory(err, "a proof") : MAMBAINT_OK;
@@ -261,6 +294,8 @@ int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
                         const struct mbi_stage_run *run, struct mbi_boundaries *b,
                         mambaint_error *err)
 {
+    const bool hidden = mbi_statement_is_hidden(&m->said);
+    struct mbi_hidden_use use = {.number = 0};
     struct mbi_stage_run first = run[0];
     struct mbi_witness *witness = NULL;
     struct mbi_statement said = *s;
@@ -271,9 +306,15 @@ int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
         return rc;
     first.token = known.ids;
     first.before = b ? b->vector[MBI_BEFORE] : NULL;
-    rc = make_witness(&witness, &said, plan, known.ids ? &first : run, b, err);
+    if (hidden)
+        rc = mbi_hidden_begin(&use, m, s, err);
     if (rc >= 0)
-        rc = write_file(out, m, plan, &said, known.ids, witness, b, err);
+        rc = make_witness(&witness, &said, plan, known.ids ? &first : run,
+                          hidden ? &use.seed : NULL, b, err);
+    if (rc >= 0)
+        rc = write_file(out, m, plan, &said, known.ids, hidden ? &use : NULL, witness, b, err);
+    if (hidden)
+        mbi_hidden_end(&use, m);
     mbi_witness_free(witness);
     mbi_free(&m->ctx->host, known.ids);
     return rc;
@@ -310,10 +351,32 @@ static struct mbi_table *public_tables(int32_t **outputs, const struct mbi_proof
     return table;
 }
 
-/* The job but for what depends on the models is complete. */
-static int32_t check_body(const struct mbi_proof_job *job, const struct mbi_proof_file *file,
-                          const struct mbi_host *host, mambaint_error *err)
+/* Of hidden weights: the root that the proof is about, which is one of the key's. */
+static bool get_root(struct mbi_proof_job *job, struct mbi_claim term[2],
+                     struct mbi_root_claim *claim, const struct mbi_proof_models *m,
+                     enum mbi_proof_type type, struct mbi_proof_reader *in)
 {
+    struct mbi_root_part part;
+
+    if (!mbi_statement_is_hidden(&m->said))
+        return true;
+    MBI_EXT(proof_begin)(&in->transcript, job);
+    job->begun = true;
+    if (!mbi_get_root(&part, &m->said, type, in))
+        return false;
+    job->weights.digest = part.root;
+    MBI_EXT(root_claim)(claim, &m->said, &part.tree, &m->blur);
+    know_roots(job, term, claim, m);
+    return true;
+}
+
+/* The job but for what depends on the models is complete. */
+static int32_t check_body(struct mbi_proof_job *job, const struct mbi_proof_models *m,
+                          const struct mbi_proof_file *file, mambaint_error *err)
+{
+    const struct mbi_host *host = &m->ctx->host;
+    struct mbi_root_claim claim;
+    struct mbi_claim term[2];
     struct mbi_proof_reader in;
     struct watch watch;
     bool holds;
@@ -321,7 +384,8 @@ static int32_t check_body(const struct mbi_proof_job *job, const struct mbi_proo
     mbi_proof_reader_init(&in, file->body, file->body_size,
                           file->type == MBI_PROOF_RUN ? "wit" : "cert");
     watch_begin(&watch, host);
-    holds = MBI_EXT(proof_verify)(job, &in, &watch.host);
+    holds = get_root(job, term, &claim, m, file->type, &in) &&
+            MBI_EXT(proof_verify)(job, &in, &watch.host);
     if (atomic_load(&watch.refused))
         return mbi_fail_memory(err, "a verification");
     if (!holds)
@@ -352,7 +416,7 @@ int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof
     if (rc >= 0 && file->type == MBI_PROOF_RUN)
         rc = mbi_known_tables(table, plan->plan, &(struct mbi_known){m->param, known.ids}, err);
     if (rc >= 0)
-        rc = check_body(&job, file, host, err);
+        rc = check_body(&job, m, file, err);
     mbi_known_free(table, plan->plan);
     mbi_free(host, table);
     mbi_free(host, outputs);
@@ -587,6 +651,10 @@ static int32_t prove_text(mambaint_proof *p, const struct mbi_proof_models *m,
 
     if (rc < 0 || (rc = mbi_proof_part_steps(&steps, m, options, err)) < 0)
         return rc;
+    if (steps && mbi_statement_is_hidden(&m->said))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "option chunk-steps: runs in parts hide nothing yet; leave it out, or set "
+                        "zk to off");
     most = steps ? MBI_STATEMENT_STEPS : MBI_STATEMENT_LANES;
     mbi_buf_init(&list, &m->ctx->host);
     if ((rc = mbi_proof_answer(&list, &n_outputs, m->model[0], options, most, err)) >= 0)
@@ -602,10 +670,28 @@ static mambaint_proof *new_proof(mambaint_context *ctx)
 
     if (p) {
         p->ctx = ctx;
+        p->left = -1;
         mambaint_context_ref(ctx);
         mbi_buf_init(&p->file, &ctx->host);
     }
     return p;
+}
+
+/* What the key's file says now: others may have made some at the same time. The proof is there, and
+ * is none the worse if the file is not. */
+static void say_left(mambaint_proof *p, const struct mbi_proof_models *m)
+{
+    struct mbi_prover_key_head head;
+    struct mbi_map map;
+    uint64_t left;
+
+    p->hidden = true;
+    if (mbi_map_open(&map, &m->ctx->host, m->prover_key, NULL) < 0)
+        return;
+    if (mbi_prover_key_read(&head, map.data, map.size, NULL) >= 0 &&
+        mbi_budget_left(&left, &head, map.data, map.size, NULL) >= 0)
+        p->left = (int64_t)left;
+    mbi_map_close(&map, &m->ctx->host);
 }
 
 int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model, size_t n_models,
@@ -624,6 +710,8 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
              : m.takes_tokens ? prove_text(p, &m, options, err)
                               : prove_features(p, &m, options, err);
     }
+    if (rc >= 0 && mbi_statement_is_hidden(&m.said))
+        say_left(p, &m);
     mbi_prover_key_close(&m);
     mbi_proof_models_close(&m);
     if (rc < 0) {
@@ -649,6 +737,10 @@ int32_t mambaint_proof_number(const mambaint_proof *proof, const char *key, int6
         *value = proof->log2_trace;
     else if (mbi_key_equal(key, "soundness-bits"))
         *value = proof->level;
+    else if (mbi_key_equal(key, "zk"))
+        *value = proof->hidden;
+    else if (mbi_key_equal(key, "proofs-left"))
+        *value = proof->left;
     else
         return MAMBAINT_E_INVALID;
     return MAMBAINT_OK;

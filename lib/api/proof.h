@@ -7,6 +7,7 @@
 #include "api/chain.h"
 #include "base/file.h"
 #include "exec/backend.h"
+#include "proof/roots.h"
 #include "proof/series.h"
 #include "proof/statement.h"
 #include "proof/walk.h"
@@ -24,6 +25,15 @@ struct mbi_proof_plan {
     struct mbi_code code;
     unsigned level;          /* bits of soundness */
     struct mbi_table *table; /* by variable of the plan: weights, if they are public; or NULL */
+};
+
+/* What a prover has of hidden weights, out of his key; empty of others. */
+struct mbi_hidden_key {
+    struct mbi_mask_seed seed;       /* of all masks */
+    struct mbi_digest *root;         /* said.roots.n of them; the caller's memory, like the tree */
+    struct mbi_digest *tree;         /* MBI_ROOTS_NODES() */
+    struct mbi_buf certificate;      /* the bytes of its file */
+    uint8_t vector[MBI_DIGEST_SIZE]; /* what mbi_proof_hash_weights() made of the weights alone */
 };
 
 /*
@@ -52,10 +62,16 @@ struct mbi_proof_models {
     const char *prover_key;    /* set before they are opened: a file with the commitment; or NULL */
     struct mbi_map prover_map; /* of it: the commitment is a view of this */
     mbi_fe *swapped;           /* its codeword, on big-endian machines */
+    /* Of hidden weights. Their root is another one in each proof, so that root has its size only,
+     * and there is a commitment only if all proofs have the same. */
+    bool makes_key;  /* set before they are opened: for a new prover's key; options: proofs */
+    uint32_t proofs; /* that it makes at least; not 0 with the option zk */
+    struct mbi_blur blur;
+    struct mbi_hidden_key hidden;
 };
 
 /* From models. Options: weights, zk. Close it after a failure, too, if *m was zero before but for
- * prover_key. */
+ * prover_key and makes_key. */
 int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const *model, size_t n,
                               const mambaint_options *options, mambaint_error *err);
 /* From a key file, with committed weights that are not there. The certificate is not checked. */
@@ -117,7 +133,10 @@ int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof
 
 /* ---- keys of provers (proof_prover.c) ---- */
 
-/* The commitment to the vector of weights out of m->prover_key, which has to be of these. */
+/* Hidden weights: what m->prover_key, a file of these models, says of its roots. Comes first. */
+int32_t mbi_prover_key_roots(struct mbi_proof_models *m, mambaint_error *err);
+/* The commitment to the vector of weights out of m->prover_key, which has to be of these; of
+ * hidden ones what a prover has of them. */
 int32_t mbi_prover_key_use(struct mbi_proof_models *m, mambaint_error *err);
 /* Before the models are closed; nothing, if there is no such key. */
 void mbi_prover_key_close(struct mbi_proof_models *m);
@@ -127,6 +146,55 @@ int32_t mbi_prover_key_check(const struct mbi_proof_models *m, const struct mbi_
 /* All of a file: the codeword is hashed again. */
 int32_t mbi_prover_key_file_check(const struct mbi_host *host, const void *data, size_t n,
                                   mambaint_error *err);
+
+/* ---- hidden weights (proof_hidden.c) ---- */
+
+/* How a vector of 2^bits entries is committed to whose root is opened so many times. */
+bool mbi_hidden_code(struct mbi_code *code, unsigned bits, uint32_t openings);
+
+/* Masks may make a row longer by an eighth, unless one opening takes more. */
+bool mbi_hidden_fits(const struct mbi_code *code, uint32_t openings);
+
+/* How many roots, and openings of each, `proofs` proofs take and a certificate. The weights end at
+ * entry `end` of 2^weight_bits. */
+int32_t mbi_hidden_budget(struct mbi_statement_roots *r, uint64_t end, unsigned weight_bits,
+                          uint32_t proofs, mambaint_error *err);
+
+/* The seed, the entries behind the weights, all roots and what they have in common; said is
+ * complete then. Progress is told as the stage "weights". */
+int32_t mbi_hidden_make(struct mbi_proof_models *m, mambaint_error *err);
+/* beta, behind the weights in m->vector, for which this may take other memory. */
+int32_t mbi_hidden_fill(struct mbi_proof_models *m, mambaint_error *err);
+void mbi_hidden_forget(struct mbi_hidden_key *k, const struct mbi_host *host);
+
+/* One opening of a key: what a proof is made with. Zero it first. */
+struct mbi_hidden_use {
+    uint32_t number;              /* of the root */
+    struct mbi_mask_seed seed;    /* of this proof alone: the witness's masks and all pads */
+    struct mbi_mask_seed weights; /* of the root */
+    struct mbi_commitment opened; /* to the weights, by that root */
+    struct mbi_root_claim claim;  /* that they are the weights of all roots */
+};
+
+/* Takes the next opening of the key, for good, or for a certificate the first. End it after a
+ * failure, too. */
+int32_t mbi_hidden_begin(struct mbi_hidden_use *u, const struct mbi_proof_models *m,
+                         const struct mbi_statement *s, mambaint_error *err);
+void mbi_hidden_end(struct mbi_hidden_use *u, const struct mbi_proof_models *m);
+
+/* ---- the counter of a prover's key (proof_budget.c) ---- */
+
+/* Raises the counter in the file of a key with this head, durably, before it returns the number
+ * that it had, which nobody else gets. E_RANGE if there is none left. */
+int32_t mbi_budget_take(uint64_t *number, const char *path, const struct mbi_prover_key_head *head,
+                        mambaint_error *err);
+/* Openings that are left, by the bytes of the file. */
+int32_t mbi_budget_left(uint64_t *left, const struct mbi_prover_key_head *head, const void *data,
+                        size_t n, mambaint_error *err);
+
+/* Makes a certificate of all weights, as a file (proof_key.c). */
+int32_t mbi_proof_write_certificate(struct mbi_buf *out, const struct mbi_proof_models *m,
+                                    mambaint_error *err);
 
 /* The hash of the bytes of the vector of weights: the weights digest, if they are public. */
 void mbi_proof_hash_weights(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_proof_models *m);

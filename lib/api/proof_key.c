@@ -2,6 +2,7 @@
 /* Keys of verifiers: which models and which weights a proof has to be about. */
 #include "api/proof.h"
 #if MBI_HAVE_SODIUM
+#include "api/options.h"
 #include "proof/public.h"
 
 static mambaint_key *new_key(const struct mbi_host *host)
@@ -23,10 +24,36 @@ static void free_key(mambaint_key *k, mambaint_context *ctx)
     mambaint_context_unref(ctx);
 }
 
+/* The file of a key with this certificate. */
+static int32_t write_file(struct mbi_buf *out, const struct mbi_proof_models *m,
+                          const struct mbi_buf *certificate)
+{
+    struct mbi_buf parameters;
+
+    mbi_buf_init(&parameters, &m->ctx->host);
+    for (size_t i = 0; i < m->n; i++)
+        mbi_public_put(&parameters, m->graph[i], m->param[i]);
+    mbi_key_file_write(out, &m->said, certificate, &parameters);
+    mbi_buf_free(&parameters);
+    return out->failed ? MAMBAINT_E_NO_MEMORY : MAMBAINT_OK;
+}
+
+/* Of hidden weights: the certificate is in the prover's key, and is not made again. */
+static int32_t take_hidden(mambaint_key *k, mambaint_error *err)
+{
+    struct mbi_proof_models *m = &k->models;
+
+    if (!mbi_statement_is_hidden(&m->said))
+        return MAMBAINT_OK;
+    return write_file(&k->file, m, &m->hidden.certificate) < 0 ? mbi_fail_memory(err, "a key")
+                                                               : MAMBAINT_OK;
+}
+
 int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, size_t n_models,
                             const mambaint_options *options, mambaint_error *err)
 {
     mambaint_key *k;
+    bool zk = false;
     int32_t rc;
 
     if (out)
@@ -35,7 +62,13 @@ int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, si
         return mbi_fail(err, MAMBAINT_E_INVALID, "out must not be NULL, and there must be a model");
     if (!(k = new_key(&model[0]->ctx->host)))
         return mbi_fail_memory(err, "a key");
-    if ((rc = mbi_proof_models_open(&k->models, model, n_models, options, err)) < 0) {
+    if (mbi_option_bool(&zk, options, "zk", NULL) >= 0 && zk) /* of others it would be no help */
+        k->models.prover_key = mbi_option(options, "prover-key");
+    if ((rc = mbi_proof_models_open(&k->models, model, n_models, options, err)) >= 0)
+        rc = take_hidden(k, err);
+    mbi_prover_key_close(&k->models);
+    k->models.prover_key = NULL;
+    if (rc < 0) {
         free_key(k, model[0]->ctx);
         return rc;
     }
@@ -78,8 +111,8 @@ static const void **node_params(const struct mbi_proof_models *m, size_t s)
     return value;
 }
 
-static int32_t write_certificate(struct mbi_buf *out, const struct mbi_proof_models *m,
-                                 mambaint_error *err)
+int32_t mbi_proof_write_certificate(struct mbi_buf *out, const struct mbi_proof_models *m,
+                                    mambaint_error *err)
 {
     const struct mbi_statement s = {.models = m->said};
     const void **value[MBI_PLAN_STAGES] = {NULL};
@@ -144,7 +177,7 @@ int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx, const void 
 int32_t mambaint_key_save(void *buf, size_t cap, size_t *need, const mambaint_key *key)
 {
     const struct mbi_proof_models *m;
-    struct mbi_buf certificate, file, parameters;
+    struct mbi_buf certificate, file;
     int32_t rc;
 
     if (!key || (!buf && cap))
@@ -155,17 +188,11 @@ int32_t mambaint_key_save(void *buf, size_t cap, size_t *need, const mambaint_ke
         return mbi_give_bytes(buf, cap, need, key->file.data, key->file.size);
     m = &key->models;
     mbi_buf_init(&certificate, &m->ctx->host);
-    mbi_buf_init(&parameters, &m->ctx->host);
     mbi_buf_init(&file, &m->ctx->host);
-    for (size_t i = 0; i < m->n; i++)
-        mbi_public_put(&parameters, m->graph[i], m->param[i]);
-    if ((rc = write_certificate(&certificate, m, NULL)) >= 0) {
-        mbi_key_file_write(&file, &m->said, &certificate, &parameters);
-        rc = file.failed ? MAMBAINT_E_NO_MEMORY
-                         : mbi_give_bytes(buf, cap, need, file.data, file.size);
-    }
+    if ((rc = mbi_proof_write_certificate(&certificate, m, NULL)) >= 0 &&
+        (rc = write_file(&file, m, &certificate)) >= 0)
+        rc = mbi_give_bytes(buf, cap, need, file.data, file.size);
     mbi_buf_free(&certificate);
-    mbi_buf_free(&parameters);
     mbi_buf_free(&file);
     return rc;
 }

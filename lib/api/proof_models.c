@@ -108,6 +108,31 @@ static int32_t make_vector(struct mbi_proof_models *m, mambaint_error *err)
     return mbi_weight_vector(&m->vector, &bits, &m->ctx->host, m->graph, param, m->n, err);
 }
 
+static int32_t no_code(mambaint_error *err)
+{
+    return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
+}
+
+/* The same of hidden weights: it follows from the openings of a root, too, and there may be more
+ * behind the weights. */
+static int32_t find_hidden_code(struct mbi_proof_models *m, uint64_t end, mambaint_error *err)
+{
+    const struct mbi_statement_roots *roots = &m->said.roots;
+
+    m->blur = mbi_blur_of(end, m->weight_bits, roots->n, MBI_EXT_D);
+    if (m->blur.bits > MBI_PLAN_MAX_BITS ||
+        !mbi_hidden_code(&m->code, m->blur.bits, roots->openings))
+        return no_code(err);
+    if (!mbi_hidden_fits(&m->code, roots->openings))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "the key's roots have %u openings each, which are too many for models of "
+                        "this size",
+                        roots->openings);
+    m->root.log_rows = mbi_code_log_rows(&m->code, m->blur.bits);
+    m->root.rows = mbi_code_rows(&m->code, end + m->blur.entries);
+    return MAMBAINT_OK;
+}
+
 /* How the vector of the weights is committed to, which follows from the graphs. */
 static int32_t find_code(struct mbi_proof_models *m, mambaint_error *err)
 {
@@ -123,8 +148,16 @@ static int32_t find_code(struct mbi_proof_models *m, mambaint_error *err)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: too many weights");
     if (m->public_weights)
         return MAMBAINT_OK;
+    if (m->makes_key && m->proofs) {
+        const int32_t rc = mbi_hidden_budget(&m->said.roots, end, m->weight_bits, m->proofs, err);
+
+        if (rc < 0)
+            return rc;
+    }
+    if (mbi_statement_is_hidden(&m->said))
+        return find_hidden_code(m, end, err);
     if (!MBI_EXT(weight_code)(&m->code, m->weight_bits))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
+        return no_code(err);
     m->root.log_rows =
         m->weight_bits > m->code.log_columns ? m->weight_bits - m->code.log_columns : 0;
     m->root.rows = mbi_rows_in_use(end, m->code.log_columns);
@@ -153,7 +186,7 @@ static int32_t commit_weights(struct mbi_proof_models *m, mambaint_error *err)
         return rc;
     used.n = mbi_min_size(used.n, (size_t)m->root.rows << m->code.log_columns);
     mbi_progress(&m->ctx->host, "weights", 0, 1);
-    rc = MBI_EXT(commit)(&m->commitment, &used, m->weight_bits, &m->code, &ntt, err);
+    rc = MBI_EXT(commit)(&m->commitment, &used, m->weight_bits, &m->code, NULL, &ntt, err);
     mbi_progress(&m->ctx->host, "weights", 1, 1);
     mbi_ntt_free(&ntt);
     if (rc >= 0)
@@ -180,6 +213,27 @@ void mbi_proof_hash_weights(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_proof
 
 /* ---- the whole ---- */
 
+#define PROOFS 1000u           /* of a prover's key, without the option */
+#define MOST_PROOFS (1u << 24) /* of any */
+
+/* What zk=on takes: a prover's key, which is there or is made. */
+static int32_t read_zk(struct mbi_proof_models *m, const mambaint_options *options,
+                       mambaint_error *err)
+{
+    if (m->public_weights)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "option zk: with public weights nothing can be hidden yet; leave out zk, "
+                        "or weights");
+    if (!m->makes_key && !m->prover_key)
+        return mbi_fail(err, MAMBAINT_E_INVALID,
+                        "option zk: it takes a prover key; set prover-key to one that was made "
+                        "with zk on (mambaint_prover_key_save(), 'mambaint proof key')");
+    m->proofs = PROOFS;
+    if (m->makes_key && mbi_option(options, "proofs"))
+        return mbi_option_u32(&m->proofs, options, "proofs", 1, MOST_PROOFS, err);
+    return MAMBAINT_OK;
+}
+
 static int32_t read_options(struct mbi_proof_models *m, const mambaint_options *options,
                             mambaint_error *err)
 {
@@ -189,13 +243,15 @@ static int32_t read_options(struct mbi_proof_models *m, const mambaint_options *
 
     if (rc < 0)
         return rc;
-    if (zk)
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "option zk: zero-knowledge proofs are not there yet; set it to off");
     if (weights && strcmp(weights, "committed") && strcmp(weights, "public"))
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         "option weights: '%.40s' is neither committed nor public", weights);
     m->public_weights = weights && !strcmp(weights, "public");
+    if (zk)
+        return read_zk(m, options, err);
+    if (m->makes_key && mbi_option(options, "proofs"))
+        return mbi_fail(err, MAMBAINT_E_INVALID,
+                        "option proofs: without zk a key makes any number of proofs");
     if (m->public_weights && m->prover_key)
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         "option prover-key: public weights are not committed to, and need no key");
@@ -247,6 +303,32 @@ static int32_t check_models(mambaint_model *const *model, size_t n, mambaint_err
     return n > 1 ? mbi_chain_check(model, n, err) : MAMBAINT_OK;
 }
 
+/* Plan, vector and commitment of weights that are not hidden. */
+static int32_t open_weights(struct mbi_proof_models *m, mambaint_error *err)
+{
+    int32_t rc;
+
+    if ((rc = prepare(m, err)) < 0 || (rc = make_vector(m, err)) < 0)
+        return rc;
+    if (!m->public_weights)
+        rc = m->prover_key ? mbi_prover_key_use(m, err) : commit_weights(m, err);
+    else if (m->takes_tokens || (rc = mbi_proof_plan_run(&m->features, m, 1, 0, err)) >= 0)
+        mbi_proof_hash_weights(m->root.digest.byte, m);
+    memcpy(m->said.weights, m->root.digest.byte, MBI_DIGEST_SIZE);
+    return rc >= 0 && m->features.plan ? mbi_proof_plan_try(&m->features, &m->ctx->host, err) : rc;
+}
+
+/* The same of hidden ones: how they are committed to is in the key, or found for a new one. */
+static int32_t open_hidden(struct mbi_proof_models *m, mambaint_error *err)
+{
+    int32_t rc = m->makes_key ? MAMBAINT_OK : mbi_prover_key_roots(m, err);
+
+    if (rc < 0 || (rc = prepare(m, err)) < 0 || (rc = make_vector(m, err)) < 0)
+        return rc;
+    rc = m->makes_key ? mbi_hidden_make(m, err) : mbi_prover_key_use(m, err);
+    return rc >= 0 && m->features.plan ? mbi_proof_plan_try(&m->features, &m->ctx->host, err) : rc;
+}
+
 int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const *model, size_t n,
                               const mambaint_options *options, mambaint_error *err)
 {
@@ -273,14 +355,7 @@ int32_t mbi_proof_models_open(struct mbi_proof_models *m, mambaint_model *const 
     for (size_t i = 0; i < n; i++)
         if ((rc = say_model(&m->said.model[i], model[i]->model, err)) < 0)
             return rc;
-    if ((rc = prepare(m, err)) < 0 || (rc = make_vector(m, err)) < 0)
-        return rc;
-    if (!m->public_weights)
-        rc = m->prover_key ? mbi_prover_key_use(m, err) : commit_weights(m, err);
-    else if (m->takes_tokens || (rc = mbi_proof_plan_run(&m->features, m, 1, 0, err)) >= 0)
-        mbi_proof_hash_weights(m->root.digest.byte, m);
-    memcpy(m->said.weights, m->root.digest.byte, MBI_DIGEST_SIZE);
-    return rc >= 0 && m->features.plan ? mbi_proof_plan_try(&m->features, &m->ctx->host, err) : rc;
+    return m->proofs ? open_hidden(m, err) : open_weights(m, err);
 }
 
 /* The public parameters of model i, out of what is left of a key's. */

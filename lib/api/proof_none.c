@@ -190,6 +190,17 @@ int32_t mambaint_prover_key_save(uint8_t model_id[32], const char *path,
     return mbi_proof_unsupported(err);
 }
 
+int32_t mambaint_prover_key_text(char *buf, size_t cap, size_t *need, const char *path,
+                                 const char *key, mambaint_error *err)
+{
+    (void)buf;
+    (void)cap;
+    (void)need;
+    (void)path;
+    (void)key;
+    return mbi_proof_unsupported(err);
+}
+
 int32_t mbi_prover_key_file_check(const struct mbi_host *host, const void *data, size_t n,
                                   mambaint_error *err)
 {

@@ -65,6 +65,27 @@ static int32_t make_tables(struct mbi_proof_plan *p, const struct mbi_proof_mode
     return MAMBAINT_OK;
 }
 
+/* Of hidden weights: the plan gets pads, and the code of the key what the opening of a proof needs.
+ * The verifier computes both, too. */
+static int32_t hide(struct mbi_proof_plan *p, const struct mbi_proof_models *m, mambaint_error *err)
+{
+    unsigned bits[2];
+    int32_t rc;
+
+    if (!mbi_statement_is_hidden(&m->said))
+        return MAMBAINT_OK;
+    if ((rc = MBI_EXT(plan_hide)(p->plan, err)) < 0)
+        return rc;
+    bits[0] = p->plan->bits;
+    bits[1] = m->blur.bits;
+    if (!MBI_EXT(code_fit)(&p->code, bits, 2))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
+    /* Or else the openings of a root together show more of it than its masks hide. */
+    return (uint64_t)m->said.roots.openings * p->code.queries < p->code.masks
+               ? MAMBAINT_OK
+               : mbi_fail(err, MAMBAINT_E_INTERNAL, "a key has fewer masks than it shows columns");
+}
+
 int32_t mbi_proof_plan_run(struct mbi_proof_plan *p, const struct mbi_proof_models *m,
                            uint32_t lanes, uint32_t n_outputs, mambaint_error *err)
 {
@@ -84,15 +105,17 @@ int32_t mbi_proof_plan_part(struct mbi_proof_plan *p, const struct mbi_proof_mod
         .n_outputs = part->n_outputs,
         .param = m->param,
         .boundary = {part->boundary[MBI_BEFORE], part->boundary[MBI_BEHIND]}};
-    int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
+    int32_t rc;
 
-    if (rc < 0)
+    if (mbi_statement_is_hidden(&m->said) && (q.boundary[MBI_BEFORE] || q.boundary[MBI_BEHIND]))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "runs in parts hide nothing yet");
+    if ((rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err)) < 0)
         return rc;
     if (!m->public_weights)
         p->code = m->code; /* that of the weights */
     else if (!MBI_EXT(walk_code)(&p->code, p->plan))
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "models of this size cannot be committed to");
-    if ((rc = find_level(p, "proof", err)) < 0)
+    if ((rc = hide(p, m, err)) < 0 || (rc = find_level(p, "proof", err)) < 0)
         return rc;
     return m->public_weights ? make_tables(p, m, err) : MAMBAINT_OK;
 }
@@ -102,9 +125,11 @@ int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_pr
 {
     const struct mbi_plan_request q = {
         .graph = m->graph, .n_stages = m->n, .lanes = 1, .certificate = true};
-    const int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
+    int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
 
     p->code = m->code;
+    if (rc >= 0)
+        rc = hide(p, m, err);
     return rc < 0 ? rc : find_level(p, "certificate", err);
 }
 

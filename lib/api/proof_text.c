@@ -9,6 +9,11 @@
 
 static bool is_run(const mambaint_statement *s) { return s->file.type == MBI_PROOF_RUN; }
 
+static bool is_hidden(const mambaint_statement *s)
+{
+    return mbi_statement_is_hidden(&s->file.statement.models);
+}
+
 static bool is_of_tokens(const mambaint_statement *s)
 {
     return mbi_statement_is_of_tokens(&s->file.statement);
@@ -81,10 +86,12 @@ static void say_models(struct mbi_buf *out, const mambaint_statement *s)
     }
     mbi_buf_add_text(out, "model id: ");
     add_model_id(out, s);
-    mbi_buf_add_text(out, s->file.public_weights
-                              ? "\nweights: public; whoever verifies has them\n"
-                              : "\nweights: committed; the proof is about those that this id "
-                                "stands for\n");
+    mbi_buf_add_text(out,
+                     s->file.public_weights ? "\nweights: public; whoever verifies has them\n"
+                     : is_hidden(s)
+                         ? "\nweights: hidden; the proof is about those that this id stands for\n"
+                         : "\nweights: committed; the proof is about those that this id "
+                           "stands for\n");
 }
 
 static void say_values(struct mbi_buf *out, const mambaint_statement *s)
@@ -107,9 +114,12 @@ static void say_values(struct mbi_buf *out, const mambaint_statement *s)
     mbi_buf_addf(out, "\nlargest output: %zu (the first is 0)\n", best);
 }
 
-static void say_not_hidden(struct mbi_buf *out, const mambaint_statement *s)
+static void say_hidden(struct mbi_buf *out, const mambaint_statement *s)
 {
-    if (!s->file.public_weights)
+    if (is_hidden(s))
+        mbi_buf_add_text(out, "hidden: the weights, and all that was computed with them but for "
+                              "what stands here\n");
+    else if (!s->file.public_weights)
         mbi_buf_add_text(out,
                          "not hidden: the weights; the proof is not zero-knowledge, and they can "
                          "be computed from it\n");
@@ -176,7 +186,7 @@ static void add_answer_words(struct mbi_buf *out, const mambaint_statement *s,
                  "the model is, and what text the tokens\nstand for: the proof is about their "
                  "numbers\n",
                  s->file.statement.lanes);
-    say_not_hidden(out, s);
+    say_hidden(out, s);
 }
 
 static void add_words(struct mbi_buf *out, const mambaint_statement *s, const struct mbi_lexicon *t)
@@ -204,7 +214,7 @@ static void add_words(struct mbi_buf *out, const mambaint_statement *s, const st
     say_values(out, s);
     mbi_buf_add_text(out, "not shown: who ran it and when, where the features come from, and "
                           "how good the model is\n");
-    say_not_hidden(out, s);
+    say_hidden(out, s);
 }
 
 /* ---- as JSON ---- */
@@ -279,7 +289,7 @@ static void add_json(struct mbi_buf *out, const mambaint_statement *s, const str
 
     mbi_buf_addf(out, "{\"type\": \"%s\", \"version\": %d, \"profile\": %d, \"weights\": \"%s\", ",
                  is_run(s) ? "run" : "certificate", MBI_PROOF_VERSION, MBI_PROOF_PROFILE,
-                 s->file.public_weights ? "public" : "committed");
+                 mbi_statement_mode_name(&said->models, s->file.public_weights));
     mbi_buf_add_text(out, "\"model_id\": \"");
     add_model_id(out, s);
     mbi_buf_add_text(out, "\", \"weights_digest\": \"");

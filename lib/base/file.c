@@ -225,6 +225,13 @@ int32_t mbi_save_begin(struct mbi_save **out, const struct mbi_host *host, const
     return MAMBAINT_OK;
 }
 
+int32_t mbi_save_private(struct mbi_save *save, mambaint_error *err)
+{
+    if (fchmod(save->fd, S_IRUSR | S_IWUSR) < 0)
+        return mbi_fail_errno(err, "protect", save->path);
+    return MAMBAINT_OK;
+}
+
 static int32_t write_all(struct mbi_save *s, const uint8_t *data, size_t n, mambaint_error *err)
 {
     while (n) {

@@ -29,6 +29,8 @@ void mbi_map_close(struct mbi_map *map, const struct mbi_host *host);
 struct mbi_save;
 int32_t mbi_save_begin(struct mbi_save **out, const struct mbi_host *host, const char *path,
                        mambaint_error *err);
+/* Right after the beginning: nobody but the owner may read the file. */
+int32_t mbi_save_private(struct mbi_save *save, mambaint_error *err);
 int32_t mbi_save_write(struct mbi_save *save, const void *data, size_t n, mambaint_error *err);
 int32_t mbi_save_commit(struct mbi_save *save, mambaint_error *err); /* frees it, either way */
 void mbi_save_abort(struct mbi_save *save);                          /* NULL is fine */

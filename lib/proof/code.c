@@ -4,6 +4,7 @@
 #include "proof/commit.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
+#include "proof/open.h"
 
 #define FRACTION 20 /* bits */
 
@@ -11,12 +12,48 @@
 static const uint32_t query_bits[MBI_CODE_RATE_MAX + 1] = {
     0, 435198, 711009, 870396, 956864, 1002025, 1025121, 1036803, 1042678};
 
-unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level)
+/* Each squaring doubles the logarithm, whose next bit is what comes out in front. Everything is
+ * rounded down; the fraction has 62 bits behind the point and is from 1 to 2. */
+uint32_t MBI_EXT(code_query_bits)(unsigned log_length, size_t n)
+{
+    const size_t length = (size_t)1 << log_length;
+    __extension__ unsigned __int128 product = (unsigned __int128)length << 63;
+    uint64_t x = (uint64_t)(product / (length + n));
+    uint32_t bits = 0;
+
+    for (int i = 0; i < FRACTION; i++) {
+        product = x;
+        product *= x; /* below 2^126 */
+        x = (uint64_t)(product >> 62);
+        bits = 2 * bits + (uint32_t)(x >> 63);
+        x >>= x >> 63;
+    }
+    return bits;
+}
+
+/* For work and level, with so many bits each. */
+static uint64_t queries_for(uint64_t each, unsigned work, unsigned level)
 {
     const uint64_t bits = (uint64_t)(level > work ? level - work : 0) << FRACTION;
-    const uint64_t each = query_bits[log_rate];
 
-    return (unsigned)mbi_max_size((size_t)((bits + each - 1) / each), 1);
+    return mbi_max_size((size_t)((bits + each - 1) / each), 1);
+}
+
+unsigned MBI_EXT(code_queries)(unsigned log_rate, unsigned work, unsigned level)
+{
+    return (unsigned)queries_for(query_bits[log_rate], work, level);
+}
+
+/* Bits that one query of a layer gives; 0 if its rows are as long as their codewords. */
+static uint32_t bits_of(const struct mbi_code *code, unsigned layer)
+{
+    const struct mbi_layer a = mbi_code_layer(code, layer);
+
+    if (layer || !code->masks)
+        return query_bits[a.log_length - a.log_columns];
+    if (mbi_code_entries(code) >> a.log_length)
+        return 0;
+    return MBI_EXT(code_query_bits)(a.log_length, mbi_code_entries(code));
 }
 
 unsigned MBI_EXT(code_level)(const struct mbi_code *code)
@@ -25,27 +62,43 @@ unsigned MBI_EXT(code_level)(const struct mbi_code *code)
 
     for (unsigned i = 0; i <= code->depth; i++) {
         const struct mbi_layer a = mbi_code_layer(code, i);
-        const uint64_t each = query_bits[a.log_length - a.log_columns];
-        const unsigned level = (unsigned)(a.queries * each >> FRACTION) + a.work;
+        const unsigned level =
+            (unsigned)((uint64_t)a.queries * bits_of(code, i) >> FRACTION) + a.work;
 
         least = level < least ? level : least;
     }
     return least;
 }
 
-static const char *layer_fault(const struct mbi_layer *a, unsigned level)
+static const char *layer_fault(const struct mbi_code *code, unsigned layer)
 {
+    const struct mbi_layer of = mbi_code_layer(code, layer), *a = &of;
+    const unsigned level = code->level;
+    uint32_t each;
+
     if (a->log_length > MBI_NTT_LOG_MAX)
         return "the rows of a code are too long";
     if (a->log_columns >= a->log_length || a->log_length - a->log_columns > MBI_CODE_RATE_MAX)
         return "the rate of a code is none that is planned for";
     if (!a->queries || a->queries > MBI_CODE_QUERIES || a->work > MBI_WORK_MAX)
         return "a code has too many queries, none, or too much work";
-    if (level > MBI_CODE_LEVEL ||
-        a->queries < MBI_EXT(code_queries)(a->log_length - a->log_columns, a->work, level))
+    each = bits_of(code, layer);
+    if (!each)
+        return "a code has so many masks that nothing is left of its distance";
+    if (level > MBI_CODE_LEVEL || a->queries < queries_for(each, a->work, level))
         return "a code has too few queries for its level";
     if (64 * MBI_EXT_D - 1 < level + a->log_length) /* |E| > 2^(64 D - 1) */
         return "the field is too small for the level of a code";
+    return NULL;
+}
+
+/* One mask more than columns are seen, so that those that are not can be anything. */
+static const char *mask_fault(const struct mbi_code *code)
+{
+    if (code->masks ? code->masks <= code->queries : code->pads)
+        return "a code has too few masks for its queries";
+    if (code->masks > (size_t)1 << MBI_NTT_LOG_MAX || code->pads > (size_t)1 << MBI_NTT_LOG_MAX)
+        return "a code has too many masks";
     return NULL;
 }
 
@@ -69,11 +122,10 @@ const char *MBI_EXT(code_fault)(const struct mbi_code *code)
 {
     const char *fault = depth_fault(code);
 
-    for (unsigned i = 0; i <= code->depth && !fault; i++) {
-        const struct mbi_layer a = mbi_code_layer(code, i);
-
-        fault = layer_fault(&a, code->level);
-    }
+    if (!fault)
+        fault = mask_fault(code);
+    for (unsigned i = 0; i <= code->depth && !fault; i++)
+        fault = layer_fault(code, i);
     return fault;
 }
 
@@ -116,25 +168,24 @@ static uint64_t seen_bytes(const struct seen *s, uint64_t column, size_t trees)
 /* All but the columns and paths. */
 static uint64_t fixed_bytes(const struct mbi_code *code, const unsigned *log_rows, size_t n)
 {
-    const unsigned last = mbi_code_layer(code, code->depth).log_columns;
+    const uint64_t entries = mbi_layer_entries(code, code->depth) + (code->masks ? 1 : 0);
     uint64_t first[MBI_OPEN_VECTORS];
     uint64_t rounds = MBI_EXT(open_stack)(first, log_rows, n);
     uint64_t bytes = sizeof(struct mbi_digest) * code->depth;
 
     if (code->depth)
-        rounds += code->log_columns; /* down to one entry */
+        rounds += mbi_layer_bits(code); /* down to one entry */
     for (unsigned i = 0; i <= code->depth; i++)
         bytes += mbi_code_layer(code, i).work ? 8 : 0;
-    return bytes + MBI_EXT_BYTES * (2 * rounds + ((uint64_t)1 << last));
+    return bytes + MBI_EXT_BYTES * (2 * rounds + entries);
 }
 
 /* Of a column of a layer; in layer 0 there are so many rows of all vectors together. */
 static uint64_t column_bytes(const struct mbi_code *code, unsigned layer, uint64_t rows)
 {
     if (layer)
-        return (uint64_t)MBI_EXT_BYTES << (mbi_code_layer(code, layer - 1).log_columns -
-                                           code->further[layer - 1].log_columns);
-    return MBI_FE_BYTES * rows;
+        return MBI_EXT_BYTES * (uint64_t)mbi_layer_rows(code, layer);
+    return MBI_FE_BYTES * (rows + mbi_blind_rows(code));
 }
 
 /* Rows that are in use. */
@@ -221,17 +272,19 @@ struct endings {
     struct ending best[MBI_CODE_DEPTH + 1][MBI_NTT_LOG_MAX];
     struct seen seen[LAYER_RATE + 1][MBI_NTT_LOG_MAX + 1]; /* by rate and length */
     unsigned queries[LAYER_RATE + 1];
-    unsigned work;
+    unsigned work, symbols;
 };
 
+/* Of a row of n entries, 2^l of which are not masks. */
 static void try_layer(struct ending *best, const struct ending *after, const struct endings *e,
-                      unsigned l, unsigned rate)
+                      unsigned l, unsigned rate, size_t n)
 {
     for (unsigned rows = 1; rows <= LAYER_ROWS && rows <= l; rows++) {
         const struct mbi_layer a = {l - rows, l - rows + rate, e->queries[rate], e->work};
-        const uint64_t size =
-            sizeof(struct mbi_digest) + (a.work ? 8 : 0) + after[a.log_columns].size +
-            seen_bytes(&e->seen[rate][a.log_length], (uint64_t)MBI_EXT_BYTES << rows, 1);
+        const uint64_t column = MBI_EXT_BYTES * (((n - 1) >> a.log_columns) + 1);
+        const uint64_t size = sizeof(struct mbi_digest) + (a.work ? 8 : 0) +
+                              after[a.log_columns].size +
+                              seen_bytes(&e->seen[rate][a.log_length], column, 1);
 
         if (size < best->size)
             *best = (struct ending){size, a};
@@ -242,6 +295,7 @@ static void try_layer(struct ending *best, const struct ending *after, const str
 static void find_endings(struct endings *e, unsigned work, unsigned level, unsigned symbols)
 {
     e->work = work;
+    e->symbols = symbols;
     for (unsigned rate = 1; rate <= LAYER_RATE; rate++) {
         e->queries[rate] = MBI_EXT(code_queries)(rate, work, level);
         see(e->seen[rate], MBI_NTT_LOG_MAX, e->queries[rate]);
@@ -252,8 +306,21 @@ static void find_endings(struct endings *e, unsigned work, unsigned level, unsig
         for (unsigned l = 0; l < MBI_NTT_LOG_MAX; l++) {
             e->best[d][l].size = UINT64_MAX / 2; /* none */
             for (unsigned rate = 1; rate <= LAYER_RATE && l + rate <= symbols; rate++)
-                try_layer(&e->best[d][l], e->best[d - 1], e, l, rate);
+                try_layer(&e->best[d][l], e->best[d - 1], e, l, rate, (size_t)1 << l);
         }
+}
+
+/* Of the folded row of layer 0, with `depth` further layers. */
+static struct ending first_ending(const struct endings *e, const struct mbi_code *code,
+                                  unsigned depth)
+{
+    const size_t n = mbi_code_entries(code);
+    const unsigned l = code->log_columns;
+    struct ending first = {.size = depth ? UINT64_MAX / 2 : MBI_EXT_BYTES * (uint64_t)n};
+
+    for (unsigned rate = 1; depth && rate <= LAYER_RATE && l + rate <= e->symbols; rate++)
+        try_layer(&first, e->best[depth - 1], e, l, rate, n);
+    return first;
 }
 
 static void put_ending(struct mbi_code *code, const struct endings *e, unsigned depth)
@@ -263,37 +330,80 @@ static void put_ending(struct mbi_code *code, const struct endings *e, unsigned 
     code->depth = depth;
     memset(code->further, 0, sizeof(code->further));
     for (unsigned i = 0; i < depth; i++) {
-        code->further[i] = e->best[depth - i][l].layer;
+        code->further[i] = i ? e->best[depth - i][l].layer : first_ending(e, code, depth).layer;
         l = code->further[i].log_columns;
     }
+}
+
+/* ---- masks ---- */
+
+/* The fewest queries for the level, each of which takes `openings` more masks: more queries need
+ * masks, and masks more queries. */
+static void fewest_queries(struct mbi_code *code, uint32_t openings)
+{
+    uint64_t before;
+
+    code->queries = 1;
+    do {
+        uint32_t each;
+
+        before = code->queries;
+        if (openings)
+            code->masks = openings * code->queries + 1;
+        each = bits_of(code, 0);
+        code->queries = (unsigned)mbi_min_u64(
+            each ? queries_for(each, code->work, code->level) : UINT64_MAX, MBI_CODE_QUERIES + 1);
+    } while (code->queries > before);
+}
+
+bool MBI_EXT(code_fit)(struct mbi_code *code, const unsigned *bits, size_t n)
+{
+    unsigned log_rows[MBI_OPEN_VECTORS], rounds;
+    uint64_t first[MBI_OPEN_VECTORS];
+
+    if (!n || n > MBI_OPEN_VECTORS)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (bits[i] > MBI_MAX_BITS)
+            return false;
+        log_rows[i] = mbi_code_log_rows(code, bits[i]);
+    }
+    rounds = MBI_EXT(open_stack)(first, log_rows, n);
+    if (rounds + code->log_columns > MBI_MAX_BITS)
+        return false;
+    if (!code->masks)
+        return true;
+    code->pads = 2 * MBI_EXT_D * rounds;
+    fewest_queries(code, 0);
+    return true;
 }
 
 /* The mean size; UINT64_MAX if such a code cannot be. */
 static uint64_t size_of(const struct mbi_code *code, const unsigned *bits, size_t n)
 {
     unsigned log_rows[MBI_OPEN_VECTORS];
-    uint64_t first[MBI_OPEN_VECTORS];
+    struct mbi_code fitted = *code;
 
     for (size_t i = 0; i < n; i++) {
-        if (bits[i] < code->log_columns || bits[i] > MBI_MAX_BITS)
+        if (bits[i] < code->log_columns)
             return UINT64_MAX;
-        log_rows[i] = bits[i] - code->log_columns;
+        log_rows[i] = mbi_code_log_rows(code, bits[i]);
     }
-    if (MBI_EXT(code_fault)(code) ||
-        MBI_EXT(open_stack)(first, log_rows, n) + code->log_columns > MBI_MAX_BITS)
+    if (MBI_EXT(code_fault)(code) || !MBI_EXT(code_fit)(&fitted, bits, n))
         return UINT64_MAX;
-    return MBI_EXT(open_size_mean)(code, log_rows, n);
+    return MBI_EXT(open_size_mean)(&fitted, log_rows, n);
 }
 
 /* The number of further layers, at most `most`, with which a row of 2^l entries takes the fewest
  * bytes; they come with rounds for every bit of it. */
-static unsigned best_depth(const struct endings *e, unsigned l, unsigned most)
+static unsigned best_depth(const struct endings *e, const struct mbi_code *code, unsigned most)
 {
-    uint64_t least = e->best[0][l].size;
+    const uint64_t rounds = 2 * MBI_EXT_BYTES * (uint64_t)mbi_layer_bits(code);
+    uint64_t least = first_ending(e, code, 0).size;
     unsigned depth = 0;
 
     for (unsigned d = 1; d <= most; d++) {
-        const uint64_t size = e->best[d][l].size + 2 * MBI_EXT_BYTES * (uint64_t)l;
+        const uint64_t size = first_ending(e, code, d).size + rounds;
 
         if (size < least) {
             least = size;
@@ -303,8 +413,9 @@ static unsigned best_depth(const struct endings *e, unsigned l, unsigned most)
     return depth;
 }
 
-bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n, unsigned log_rate,
-                          unsigned work, unsigned level)
+/* For so many openings of a root that hide it; 0: in the clear. */
+static bool choose(struct mbi_code *code, const unsigned *bits, size_t n, unsigned log_rate,
+                   unsigned work, unsigned level, uint32_t openings)
 {
     struct mbi_code c = {.work = work, .level = level};
     struct endings e = {0};
@@ -324,7 +435,11 @@ bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n,
 
         c.log_columns = l;
         c.log_length = l + log_rate;
-        put_ending(&c, &e, best_depth(&e, l, depth));
+        if (openings) {
+            c.pads = 2 * MBI_EXT_D * (MBI_MAX_BITS - l);
+            fewest_queries(&c, openings);
+        }
+        put_ending(&c, &e, best_depth(&e, &c, depth));
         size = size_of(&c, bits, n);
         if (size < least) {
             least = size;
@@ -334,18 +449,27 @@ bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n,
     return least != UINT64_MAX;
 }
 
+bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n, unsigned log_rate,
+                          unsigned work, unsigned level)
+{
+    return choose(code, bits, n, log_rate, work, level, 0);
+}
+
 #define SHORT_WORK 16u /* bits */
-#define LONG_WORK 18u  /* ... for each layer, where there may be several */
+#define LONG_WORK 18u  /* ... for each layer, where there may be several, and of hidden ones */
 #define SHORT 18u      /* bits of a vector that may be encoded at a low rate, */
 #define SHORT_RATE 4u  /* ... log2 of the lowest */
 #define LONG_RATE 2u   /* ... and of that of longer ones, which take their time */
 #define LONGER 3u      /* bits that another vector is taken to have more, */
 #define LONGEST 24u    /* ... up to so many */
 
-bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned level)
+static bool choose_rate(struct mbi_code *code, unsigned bits, size_t n, unsigned level,
+                        uint32_t openings)
 {
     const bool flat = bits <= MBI_CODE_FLAT;
-    const unsigned lowest = bits > SHORT ? LONG_RATE : SHORT_RATE;
+    const unsigned lowest = bits > SHORT       ? LONG_RATE
+                            : flat && openings ? MBI_CODE_RATE_MAX
+                                               : SHORT_RATE;
     unsigned both[] = {bits, bits};
     uint64_t least = UINT64_MAX;
 
@@ -357,7 +481,7 @@ bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned l
         struct mbi_code c;
         uint64_t size;
 
-        if (!MBI_EXT(code_choose)(&c, both, n, rate, flat ? SHORT_WORK : LONG_WORK, level))
+        if (!choose(&c, both, n, rate, flat && !openings ? SHORT_WORK : LONG_WORK, level, openings))
             continue;
         size = size_of(&c, both, n);
         if (size < least) {
@@ -366,6 +490,17 @@ bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned l
         }
     }
     return least != UINT64_MAX;
+}
+
+bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned level)
+{
+    return choose_rate(code, bits, n, level, 0);
+}
+
+bool MBI_EXT(code_of_hidden)(struct mbi_code *code, unsigned bits, size_t n, unsigned level,
+                             uint32_t openings)
+{
+    return openings && openings <= MBI_CODE_OPENINGS && choose_rate(code, bits, n, level, openings);
 }
 
 /* Each at the first multiple of its own height. Sums stay below 2^37. */

@@ -33,8 +33,8 @@ void MBI_EXT(matrix_free)(struct mbi_matrix *m, const struct mbi_host *host)
 }
 
 /* The rows are transformed in place. */
-int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, unsigned log_columns,
-                               const struct mbi_ntt *ntt, mambaint_error *err)
+int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, size_t entries, const struct mbi_ntt *ntt,
+                               mambaint_error *err)
 {
     const size_t length = (size_t)1 << m->log_length;
     const struct mbi_ntt_job job = {.in = m->codeword,
@@ -44,7 +44,7 @@ int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, unsigned log_columns,
                                     .out_row = length,
                                     .out_step = 1,
                                     .rows = m->rows,
-                                    .ell = (size_t)1 << log_columns,
+                                    .ell = entries,
                                     .log_n = m->log_length};
     struct mbi_columns columns = {m->codeword, m->rows, length, 1, NULL};
     const int32_t rc = mbi_ntt_run(ntt, &job, err);
@@ -76,61 +76,88 @@ static void spread_rows(void *arg, size_t begin, size_t end)
     }
 }
 
-int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, unsigned log_rows,
+int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, size_t rows,
                            const struct mbi_layer *layer, const struct mbi_ntt *ntt,
                            mambaint_error *err)
 {
     struct spreading a = {m, entry, (size_t)1 << layer->log_columns};
 
-    *m =
-        (struct mbi_matrix){.rows = (size_t)MBI_EXT_D << log_rows, .log_length = layer->log_length};
+    *m = (struct mbi_matrix){.rows = MBI_EXT_D * rows, .log_length = layer->log_length};
     if (!MBI_EXT(matrix_alloc)(m, ntt->host))
         return mbi_fail_memory(err, "a layer of an opening");
     mbi_parallel_for(ntt->host, m->rows, BLOCK / mbi_min_size(a.columns, BLOCK), spread_rows, &a);
-    return MBI_EXT(matrix_encode)(m, layer->log_columns, ntt, err);
+    return MBI_EXT(matrix_encode)(m, a.columns, ntt, err);
 }
 
 /* ---- commitments ---- */
 
 struct widening {
+    const struct mbi_commitment *of;
     const struct mbi_matrix *m;
-    const struct mbi_table *vector;
-    size_t columns;
+    size_t rows; /* in use; those behind them are blind */
 };
+
+/* What is behind the entries of a row. Pads are in one row alone. */
+static void hide_row(mbi_fe *row, const struct mbi_commitment *c, size_t r)
+{
+    mbi_mask_fill(row, c->code.masks, &c->seed, MBI_MASK_ROW, r);
+    if (!c->blind)
+        return;
+    row += c->code.masks;
+    if (r + 1 == c->root.rows)
+        mbi_mask_fill(row, c->code.pads, &c->seed, MBI_MASK_ROUND, 0);
+    else
+        memset(row, 0, c->code.pads * sizeof(*row));
+}
 
 static void widen_rows(void *arg, size_t begin, size_t end)
 {
     const struct widening *a = arg;
+    const struct mbi_code *code = &a->of->code;
+    const size_t columns = (size_t)1 << code->log_columns;
 
     for (size_t r = begin; r < end; r++) {
         mbi_fe *row = a->m->codeword + (r << a->m->log_length);
 
-        MBI_EXT(table_load)(row, a->vector, r * a->columns, a->columns);
+        if (r >= a->rows) {
+            mbi_mask_fill(row, mbi_code_entries(code), &a->of->seed, MBI_MASK_BLIND, r - a->rows);
+            continue;
+        }
+        MBI_EXT(table_load)(row, &a->of->vector, r * columns, columns);
+        if (code->masks)
+            hide_row(row + columns, a->of, r);
     }
 }
 
 static const char *vector_fault(const struct mbi_table *vector, unsigned bits,
-                                const struct mbi_code *code)
+                                const struct mbi_code *code, const struct mbi_masking *masking)
 {
-    if (bits < code->log_columns || bits > MBI_MAX_BITS || vector->n > (uint64_t)1 << bits)
+    if (bits < code->log_columns + (code->masks ? 1 : 0) || bits > MBI_MAX_BITS ||
+        vector->n > (uint64_t)1 << bits)
         return "a vector does not have the size of its code";
+    if (!masking != !code->masks)
+        return "a code has masks without a seed, or none with one";
     return vector->type == MBI_TABLE_EXT ? "a vector is not over F" : NULL;
 }
 
 /* The rows in use, at the begin of their codewords; then the rest. */
-static int32_t make(struct mbi_matrix *m, const struct mbi_table *vector,
-                    const struct mbi_code *code, const struct mbi_ntt *ntt, mambaint_error *err)
+static int32_t make(struct mbi_matrix *m, const struct mbi_commitment *of,
+                    const struct mbi_ntt *ntt, mambaint_error *err)
 {
-    struct widening a = {m, vector, (size_t)1 << code->log_columns};
+    const size_t columns = (size_t)1 << of->code.log_columns;
+    struct widening a = {of, m, (size_t)of->root.rows};
 
+    m->rows = a.rows + (of->blind ? mbi_blind_rows(&of->code) : 0);
     if (!MBI_EXT(matrix_alloc)(m, ntt->host))
         return mbi_fail_memory(err, "a commitment");
-    mbi_parallel_for(ntt->host, m->rows, BLOCK / mbi_min_size(a.columns, BLOCK), widen_rows, &a);
-    return MBI_EXT(matrix_encode)(m, code->log_columns, ntt, err);
+    mbi_parallel_for(ntt->host, m->rows, BLOCK / mbi_min_size(columns, BLOCK), widen_rows, &a);
+    return MBI_EXT(matrix_encode)(m, mbi_code_entries(&of->code) - (of->blind ? 0 : of->code.pads),
+                                  ntt, err);
 }
 
 int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vector, unsigned bits,
-                        const struct mbi_code *code, const struct mbi_ntt *ntt, mambaint_error *err)
+                        const struct mbi_code *code, const struct mbi_masking *masking,
+                        const struct mbi_ntt *ntt, mambaint_error *err)
 {
     const char *fault = MBI_EXT(code_fault)(code);
     struct mbi_matrix m = {.log_length = code->log_length};
@@ -138,15 +165,18 @@ int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vect
 
     *out = (struct mbi_commitment){.host = ntt->host, .code = *code, .vector = *vector};
     if (!fault)
-        fault = vector_fault(vector, bits, code);
+        fault = vector_fault(vector, bits, code, masking);
     if (!fault && bits - code->log_columns >= 8 * sizeof(m.rows))
         fault = "a vector does not fit this machine";
     if (fault)
         return mbi_fail(err, MAMBAINT_E_INTERNAL, "a commitment was planned wrongly: %s", fault);
     out->root.log_rows = bits - code->log_columns;
-    out->root.rows = mbi_rows_in_use(vector->n, code->log_columns);
-    m.rows = (size_t)out->root.rows;
-    rc = make(&m, vector, code, ntt, err);
+    out->root.rows = mbi_code_rows(code, vector->n);
+    if (masking) {
+        out->seed = *masking->seed;
+        out->blind = masking->blind;
+    }
+    rc = make(&m, out, ntt, err);
     out->codeword = m.codeword;
     out->tree = m.tree;
     if (rc < 0)
@@ -162,6 +192,7 @@ void MBI_EXT(commitment_free)(struct mbi_commitment *c)
         return;
     mbi_free_aligned(c->host, c->codeword);
     mbi_free_aligned(c->host, c->tree);
+    mbi_mask_seed_forget(&c->seed);
     *c = (struct mbi_commitment){0};
 }
 #endif

@@ -4,22 +4,26 @@
  * 2^log_rows rows; each row is the coefficients of a polynomial and is encoded by its values at L
  * points, the columns of which are the leaves of a Merkle tree. An opening folds all rows of all
  * vectors into one, which it shows, or commits to in a further layer, and compares it with some
- * columns. What is claimed of the distance is proved: unique decoding only. Needs MBI_HAVE_SODIUM.
+ * columns. What is claimed of the distance is proved: unique decoding only. Rows may have masks, so
+ * that an opening tells nothing but its claims. Needs MBI_HAVE_SODIUM.
  *                                                                          proof.md, commitment
  */
 #ifndef MBI_PROOF_COMMIT_H
 #define MBI_PROOF_COMMIT_H
 
+#include "base/intmath.h"
 #include "proof/form.h"
+#include "proof/masks.h"
 #include "proof/merkle.h"
 #include "proof/ntt.h"
 #include "proof/stream.h"
 
-#define MBI_CODE_RATE_MAX 8u   /* log2 of L / columns: at least 1 */
-#define MBI_CODE_QUERIES 4096u /* at most */
-#define MBI_CODE_LEVEL 128u    /* at most */
-#define MBI_OPEN_VECTORS 16    /* of one opening, at most */
-#define MBI_CODE_FLAT 16u      /* bits of a vector that needs no further layer */
+#define MBI_CODE_RATE_MAX 8u    /* log2 of L / columns: at least 1 */
+#define MBI_CODE_QUERIES 4096u  /* at most */
+#define MBI_CODE_LEVEL 128u     /* at most */
+#define MBI_CODE_OPENINGS 4096u /* of a root, at most */
+#define MBI_OPEN_VECTORS 16     /* of one opening, at most */
+#define MBI_CODE_FLAT 16u       /* bits of a vector that needs no further layer */
 
 #define MBI_CODE_DEPTH 4 /* further layers, at most */
 
@@ -37,6 +41,8 @@ struct mbi_code {
     unsigned level; /* bits that the errors of an opening stay below; 0: any */
     unsigned depth; /* further layers: each encodes the row that the one before it folds to */
     struct mbi_layer further[MBI_CODE_DEPTH];
+    unsigned masks; /* random entries behind those of a row, in layer 0; 0: nothing is hidden */
+    unsigned pads;  /* entries behind the masks: 2 D for each round over the rows of an opening */
 };
 
 /* Layer i of a code, 0 to depth. */
@@ -46,7 +52,17 @@ static inline struct mbi_layer mbi_code_layer(const struct mbi_code *code, unsig
              : (struct mbi_layer){code->log_columns, code->log_length, code->queries, code->work};
 }
 
+/* Entries of a row of layer 0 with all that is behind them: more than that are never encoded. */
+static inline size_t mbi_code_entries(const struct mbi_code *code)
+{
+    return ((size_t)1 << code->log_columns) + code->masks + code->pads;
+}
+
 /* ---- the plan ---- */
+
+/* floor(2^20 log2(2 L / (L + n))), or one less: bits that one query gives, of rows of n entries,
+ * 0 < n <= L = 2^log_length. */
+uint32_t MBI_EXT(code_query_bits)(unsigned log_length, size_t n);
 
 /* Queries so that a vector at or beyond half the distance is found out with all but 2^-level, work
  * counted. log_rate = log2(L / ell), 1 to MBI_CODE_RATE_MAX. */
@@ -72,6 +88,17 @@ bool MBI_EXT(code_choose)(struct mbi_code *code, const unsigned *bits, size_t n,
  * if there is none.
  */
 bool MBI_EXT(code_of)(struct mbi_code *code, unsigned bits, size_t n, unsigned level);
+
+/*
+ * The same for roots that are opened so many times and tell nothing of what is under them; 1 to
+ * MBI_CODE_OPENINGS. It has pads for as many rounds as an opening can have. Then code_fit() makes
+ * it that of an opening of vectors of 2^bits[i] entries, with no more pads than that needs; a
+ * commitment may be made with either one, but those of one opening's first vector are made with
+ * its own. False if there is none.
+ */
+bool MBI_EXT(code_of_hidden)(struct mbi_code *code, unsigned bits, size_t n, unsigned level,
+                             uint32_t openings);
+bool MBI_EXT(code_fit)(struct mbi_code *code, const unsigned *bits, size_t n);
 
 /* What is opened of a layer: positions, ascending and each once. */
 struct mbi_positions {
@@ -108,25 +135,49 @@ static inline uint64_t mbi_rows_in_use(uint64_t n, unsigned log_columns)
     return n ? ((n - 1) >> log_columns) + 1 : 1;
 }
 
+/* The same in any code: no column of a hidden vector is so short that it could be guessed. */
+static inline uint64_t mbi_code_rows(const struct mbi_code *code, uint64_t n)
+{
+    const uint64_t rows = mbi_rows_in_use(n, code->log_columns);
+
+    return code->masks && rows < 2 ? 2 : rows;
+}
+
+/* log2 of the rows of a vector of 2^bits entries. */
+static inline unsigned mbi_code_log_rows(const struct mbi_code *code, unsigned bits)
+{
+    const unsigned rows = bits > code->log_columns ? bits - code->log_columns : 0;
+
+    return code->masks && !rows ? 1 : rows;
+}
+
+/* What hides a vector. Of one opening, no two vectors have the same seed. */
+struct mbi_masking {
+    const struct mbi_mask_seed *seed;
+    bool blind; /* the first vector of its only opening, which it hides, too */
+};
+
 /* What the prover keeps of it. */
 struct mbi_commitment {
     const struct mbi_host *host;
     struct mbi_code code;
     struct mbi_root root;
     struct mbi_table vector; /* the caller's */
-    mbi_fe *codeword;        /* row r's value at the j-th power is at [r L + j] */
+    mbi_fe *codeword;        /* row r's value at the j-th power is at [r L + j]; blind rows last */
     struct mbi_digest *tree;
+    struct mbi_mask_seed seed; /* of a hidden one, from which its masks are made again */
+    bool blind;
 };
 
 /*
  * Commits to a vector of 2^bits entries, of any type but MBI_TABLE_EXT, whose data stays where it
  * is until the last opening. Rows after the table's end are not in use. The memory is L / ell
  * elements of F for every entry of a row that is, and 64 bytes for every column. `ntt` is used here
- * only.
+ * only. `masking` if the code has masks, else NULL; a seed always makes the same.
  */
 int32_t MBI_EXT(commit)(struct mbi_commitment *out, const struct mbi_table *vector, unsigned bits,
-                        const struct mbi_code *code, const struct mbi_ntt *ntt,
-                        mambaint_error *err);
+                        const struct mbi_code *code, const struct mbi_masking *masking,
+                        const struct mbi_ntt *ntt, mambaint_error *err);
 void MBI_EXT(commitment_free)(struct mbi_commitment *c); /* zeroed is fine */
 
 /* ---- opening ---- */
@@ -172,7 +223,8 @@ const char *MBI_EXT(open_fault)(const struct mbi_opening *o);
 
 /*
  * Proves it; vector[i] is the commitment of root[i]. A false claim makes a proof that is refused.
- * The memory is 24 bytes (of degree 2) for every entry of the vectors together that is in use or
+ * If the code has masks, the first vector has to be a blind one, and is never opened again. The
+ * memory is 24 bytes (of degree 2) for every entry of the vectors together that is in use or
  * claimed of, and for a further layer what its commitment has.
  */
 int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commitment *vector,

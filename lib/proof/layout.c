@@ -647,10 +647,20 @@ static uint64_t end_of_class(const struct mbi_plan *p, uint32_t size)
     return end;
 }
 
+void mbi_plan_place_counts(struct mbi_plan *p)
+{
+    struct mbi_lookup *l = &p->lookup;
+    const unsigned bits = p->bits > p->weight_bits ? p->bits : p->weight_bits;
+
+    l->bits = bits + 1;
+    l->counts[0] = (uint64_t)1 << bits;
+    for (unsigned k = 0; k < l->n; k++)
+        l->counts[k + 1] = l->counts[k] + l->size[k];
+}
+
 bool mbi_plan_lay_out_direct(struct mbi_plan *p)
 {
     struct mbi_lookup *l = &p->lookup;
-    unsigned bits;
 
     if (p->weight_bits < MBI_DIRECT_BITS)
         return false;
@@ -665,10 +675,6 @@ bool mbi_plan_lay_out_direct(struct mbi_plan *p)
     }
     p->direct = p->large = true;
     p->bits = vector_bits(p->end);
-    bits = p->bits > p->weight_bits ? p->bits : p->weight_bits;
-    l->bits = bits + 1;
-    l->counts[0] = (uint64_t)1 << bits;
-    for (unsigned k = 0; k < l->n; k++)
-        l->counts[k + 1] = l->counts[k] + l->size[k];
+    mbi_plan_place_counts(p);
     return true;
 }

@@ -26,6 +26,8 @@ void mbi_plan_lay_out(struct mbi_plan *p);
 /* Of such a certificate: where the weights of each class lie, and their counts. false: there are
  * too few weights, or two intervals of one size, and the weights need variables. */
 bool mbi_plan_lay_out_direct(struct mbi_plan *p);
+/* Its counts, for as many bits as the vectors have: the second half of the lookup. */
+void mbi_plan_place_counts(struct mbi_plan *p);
 
 /* The lookup's index of the first count, where the witness vector begins. */
 static inline uint64_t mbi_direct_counts(const struct mbi_plan *p)

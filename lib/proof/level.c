@@ -18,7 +18,19 @@ static struct mbi_ext count_value(struct mbi_walk *w, const struct mbi_part *par
 
     (void)part;
     shape->bytes += MBI_EXT_BYTES;
+    if (w->hidden)
+        w->hidden->next++;
     return mbi_ext_from(0);
+}
+
+/* Pads of a sum-check or lookup, and n values that are 0, each with a pad. */
+static void count_hidden(struct mbi_hidden *h, size_t pads, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        MBI_EXT(hidden_term)(h, h->next, mbi_ext_from(1));
+        MBI_EXT(hidden_zero)(h, i, mbi_ext_from(0));
+    }
+    h->next += pads;
 }
 
 static void count_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
@@ -32,7 +44,12 @@ static void count_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
         mbi_walk_cannot(w, fault);
     memset(point, 0, batch->bits * sizeof(*point));
     memset(value, 0, batch->n_tables * sizeof(*value));
-    shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_size)(batch);
+    if (w->hidden) {
+        count_hidden(w->hidden, MBI_EXT(sum_pads)(batch), 1);
+        shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_hidden_size)(batch);
+    } else {
+        shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_size)(batch);
+    }
     shape->rounds += batch->bits;
     shape->batches++;
     if (batch->n_sums > shape->sums)
@@ -44,7 +61,13 @@ static void count_lookup(struct mbi_walk *w, struct mbi_lookup_end *end, const s
     struct mbi_proof_shape *shape = w->user;
 
     memset(end, 0, sizeof(*end));
-    shape->bytes += MBI_FE_BYTES * MBI_EXT(lookup_size)(l);
+    if (w->hidden) {
+        count_hidden(w->hidden, MBI_EXT(lookup_pads)(l), 3 + (size_t)l->bits);
+        w->hidden->end[0] = w->hidden->end[1] = (struct mbi_affine){.n = 1};
+        shape->bytes += MBI_FE_BYTES * MBI_EXT(lookup_hidden_size)(l);
+    } else {
+        shape->bytes += MBI_FE_BYTES * MBI_EXT(lookup_size)(l);
+    }
 }
 
 static void count_opening(struct mbi_walk *w, const struct mbi_opening *o)
@@ -58,40 +81,61 @@ static void count_opening(struct mbi_walk *w, const struct mbi_opening *o)
 
 static void nothing(struct mbi_walk *w) { (void)w; }
 
-bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
-                          const struct mbi_host *host)
+static bool count(struct mbi_proof_shape *out, const struct mbi_plan *plan,
+                  const struct mbi_walk_side *side, const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup, count_opening,
-                                              nothing};
     struct mbi_table *none = mbi_alloc(host, plan->n_vars, sizeof(*none)); /* all entries zero */
     struct mbi_transcript transcript;
     struct mbi_proof_job job = {.plan = plan, .table = none};
+    struct mbi_hidden hidden = {.host = host};
     struct mbi_walk w = {.job = &job,
                          .plan = plan,
                          .host = host,
-                         .side = &side,
+                         .side = side,
                          .transcript = &transcript,
-                         .user = out};
+                         .user = out,
+                         .hidden = plan->n_pads ? &hidden : NULL};
     bool done = none != NULL;
 
     *out = (struct mbi_proof_shape){.bytes = sizeof(struct mbi_digest)};
     mbi_transcript_init(&transcript, "shape");
     done = done && MBI_EXT(walk)(&w);
     out->fault = w.fault;
+    out->pads = hidden.next;
+    MBI_EXT(hidden_free)(&hidden);
     MBI_EXT(walk_free)(&w);
     mbi_free(host, none);
     return done;
 }
 
+bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
+                          const struct mbi_host *host)
+{
+    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup, count_opening,
+                                              nothing};
+
+    return count(out, plan, &side, host);
+}
+
+bool MBI_EXT(proof_pads)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
+                         const struct mbi_host *host)
+{
+    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup, NULL, nothing};
+
+    return count(out, plan, &side, host);
+}
+
 /*
  * A claim is of a relation, or it is made together with a part of its own. A sum is of a relation,
- * or it takes the place of a part. Neither can be more than there are relations and parts.
+ * or it takes the place of a part. Neither can be more than there are relations and parts. A hidden
+ * proof has one more claim for each sum-check, n + 3 for a lookup, and one of its key.
  */
 struct mbi_proof_shape MBI_EXT(proof_shape_most)(const struct mbi_plan *plan)
 {
     const size_t n = (size_t)plan->n_relations + MBI_WALK_PARTS;
 
-    return (struct mbi_proof_shape){.sums = n, .claims = n};
+    return (struct mbi_proof_shape){.sums = n,
+                                    .claims = plan->n_pads ? 2 * n + 4 + MBI_LOOKUP_BITS : n};
 }
 
 /* ---- the level ---- */

@@ -54,6 +54,18 @@ size_t MBI_EXT(lookup_size)(const struct mbi_lookup *l)
     return MBI_EXT_D * (1 + (size_t)l->bits * (l->bits + 3));
 }
 
+/* The product and its inverse with a line of two coefficients and two points; of layer k two values
+ * a round, and a line of two coefficients and four points. */
+size_t MBI_EXT(lookup_pads)(const struct mbi_lookup *l)
+{
+    return 2 + 4 + (size_t)l->bits * (l->bits - (size_t)1 + 2 + 4);
+}
+
+size_t MBI_EXT(lookup_hidden_size)(const struct mbi_lookup *l)
+{
+    return MBI_EXT_D * MBI_EXT(lookup_pads)(l);
+}
+
 bool MBI_EXT(lookup_count)(int32_t *vector, const struct mbi_lookup *l)
 {
     bool fits = true;
@@ -262,6 +274,134 @@ bool MBI_EXT(lookup_verify)(struct mbi_lookup_end *end, const struct mbi_lookup 
     set_point(end, lookup, tree);
     finish(end, lookup, &c, p, q);
     return true;
+}
+
+/* ---- a hidden end ---- */
+
+/* What is known of a fraction's p or q, and what is not: scale[i] times pad first + i, i < n. */
+struct partly {
+    struct mbi_ext known, scale[2];
+    size_t first, n;
+};
+
+static void add_terms(struct mbi_hidden *h, const struct partly *x, struct mbi_ext scale)
+{
+    for (size_t i = 0; i < x->n; i++)
+        MBI_EXT(hidden_term)(h, x->first + i, mbi_ext_mul(scale, x->scale[i]));
+}
+
+/* From points v of a line, of which v[0] has the pad `first`: between() of their values. */
+static struct partly partly_between(const struct mbi_ext v[2], const struct mbi_line *line,
+                                    size_t first, struct mbi_ext mu)
+{
+    const struct mbi_ext one = mbi_ext_mul(line->r, mu);
+    const struct mbi_ext zero = mbi_ext_sub(line->r, one);
+
+    return (struct partly){
+        between(v[0], v[1], mu), {mbi_ext_neg(zero), mbi_ext_neg(one)}, first, 2};
+}
+
+/* The product q and its inverse: both are fixed before their line is, whose points are theirs, and
+ * the product on it is 1 at 0. */
+static struct partly read_product(struct mbi_hidden *h, struct mbi_proof_reader *in)
+{
+    const struct mbi_ext one = mbi_ext_from(1);
+    const size_t sent = h->next;
+    struct mbi_ext both[2], point[2], known;
+    struct mbi_line line;
+    size_t first;
+
+    mbi_get_elements((mbi_fe *)both, 2 * MBI_EXT_D, in, "product");
+    h->next += 2;
+    first = h->n_terms;
+    if (MBI_EXT(get_line)(&line, point, 2, 2, h, in)) {
+        known = mbi_ext_sub(mbi_ext_add(one, line.sum), mbi_ext_mul(point[0], point[1]));
+        MBI_EXT(hidden_zero)(h, first, known);
+    }
+    for (size_t i = 0; i < 2 && !in->fault; i++) {
+        first = h->n_terms;
+        MBI_EXT(hidden_term)(h, sent + i, mbi_ext_neg(one));
+        MBI_EXT(hidden_term)(h, line.m + i, line.r);
+        MBI_EXT(hidden_zero)(h, first, mbi_ext_sub(both[i], point[i]));
+    }
+    return (struct partly){both[0], {mbi_ext_neg(one)}, sent, 1};
+}
+
+/* As verify_layer(): the claim is p + lambda q, and every round adds to it. */
+static bool read_layer(struct mbi_line *line, struct children *end, struct mbi_ext *point,
+                       unsigned k, const struct partly *p, const struct partly *q,
+                       struct mbi_hidden *hidden, struct mbi_proof_reader *in)
+{
+    const struct mbi_ext lambda = draw(&in->transcript);
+    struct mbi_ext claim = mbi_ext_add(p->known, mbi_ext_mul(lambda, q->known));
+    const size_t first = hidden->n_terms;
+    struct mbi_ext s[MBI_LOOKUP_BITS], h[2], scale[2];
+
+    add_terms(hidden, p, mbi_ext_from(1));
+    add_terms(hidden, q, lambda);
+    for (unsigned i = 0; i < k; i++) {
+        mbi_get_elements((mbi_fe *)h, 2 * MBI_EXT_D, in, "round");
+        s[i] = draw(&in->transcript);
+        scale[0] = mbi_ext_sub(s[i], point[i]);
+        scale[1] = mbi_ext_sub(mbi_ext_mul(s[i], s[i]), point[i]);
+        claim = mbi_ext_add(claim, mbi_ext_mul(scale[0], h[0]));
+        claim = mbi_ext_add(claim, mbi_ext_mul(scale[1], h[1]));
+        MBI_EXT(hidden_pads)(hidden, scale, 2);
+    }
+    for (unsigned i = 0; i < k; i++)
+        point[i + 1] = s[i];
+    if (!MBI_EXT(get_line)(line, (struct mbi_ext *)end, 2, 4, hidden, in))
+        return false;
+    claim = mbi_ext_add(claim, line->sum);
+    MBI_EXT(hidden_zero)(hidden, first, mbi_ext_sub(claim, joined(end, lambda)));
+    return true;
+}
+
+/* A claim that has x with the factor -1 in it. */
+static void set_end(struct mbi_affine *end, struct mbi_hidden *h, struct mbi_ext known,
+                    const struct partly *x)
+{
+    const size_t first = h->n_terms;
+
+    add_terms(h, x, mbi_ext_neg(mbi_ext_from(1)));
+    *end = (struct mbi_affine){known, first, h->n_terms - first};
+}
+
+bool MBI_EXT(lookup_verify_hidden)(struct mbi_lookup_end *end, const struct mbi_lookup *lookup,
+                                   struct mbi_hidden *hidden, struct mbi_proof_reader *in)
+{
+    const char *fault = MBI_EXT(lookup_fault)(lookup);
+    struct partly p = {.n = 0}, q;
+    struct mbi_ext tree[MBI_LOOKUP_BITS];
+    struct challenge c;
+
+    if (fault) {
+        mbi_refuse(in, fault);
+        return false;
+    }
+    c = draw_challenge(&in->transcript);
+    q = read_product(hidden, in);
+    for (unsigned k = 0; k < lookup->bits; k++) {
+        struct mbi_line line;
+        struct children v;
+
+        if (!read_layer(&line, &v, tree, k, &p, &q, hidden, in))
+            return false;
+        tree[0] = draw(&in->transcript);
+        p = partly_between(v.p, &line, line.m, tree[0]);
+        q = partly_between(v.q, &line, line.m + 2, tree[0]);
+    }
+    if (hidden->failed)
+        mbi_refuse(in, "there is not enough memory to check it");
+    if (in->fault)
+        return false;
+    set_point(end, lookup, tree);
+    finish(end, lookup, &c, p.known, q.known);
+    set_end(&hidden->end[0], hidden, end->limbs, &q);
+    set_end(&hidden->end[1], hidden, end->counts, &p);
+    if (hidden->failed)
+        mbi_refuse(in, "there is not enough memory to check it");
+    return !in->fault;
 }
 
 /* ---- the prover: leaves ---- */
@@ -812,7 +952,7 @@ static void put_round(struct layer *l, const struct sums *sums, struct mbi_proof
     h[1] = mbi_ext_add(sums->u[1], mbi_ext_mul(s->lambda, sums->plain[1]));
     h[0] = mbi_ext_mul(mbi_ext_sub(l->claim, h0), mbi_ext_inv(*l->z++));
     h[0] = mbi_ext_sub(h[0], h[1]);
-    mbi_put_elements(out, "round", (const mbi_fe *)h, 2 * MBI_EXT_D);
+    MBI_EXT(put_padded)(out, "round", h, 2);
     *l->s = draw(&out->transcript);
     l->claim = parabola(h0, h, *l->s++);
 }
@@ -932,6 +1072,44 @@ static void start_layer(struct layer *l, const struct prover *a, unsigned k, uns
     }
 }
 
+/* On a line, where joined() is a parabola: its last coefficient is joined() of the pads. */
+static void put_children(const struct children *end, struct mbi_ext lambda,
+                         struct mbi_proof_writer *out)
+{
+    struct mbi_ext m[4], h[3];
+    struct children pads, both;
+
+    for (size_t i = 0; i < 4; i++)
+        m[i] = MBI_EXT(pad_ahead)(out->pads, 2 + i);
+    pads = (struct children){{m[0], m[1]}, {m[2], m[3]}};
+    for (int i = 0; i < 2; i++) {
+        both.p[i] = mbi_ext_add(end->p[i], pads.p[i]);
+        both.q[i] = mbi_ext_add(end->q[i], pads.q[i]);
+    }
+    h[0] = joined(end, lambda);
+    h[2] = joined(&pads, lambda);
+    h[1] = mbi_ext_sub(joined(&both, lambda), mbi_ext_add(h[0], h[2]));
+    MBI_EXT(put_line)(out, h, 2, (const struct mbi_ext *)end, 4);
+}
+
+/* The product of all denominators; if it is hidden with its inverse, and a line of both. */
+static void put_product(struct mbi_ext q, struct mbi_proof_writer *out)
+{
+    const struct mbi_ext u[2] = {q, mbi_ext_inv(q)};
+    struct mbi_ext m[2], h[3];
+
+    if (!out->pads) {
+        mbi_put_elements(out, "product", q.c, MBI_EXT_D);
+        return;
+    }
+    MBI_EXT(put_padded)(out, "product", u, 2);
+    for (size_t i = 0; i < 2; i++)
+        m[i] = MBI_EXT(pad_ahead)(out->pads, 2 + i);
+    h[1] = mbi_ext_add(mbi_ext_mul(u[0], m[1]), mbi_ext_mul(u[1], m[0]));
+    h[2] = mbi_ext_mul(m[0], m[1]);
+    MBI_EXT(put_line)(out, h, 2, u, 2);
+}
+
 /* The sum-check of a layer of k variables. Where the children are not stored, the memory of the
  * layer itself, which is needed no longer, is taken. */
 static void prove_layer(struct children *end, struct prover *a, struct mbi_ext *point, unsigned k,
@@ -954,7 +1132,10 @@ static void prove_layer(struct children *end, struct prover *a, struct mbi_ext *
         end->q[row] = l.pass.from.q[row];
         end->p[row] = mbi_ext_sub(l.pass.from.u[row], mbi_ext_mul(l.pass.half, end->q[row]));
     }
-    mbi_put_elements(out, "values", (const mbi_fe *)end, 4 * MBI_EXT_D);
+    if (out->pads)
+        put_children(end, lambda, out);
+    else
+        mbi_put_elements(out, "values", (const mbi_fe *)end, 4 * MBI_EXT_D);
     for (unsigned i = 0; i < k; i++)
         point[i + 1] = s[i];
 }
@@ -1005,7 +1186,7 @@ static void prove(struct mbi_lookup_end *end, struct prover *a, struct mbi_proof
     set_runs(a, &c);
     build(a);
     q = a->layer[0][1];
-    mbi_put_elements(out, "product", q.c, MBI_EXT_D);
+    put_product(q, out);
     for (unsigned k = 0; k < a->lookup->bits; k++) {
         const struct mbi_ext lambda = draw(&out->transcript);
 
@@ -1027,8 +1208,8 @@ int32_t MBI_EXT(lookup_prove)(struct mbi_lookup_end *end, const struct mbi_looku
 {
     const char *fault = MBI_EXT(lookup_fault)(lookup);
     struct prover a = {.lookup = lookup, .f = *f, .k = kernels, .host = host};
-    uint64_t used;
     int32_t rc = MAMBAINT_OK;
+    uint64_t used;
 
     if (!fault && f->type == MBI_TABLE_EXT)
         fault = "its vector is not over F";
@@ -1038,6 +1219,7 @@ int32_t MBI_EXT(lookup_prove)(struct mbi_lookup_end *end, const struct mbi_looku
     a.low = tile_log(lookup);
     a.high = lookup->bits - a.low;
     a.stored = lookup->bits < TILE_LOG;
+    used = counts_end(lookup);
     a.tiles = used ? (size_t)((used - 1) >> a.low) + 1 : 1;
     if (allocate(&a))
         prove(end, &a, out);

@@ -7,8 +7,8 @@
 #ifndef MBI_PROOF_LOOKUP_H
 #define MBI_PROOF_LOOKUP_H
 
+#include "proof/pads.h"
 #include "proof/poly.h"
-#include "proof/stream.h"
 
 #define MBI_LOOKUP_BITS 28u       /* of the vector */
 #define MBI_LOOKUP_CLASSES 34     /* of limbs */
@@ -43,6 +43,9 @@ const char *MBI_EXT(lookup_fault)(const struct mbi_lookup *lookup);
 
 /* How many elements of F a lookup adds to a proof, of 8 bytes each. */
 size_t MBI_EXT(lookup_size)(const struct mbi_lookup *lookup);
+/* How many pads it takes if it hides what it sends, and how many elements of F it adds then. */
+size_t MBI_EXT(lookup_pads)(const struct mbi_lookup *lookup);
+size_t MBI_EXT(lookup_hidden_size)(const struct mbi_lookup *lookup);
 
 /* Writes the counts of a prover's vector of 2^bits entries, whose limbs are there; false if a limb
  * is not below its size, which is not counted then. */
@@ -50,7 +53,8 @@ bool MBI_EXT(lookup_count)(int32_t *vector, const struct mbi_lookup *lookup);
 
 /*
  * Proves a lookup in the vector f, of any type but MBI_TABLE_EXT, whose root was absorbed before.
- * The memory is 2.5 elements of E for every entry of the vector, and little more.
+ * The memory is 2.5 elements of E for every entry of the vector, and little more. With the
+ * writer's pads everything is sent hidden, and the end is for lookup_verify_hidden() to say.
  */
 int32_t MBI_EXT(lookup_prove)(struct mbi_lookup_end *end, const struct mbi_lookup *lookup,
                               const struct mbi_table *f, struct mbi_proof_writer *out,
@@ -60,5 +64,10 @@ int32_t MBI_EXT(lookup_prove)(struct mbi_lookup_end *end, const struct mbi_looku
 /* The same end from the proof; false and a fault of the reader if it proves nothing. */
 bool MBI_EXT(lookup_verify)(struct mbi_lookup_end *end, const struct mbi_lookup *lookup,
                             struct mbi_proof_reader *in);
+
+/* The point of a hidden one; limbs and counts are hidden->end[0] and [1], and all of hidden->zero
+ * is to be proved, too. */
+bool MBI_EXT(lookup_verify_hidden)(struct mbi_lookup_end *end, const struct mbi_lookup *lookup,
+                                   struct mbi_hidden *hidden, struct mbi_proof_reader *in);
 
 #endif

@@ -8,7 +8,7 @@
 
 static const char *root_fault(const struct mbi_opening *o)
 {
-    unsigned log_rows[MBI_OPEN_VECTORS];
+    unsigned log_rows[MBI_OPEN_VECTORS], rounds;
     uint64_t first[MBI_OPEN_VECTORS];
 
     if (!o->n_roots || o->n_roots > MBI_OPEN_VECTORS)
@@ -19,9 +19,14 @@ static const char *root_fault(const struct mbi_opening *o)
             return "the vectors of an opening are too long";
         if (!o->root[i].rows || o->root[i].rows > (uint64_t)1 << log_rows[i])
             return "a vector of an opening has no row in use or too many";
+        if (o->code.masks && o->root[i].rows < 2)
+            return "a hidden vector has a single row";
     }
-    if (MBI_EXT(open_stack)(first, log_rows, o->n_roots) + o->code.log_columns > MBI_MAX_BITS)
+    rounds = MBI_EXT(open_stack)(first, log_rows, o->n_roots);
+    if (rounds + o->code.log_columns > MBI_MAX_BITS)
         return "the vectors of an opening are too long";
+    if (o->code.masks && o->code.pads != 2 * MBI_EXT_D * rounds)
+        return "an opening has other pads than for its rounds";
     return NULL;
 }
 
@@ -98,6 +103,11 @@ static void absorb_code(struct mbi_transcript *t, const struct mbi_opening *o)
 
         absorb_words(t, "layer", layer, MBI_COUNT(layer));
     }
+    if (c->masks) {
+        const uint64_t masks[] = {c->masks, c->pads};
+
+        absorb_words(t, "masks", masks, MBI_COUNT(masks));
+    }
 }
 
 #define FURTHER ((uint64_t)1 << 63) /* beside the vector of a term that begins no claim */
@@ -138,12 +148,15 @@ static void absorb_statement(struct mbi_transcript *t, const struct mbi_opening 
     absorb_claims(t, o);
 }
 
-struct mbi_ext MBI_EXT(open_join)(struct mbi_ext *join, struct mbi_transcript *t,
-                                  const struct mbi_opening *o)
+struct mbi_ext MBI_EXT(open_join)(struct mbi_ext *join, struct mbi_open_pads *pads,
+                                  struct mbi_transcript *t, const struct mbi_opening *o,
+                                  const struct mbi_open_stack *stack)
 {
     struct mbi_ext sum = mbi_ext_from(0);
 
     absorb_statement(t, o);
+    if (o->code.masks)
+        MBI_EXT(open_pads_draw)(pads, t, o, stack);
     *join = MBI_EXT(open_draw)(t);
     for (size_t k = o->n_claims; k-- > 0;)
         if (!o->claim[k].joined)

@@ -9,6 +9,9 @@
 
 #include "proof/commit.h"
 
+/* Of an opening, at most: those over a stack, and over the bits that masks add to its rows. */
+#define MBI_OPEN_ROUNDS (MBI_MAX_BITS + MBI_CODE_RATE_MAX)
+
 /* ---- matrices under a root (commit.c) ---- */
 
 /* Encoded rows, over F: one of E is D of them, coordinate by coordinate. Row r's value at the j-th
@@ -29,13 +32,12 @@ static inline const struct mbi_digest *mbi_matrix_root(const struct mbi_matrix *
 bool MBI_EXT(matrix_alloc)(struct mbi_matrix *m, const struct mbi_host *host);
 void MBI_EXT(matrix_free)(struct mbi_matrix *m, const struct mbi_host *host);
 
-/* Encodes the rows, of 2^log_columns entries that lie at the begin of their codewords, and hashes.
- */
-int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, unsigned log_columns,
-                               const struct mbi_ntt *ntt, mambaint_error *err);
+/* Encodes the rows, of so many entries that lie at the begin of their codewords, and hashes. */
+int32_t MBI_EXT(matrix_encode)(struct mbi_matrix *m, size_t entries, const struct mbi_ntt *ntt,
+                               mambaint_error *err);
 
-/* The matrix of a further layer: 2^log_rows rows of the layer's columns, over E. */
-int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, unsigned log_rows,
+/* The matrix of a further layer: rows of the layer's columns, over E. */
+int32_t MBI_EXT(matrix_of)(struct mbi_matrix *m, const struct mbi_ext *entry, size_t rows,
                            const struct mbi_layer *layer, const struct mbi_ntt *ntt,
                            mambaint_error *err);
 
@@ -49,23 +51,60 @@ struct mbi_open_stack {
 
 void MBI_EXT(open_stack_init)(struct mbi_open_stack *s, const struct mbi_opening *o);
 
-/* log2 of the entries of a vector, and of the rows of a further layer i > 0. */
+/* log2 of the entries of a vector. */
 static inline unsigned mbi_open_bits(const struct mbi_opening *o, size_t vector)
 {
     return o->root[vector].log_rows + o->code.log_columns;
 }
 
+/* Entries of the row that layer i is folded to. */
+static inline size_t mbi_layer_entries(const struct mbi_code *code, unsigned i)
+{
+    return i ? (size_t)1 << code->further[i - 1].log_columns : mbi_code_entries(code);
+}
+
+/* Rows of a further layer i > 0, over E, and log2 of them. */
+static inline size_t mbi_layer_rows(const struct mbi_code *code, unsigned i)
+{
+    return ((mbi_layer_entries(code, i - 1) - 1) >> code->further[i - 1].log_columns) + 1;
+}
+
 static inline unsigned mbi_open_log_rows(const struct mbi_code *code, unsigned i)
 {
-    return mbi_code_layer(code, i - 1).log_columns - code->further[i - 1].log_columns;
+    return (unsigned)mbi_bitlen(mbi_layer_rows(code, i) - 1);
+}
+
+/* Bits of an index of the row that layer 0 is folded to, if it is committed to: its rows in the
+ * first further layer are as long as those of all others. */
+static inline unsigned mbi_layer_bits(const struct mbi_code *code)
+{
+    return (unsigned)mbi_bitlen(mbi_code_entries(code) - 1);
+}
+
+/* Rows behind those of the first vector: an element of E, to which the folded row is added. */
+static inline size_t mbi_blind_rows(const struct mbi_code *code)
+{
+    return code->masks ? MBI_EXT_D : 0;
 }
 
 struct mbi_ext MBI_EXT(open_draw)(struct mbi_transcript *t);
 
-/* Absorbs the statement, draws *join and returns the sum of join^k value_k. Further terms do not
- * count: they share the power of their claim. */
-struct mbi_ext MBI_EXT(open_join)(struct mbi_ext *join, struct mbi_transcript *t,
-                                  const struct mbi_opening *o);
+/*
+ * Of a hidden opening: 2 elements of E for each round over the rows, which pad its message. They
+ * are entries behind the masks of one row, `last`; all other rows have to have zeros there, which
+ * is a claim besides the others: sum of eq(z, r) power^i pad_i(r) over r != last, times factor.
+ */
+struct mbi_open_pads {
+    unsigned rounds;
+    uint64_t last;
+    struct mbi_ext z[MBI_MAX_BITS], power, factor;
+};
+
+/* Absorbs the statement, draws the numbers of *pads if it is hidden and then *join, and returns the
+ * sum of join^k value_k. Further terms do not count: they share the power of their claim. */
+struct mbi_ext MBI_EXT(open_join)(struct mbi_ext *join, struct mbi_open_pads *pads,
+                                  struct mbi_transcript *t, const struct mbi_opening *o,
+                                  const struct mbi_open_stack *stack);
 
 /* At r, the polynomial of degree 2 with the values q0 and q1 at 0 and 1, q2 that of X^2. */
 static inline struct mbi_ext mbi_open_quadratic(struct mbi_ext q0, struct mbi_ext q1,
@@ -88,6 +127,35 @@ struct mbi_ext MBI_EXT(open_fold)(const mbi_fe *column, const struct mbi_ext *we
 /* claim + sum over j < n of join^(j+1) value[j]. */
 struct mbi_ext MBI_EXT(open_join_values)(struct mbi_ext claim, struct mbi_ext join,
                                          const struct mbi_ext *value, size_t n);
+
+/* ---- what hides (open_masks.c) ---- */
+
+void MBI_EXT(open_pads_draw)(struct mbi_open_pads *p, struct mbi_transcript *t,
+                             const struct mbi_opening *o, const struct mbi_open_stack *stack);
+
+/*
+ * The weights of the folded row's 2 D `rounds` entries of pads, after the rounds: with them the row
+ * gives the claim that the padded messages leave. False if the row `last` has no weight in the
+ * fold.
+ */
+bool MBI_EXT(open_pads_weights)(struct mbi_ext *w, const struct mbi_open_pads *p,
+                                const struct mbi_ext *alpha);
+
+/* Sum of power^i pad_i. With it, what the claim about other rows adds to a round's polynomial: its
+ * value at 0 and its coefficient of X^2. */
+struct mbi_ext MBI_EXT(open_pads_sum)(const struct mbi_open_pads *p, const struct mbi_ext *pad);
+void MBI_EXT(open_pads_round)(struct mbi_ext value[2], const struct mbi_open_pads *p,
+                              struct mbi_ext sum, const struct mbi_ext *alpha, unsigned round);
+
+/* out: the masks of the folded row; eq: of the rows of the stack. False for want of memory. */
+bool MBI_EXT(open_fold_masks)(struct mbi_ext *out, const struct mbi_opening *o,
+                              const struct mbi_commitment *vector,
+                              const struct mbi_open_stack *stack, const struct mbi_ext *eq,
+                              const struct mbi_host *host, const struct mbi_field_kernels *kernels);
+
+/* The n entries of each blind row, one row after the other; for mbi_free_aligned(). NULL for want
+ * of memory. */
+mbi_fe *MBI_EXT(open_blind)(const struct mbi_commitment *c, size_t n, const struct mbi_host *host);
 
 /* ---- the prover's weights (open_fill.c) ---- */
 

@@ -32,9 +32,14 @@ struct prover {
     struct mbi_ntt ntt; /* if there are further layers */
     struct mbi_open_stack stack;
     size_t reach[MBI_OPEN_VECTORS]; /* entries of each that count */
+    size_t entries; /* of a hidden folded row, with those that are zero in a further layer */
     struct mbi_ext join, claim, r;
-    struct mbi_ext alpha[MBI_MAX_BITS];
+    struct mbi_ext alpha[MBI_OPEN_ROUNDS];
     unsigned rounds;
+    struct mbi_open_pads pads; /* of the rounds over the vectors, if they are hidden */
+    struct mbi_ext pad[2 * MBI_MAX_BITS], pads_sum;
+    mbi_fe *pad_entries;
+    struct mbi_ext gamma; /* what the folded row is multiplied with; 1: nothing is hidden */
     struct row *row;
     unsigned log_columns; /* entries of a row */
     size_t half;          /* pairs of rows in this round */
@@ -42,7 +47,8 @@ struct prover {
     struct mbi_ext *weight;          /* of the vectors whose weights are kept */
     struct mbi_ext **batch, **spare; /* rows of E: as they were asked for, and those not in use */
     size_t n_batches, n_spare;
-    bool refused; /* there is no memory for more */
+    bool refused;            /* there is no memory for more */
+    struct mbi_ext *last[2]; /* a hidden folded row and its weights */
     struct mbi_ext low[SLICES], square[SLICES];
     struct mbi_matrix matrix; /* of the present layer, if it is a further one */
     uint32_t *position;
@@ -377,9 +383,21 @@ static void keep_rows(struct prover *a)
     }
 }
 
+/* Of a hidden opening's round: what its pads add to the polynomial, before they are added to its
+ * message. */
+static void add_pads(const struct prover *a, struct mbi_ext *q0, struct mbi_ext *square)
+{
+    struct mbi_ext more[2];
+
+    MBI_EXT(open_pads_round)(more, &a->pads, a->pads_sum, a->alpha, a->rounds);
+    *q0 = mbi_ext_add(*q0, more[0]);
+    *square = mbi_ext_add(*square, more[1]);
+}
+
 /* The message of a round, its challenge, and the claim that is left. */
 static void prove_round(struct prover *a)
 {
+    const bool hidden = a->o->code.masks && a->rounds < a->stack.rounds;
     struct mbi_ext q0 = mbi_ext_from(0), square = q0, q1, message[2];
 
     mbi_parallel_for(a->host, a->half, 1, rescale_pairs, a);
@@ -388,9 +406,13 @@ static void prove_round(struct prover *a)
         q0 = mbi_ext_add(q0, a->low[i]);
         square = mbi_ext_add(square, a->square[i]);
     }
+    if (hidden)
+        add_pads(a, &q0, &square);
     q1 = mbi_ext_sub(a->claim, q0);
     message[0] = q0;
     message[1] = mbi_ext_add(mbi_ext_sub(q1, q0), mbi_ext_add(q1, mbi_ext_add(square, square)));
+    for (size_t i = 0; hidden && i < 2; i++)
+        message[i] = mbi_ext_add(message[i], a->pad[2 * a->rounds + i]);
     mbi_put_elements(a->out, "round", (const mbi_fe *)message, 2 * MBI_EXT_D);
     a->alpha[a->rounds++] = a->r = MBI_EXT(open_draw)(&a->out->transcript);
     place_folded(a);
@@ -472,23 +494,139 @@ static void finish_row(struct prover *a)
     free_spare(a);
 }
 
-/* Entries and weights of the one row that is left as rows of a further layer. */
-static void cut_row(struct prover *a, unsigned log_rows)
+/* Entries and weights of the one row that is left as rows of a further layer, and rows that are not
+ * there up to 2^log_rows of them. */
+static void cut_row(struct prover *a, size_t rows, unsigned log_rows, unsigned log_columns)
 {
     struct mbi_ext *v = a->row->v, *w = a->row->w;
 
-    a->log_columns -= log_rows;
-    for (size_t r = 0; r >> log_rows == 0; r++)
+    a->log_columns = log_columns;
+    memset(a->row, 0, sizeof(*a->row) << log_rows);
+    for (size_t r = 0; r < rows; r++)
         a->row[r] = (struct row){.v = v + (r << a->log_columns),
                                  .w = w + (r << a->log_columns),
                                  .scale = mbi_ext_from(1)};
 }
 
+/* ---- what hides ---- */
+
+/* The vectors' pads; where they are not, there are zeros. */
+static bool take_pads(struct prover *a)
+{
+    const size_t pads = a->o->code.pads;
+
+    if (!(a->pad_entries = mbi_alloc(a->host, pads, sizeof(*a->pad_entries))))
+        return false;
+    mbi_mask_fill(a->pad_entries, pads, &a->vector->seed, MBI_MASK_ROUND, 0);
+    memcpy(a->pad, a->pad_entries, 2 * a->stack.rounds * sizeof(*a->pad));
+    a->pads_sum = MBI_EXT(open_pads_sum)(&a->pads, a->pad);
+    return true;
+}
+
+/* Of the folded row, what is behind its entries, and the weights there. */
+static int32_t extend_row(struct prover *a, mambaint_error *err)
+{
+    const struct mbi_code *code = &a->o->code;
+    const size_t columns = (size_t)1 << a->log_columns, pads = columns + code->masks;
+    struct mbi_ext *v = a->last[0] = mbi_alloc_huge(a->host, a->entries * sizeof(*v));
+    struct mbi_ext *w = a->last[1] = mbi_alloc_huge(a->host, a->entries * sizeof(*w));
+
+    if (!v || !w)
+        return mbi_fail_memory(err, "an opening");
+    memcpy(v, a->row->v, columns * sizeof(*v));
+    memcpy(w, a->row->w, columns * sizeof(*w));
+    MBI_EXT(eq_table)(a->eq, a->alpha, a->rounds, mbi_ext_from(1));
+    memset(w + columns, 0, (a->entries - columns) * sizeof(*w));
+    memset(v + columns, 0, (a->entries - columns) * sizeof(*v));
+    if (!MBI_EXT(open_fold_masks)(v + columns, a->o, a->vector, &a->stack, a->eq, a->host,
+                                  a->kernels))
+        return mbi_fail_memory(err, "an opening");
+    mbi_ext_mul_add_base(a->kernels, v + pads, a->pad_entries, a->eq[a->pads.last], code->pads);
+    *a->row = (struct row){.v = v, .w = w, .scale = mbi_ext_from(1)};
+    return MBI_EXT(open_pads_weights)(w + pads, &a->pads, a->alpha)
+               ? MAMBAINT_OK
+               : mbi_fail(err, MAMBAINT_E_INTERNAL,
+                          "a challenge of an opening is one of those that no proof can answer: "
+                          "prove again, with another seed");
+}
+
+/* What the n entries of the blind rows give. */
+static struct mbi_ext blind_value(const struct prover *a, const mbi_fe *blind, size_t n)
+{
+    struct mbi_ext value = mbi_ext_from(0);
+
+    for (size_t k = MBI_EXT_D; k-- > 0;) {
+        value = mbi_ext_times_x(value);
+        for (size_t i = 0; i < n; i += BLOCK)
+            value =
+                mbi_ext_add(value, mbi_ext_dot_base(a->kernels, a->row->w + i, blind + k * n + i,
+                                                    mbi_min_size(BLOCK, n - i)));
+    }
+    return value;
+}
+
+/* blind + gamma times the folded row, in its place, and what that gives. */
+static void add_blind(struct prover *a, const mbi_fe *blind, size_t n)
+{
+    const struct mbi_ext *w = a->row->w;
+    struct mbi_ext *v = a->row->v;
+
+    a->claim = mbi_ext_from(0);
+    for (size_t i = 0; i < n; i++) {
+        struct mbi_ext y;
+
+        for (size_t k = 0; k < MBI_EXT_D; k++)
+            y.c[k] = blind[k * n + i];
+        v[i] = mbi_ext_add(y, mbi_ext_mul(a->gamma, v[i]));
+    }
+    for (size_t i = 0; i < n; i += BLOCK)
+        a->claim = mbi_ext_add(a->claim,
+                               mbi_ext_dot(a->kernels, w + i, v + i, mbi_min_size(BLOCK, n - i)));
+}
+
+/* The folded row is added to the blind one, whose value is sent before. */
+static int32_t blind_row(struct prover *a, mambaint_error *err)
+{
+    const size_t n = mbi_code_entries(&a->o->code);
+    int32_t rc = extend_row(a, err);
+    struct mbi_ext value;
+    mbi_fe *blind;
+
+    if (rc < 0)
+        return rc;
+    if (!(blind = MBI_EXT(open_blind)(a->vector, n, a->host)))
+        return mbi_fail_memory(err, "an opening");
+    value = blind_value(a, blind, n);
+    mbi_put_elements(a->out, "blind", value.c, MBI_EXT_D);
+    a->gamma = MBI_EXT(open_draw)(&a->out->transcript);
+    add_blind(a, blind, n);
+    mbi_free_aligned(a->host, blind);
+    return MAMBAINT_OK;
+}
+
 /* ---- columns ---- */
+
+/* Columns of a further layer, or of a vector, whose last rows may be blind. */
+enum columns { OF_LAYER, OF_VECTOR, OF_BLIND };
+
+/* What a column folds to. */
+static struct mbi_ext fold_column(const mbi_fe *column, const struct mbi_ext *eq, size_t rows,
+                                  enum columns of)
+{
+    struct mbi_ext blind = {{0}};
+
+    if (of == OF_LAYER)
+        return MBI_EXT(open_fold)(column, eq, rows / MBI_EXT_D);
+    if (of == OF_BLIND) {
+        rows -= MBI_EXT_D;
+        memcpy(blind.c, column + rows, sizeof(blind.c));
+    }
+    return mbi_ext_add(blind, MBI_EXT(open_fold_base)(column, eq, rows));
+}
 
 /* The columns at the positions, then the path that leads from them to the root. Folds them, too. */
 static bool put_columns(struct prover *a, const struct mbi_matrix *m, const struct mbi_ext *eq,
-                        bool base)
+                        enum columns of)
 {
     const size_t length = (size_t)1 << m->log_length;
     mbi_fe *column = NULL;
@@ -501,8 +639,7 @@ static bool put_columns(struct prover *a, const struct mbi_matrix *m, const stru
 
         for (size_t r = 0; r < m->rows; r++) /* of a damaged key, perhaps, and no element of F */
             to[r] = mbi_fe_reduce(0, m->codeword[r * length + a->position[i]]);
-        a->sum[i] = mbi_ext_add(a->sum[i], base ? MBI_EXT(open_fold_base)(to, eq, m->rows)
-                                                : MBI_EXT(open_fold)(to, eq, m->rows / MBI_EXT_D));
+        a->sum[i] = mbi_ext_add(a->sum[i], fold_column(to, eq, m->rows, of));
     }
     mbi_put_elements(a->out, "columns", column, all);
     mbi_free(a->host, column);
@@ -519,17 +656,18 @@ static bool put_layer(struct prover *a, unsigned i, unsigned from)
 
     mbi_put_work(a->out, layer.work);
     a->n = MBI_EXT(open_positions)(a->position, &layer, &a->out->transcript);
-    MBI_EXT(eq_table)(a->eq, a->alpha + from, rounds, mbi_ext_from(1));
+    MBI_EXT(eq_table)(a->eq, a->alpha + from, rounds, i ? mbi_ext_from(1) : a->gamma);
     for (size_t j = 0; j < a->n; j++)
         a->sum[j] = mbi_ext_from(0);
     if (i)
-        return put_columns(a, &a->matrix, a->eq, false);
+        return put_columns(a, &a->matrix, a->eq, OF_LAYER);
     for (size_t k = 0; k < a->o->n_roots && done; k++) {
         const struct mbi_commitment *c = &a->vector[k];
-        const struct mbi_matrix m = {(size_t)c->root.rows, c->code.log_length, c->codeword,
+        const size_t blind = c->blind ? mbi_blind_rows(&c->code) : 0;
+        const struct mbi_matrix m = {(size_t)c->root.rows + blind, c->code.log_length, c->codeword,
                                      c->tree};
 
-        done = put_columns(a, &m, a->eq + a->stack.first[k], true);
+        done = put_columns(a, &m, a->eq + a->stack.first[k], blind ? OF_BLIND : OF_VECTOR);
     }
     return done;
 }
@@ -540,6 +678,7 @@ struct powers {
     struct prover *a;
     struct mbi_ext *scale; /* join^(j+1) for each position */
     unsigned log, log_length;
+    size_t n; /* entries of the row */
 };
 
 static void first_powers(void *arg, size_t begin, size_t end)
@@ -568,7 +707,8 @@ static void add_powers(void *arg, size_t begin, size_t end)
             const mbi_fe x = mbi_fe_pow(root, ((uint64_t)block << p->log) * a->position[j]);
 
             mbi_ext_mul_add_base(a->kernels, a->row->w + (block << p->log), a->power + j * BLOCK,
-                                 mbi_ext_scale(p->scale[j], x), (size_t)1 << p->log);
+                                 mbi_ext_scale(p->scale[j], x),
+                                 mbi_min_size((size_t)1 << p->log, p->n - (block << p->log)));
         }
 }
 
@@ -580,23 +720,25 @@ static void join_positions(struct prover *a, unsigned i)
                        .scale = a->sum,
                        .log = a->log_columns < MBI_FORM_BLOCK_LOG ? a->log_columns
                                                                   : MBI_FORM_BLOCK_LOG,
-                       .log_length = mbi_code_layer(&a->o->code, i).log_length};
+                       .log_length = mbi_code_layer(&a->o->code, i).log_length,
+                       .n = mbi_layer_entries(&a->o->code, i)};
     struct mbi_ext power = join;
 
     a->claim = MBI_EXT(open_join_values)(a->claim, join, a->sum, a->n);
     for (size_t j = 0; j < a->n; j++, power = mbi_ext_mul(power, join))
         a->sum[j] = power;
     mbi_parallel_for(a->host, a->n, 16, first_powers, &p);
-    mbi_parallel_for(a->host, (size_t)1 << (a->log_columns - p.log), 8, add_powers, &p);
+    mbi_parallel_for(a->host, ((p.n - 1) >> p.log) + 1, 8, add_powers, &p);
 }
 
 /* From layer i, whose rows are folded to one, to the next one's folded row. */
 static int32_t next_layer(struct prover *a, unsigned i, unsigned from, mambaint_error *err)
 {
     const unsigned log_rows = mbi_open_log_rows(&a->o->code, i + 1);
+    const struct mbi_layer *layer = &a->o->code.further[i];
+    const size_t rows = mbi_layer_rows(&a->o->code, i + 1);
     struct mbi_matrix next;
-    int32_t rc =
-        MBI_EXT(matrix_of)(&next, a->row->v, log_rows, &a->o->code.further[i], &a->ntt, err);
+    int32_t rc = MBI_EXT(matrix_of)(&next, a->row->v, rows, layer, &a->ntt, err);
 
     if (rc >= 0) {
         mbi_put_bytes(a->out, "folded", mbi_matrix_root(&next), sizeof(struct mbi_digest));
@@ -608,23 +750,39 @@ static int32_t next_layer(struct prover *a, unsigned i, unsigned from, mambaint_
     if (rc < 0)
         return rc;
     join_positions(a, i);
-    cut_row(a, log_rows);
+    cut_row(a, rows, log_rows, layer->log_columns);
     prove_rounds(a, log_rows);
+    if (!mbi_ext_equal(a->row->scale, mbi_ext_from(1)))
+        finish_row(a); /* rows had no partner */
     return MAMBAINT_OK;
 }
 
 /* ---- the whole ---- */
 
+/* Each row of each vector has masks of its own, and the first vector hides the folded row. */
+static bool is_hidden(const struct mbi_opening *o, const struct mbi_commitment *vector)
+{
+    bool hidden = vector->blind && vector->code.pads == o->code.pads;
+
+    for (size_t i = 0; i < o->n_roots; i++) {
+        hidden &= !i || !vector[i].blind;
+        for (size_t k = 0; k < i; k++)
+            hidden &= memcmp(&vector[i].seed, &vector[k].seed, sizeof(vector->seed)) != 0;
+    }
+    return hidden;
+}
+
 /* Are these the commitments of the roots? */
 static bool same_roots(const struct mbi_opening *o, const struct mbi_commitment *vector)
 {
-    bool same = true;
+    bool same = !o->code.masks || is_hidden(o, vector);
 
     for (size_t i = 0; i < o->n_roots; i++)
         same &= vector[i].root.log_rows == o->root[i].log_rows &&
                 vector[i].root.rows == o->root[i].rows &&
                 vector[i].code.log_columns == o->code.log_columns &&
                 vector[i].code.log_length == o->code.log_length &&
+                vector[i].code.masks == o->code.masks &&
                 !memcmp(&vector[i].root.digest, &o->root[i].digest, sizeof(struct mbi_digest));
     return same;
 }
@@ -645,6 +803,10 @@ static bool alloc_rows(struct prover *a)
         most = mbi_max_size(most, (size_t)1 << mbi_open_log_rows(&a->o->code, i));
     if (a->o->code.depth)
         most = mbi_max_size(most, last);
+    if (a->o->code.depth && a->o->code.masks)
+        a->entries = mbi_layer_rows(&a->o->code, 1) << a->o->code.further[0].log_columns;
+    else if (a->o->code.masks)
+        a->entries = mbi_code_entries(&a->o->code);
     if (!mbi_mul_size(&bytes, kept, sizeof(*a->weight)))
         return false;
     a->row = mbi_alloc(a->host, most, sizeof(*a->row));
@@ -680,12 +842,15 @@ static void prover_free(struct prover *a)
         mbi_free_aligned(a->host, a->batch[i]);
     mbi_free(a->host, a->batch);
     mbi_free(a->host, a->spare);
+    mbi_free_aligned(a->host, a->last[0]);
+    mbi_free_aligned(a->host, a->last[1]);
     mbi_free_aligned(a->host, a->weight);
     mbi_free(a->host, a->row);
     mbi_free(a->host, a->eq);
     mbi_free(a->host, a->position);
     mbi_free(a->host, a->sum);
     mbi_free(a->host, a->power);
+    mbi_free(a->host, a->pad_entries);
 }
 
 /* Roots of unity for the longest of the further layers. */
@@ -706,15 +871,17 @@ static int32_t prove(struct prover *a, mambaint_error *err)
 
     if (rc < 0)
         return rc;
-    a->claim = MBI_EXT(open_join)(&a->join, &a->out->transcript, a->o);
+    a->claim = MBI_EXT(open_join)(&a->join, &a->pads, &a->out->transcript, a->o, &a->stack);
     MBI_EXT(open_reach)(a->reach, a->o);
     a->forms = MBI_EXT(open_forms)(a->o, a->join, a->host, a->kernels);
-    if (!a->forms || !alloc_rows(a) || !stack_rows(a))
+    if (!a->forms || !alloc_rows(a) || (a->o->code.masks && !take_pads(a)) || !stack_rows(a))
         return mbi_fail_memory(err, "an opening");
     prove_rounds(a, a->stack.rounds);
     finish_row(a);
     if (a->refused)
         return mbi_fail_memory(err, "an opening");
+    if (a->o->code.masks)
+        rc = blind_row(a, err);
     for (unsigned i = 0; i < depth && rc >= 0; i++) {
         const unsigned next = a->rounds;
 
@@ -724,11 +891,11 @@ static int32_t prove(struct prover *a, mambaint_error *err)
     if (rc < 0)
         return rc;
     mbi_put_elements(a->out, "row", (const mbi_fe *)a->row->v,
-                     MBI_EXT_D * ((size_t)1 << a->log_columns));
+                     MBI_EXT_D * mbi_layer_entries(&a->o->code, depth));
     if (depth) {
         const unsigned columns = a->log_columns;
 
-        cut_row(a, columns);
+        cut_row(a, (size_t)1 << columns, columns, 0);
         prove_rounds(a, columns);
     }
     return put_layer(a, depth, from) ? MAMBAINT_OK : mbi_fail_memory(err, "an opening");
@@ -738,7 +905,12 @@ int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commit
                             struct mbi_proof_writer *out, const struct mbi_host *host,
                             const struct mbi_field_kernels *kernels, mambaint_error *err)
 {
-    struct prover a = {.o = o, .vector = vector, .host = host, .kernels = kernels, .out = out};
+    struct prover a = {.o = o,
+                       .vector = vector,
+                       .host = host,
+                       .kernels = kernels,
+                       .out = out,
+                       .gamma = mbi_ext_from(1)};
     const char *fault = MBI_EXT(open_fault)(o);
     int32_t rc;
 

@@ -11,6 +11,7 @@
 struct joined {
     mbi_fe *x; /* powers of the root */
     size_t n;
+    size_t entries; /* of the vector, from the first on; others do not count */
     struct mbi_ext join;
     unsigned from; /* the first coordinate of the point that is the vector's */
 };
@@ -20,9 +21,13 @@ struct verifier {
     struct mbi_proof_reader *in;
     const struct mbi_host *host;
     struct mbi_open_stack stack;
-    struct mbi_ext alpha[MBI_MAX_BITS]; /* all rounds, of all layers */
+    struct mbi_ext alpha[MBI_OPEN_ROUNDS]; /* all rounds, of all layers */
     unsigned rounds;
+    struct mbi_ext point[MBI_MAX_BITS]; /* those that are coordinates of the stack */
     struct mbi_ext join, claim;
+    struct mbi_open_pads pads;
+    struct mbi_ext gamma; /* what the folded row is multiplied with; 1: nothing is hidden */
+    struct mbi_ext pad_weight[2 * MBI_EXT_D * MBI_MAX_BITS];
     struct mbi_digest root;  /* of the present layer's matrix, if it is a further one */
     struct mbi_ext *row;     /* what the rows of the last layer were folded to */
     struct mbi_ext *weight;  /* eq(alpha, .) of the present layer */
@@ -59,7 +64,9 @@ static bool most_of(struct most *m, const struct mbi_opening *o, const struct mb
         size_t entries;
 
         if (rounds >= 8 * sizeof(entries) - 2 ||
-            !mbi_mul_size(&entries, n, i ? (size_t)MBI_EXT_D << rounds : (size_t)highest))
+            !mbi_mul_size(&entries, n,
+                          i ? MBI_EXT_D * mbi_layer_rows(&o->code, i)
+                            : (size_t)highest + mbi_blind_rows(&o->code)))
             return false;
         m->queries = mbi_max_size(m->queries, a.queries);
         m->positions = mbi_max_size(m->positions, n);
@@ -80,8 +87,7 @@ static bool verifier_alloc(struct verifier *v)
         if (!(v->joined[i].x =
                   mbi_alloc(v->host, mbi_code_layer(code, i).queries, sizeof(*v->joined[i].x))))
             return false;
-    return (v->row = mbi_alloc(v->host, (size_t)1 << mbi_code_layer(code, code->depth).log_columns,
-                               sizeof(*v->row))) &&
+    return (v->row = mbi_alloc(v->host, mbi_layer_entries(code, code->depth), sizeof(*v->row))) &&
            (v->selector = mbi_alloc(v->host, (size_t)1 << SELECTOR, sizeof(*v->selector))) &&
            (v->memo = mbi_alloc(v->host, 1, sizeof(*v->memo))) &&
            (v->weight = mbi_alloc(v->host, most.rows, sizeof(*v->weight))) &&
@@ -130,9 +136,9 @@ static struct mbi_ext selector(const struct verifier *v, unsigned bits, uint64_t
     const unsigned rest = bits - SELECTOR;
 
     if (bits < SELECTOR)
-        return MBI_EXT(eq_index)(v->alpha, bits, place);
+        return MBI_EXT(eq_index)(v->point, bits, place);
     return mbi_ext_mul(v->selector[place >> rest],
-                       MBI_EXT(eq_index)(v->alpha + SELECTOR, rest, place));
+                       MBI_EXT(eq_index)(v->point + SELECTOR, rest, place));
 }
 
 /*
@@ -152,7 +158,7 @@ static struct mbi_ext form_of_row(struct verifier *v, const struct mbi_claim *c)
     struct mbi_ext sum = mbi_ext_from(0), block[BLOCK];
 
     for (size_t begin = 0; begin < (size_t)1 << inner; begin += (size_t)1 << log) {
-        MBI_EXT(form_rest)(block, c->form, v->alpha + before, bits - inner, begin, log);
+        MBI_EXT(form_rest)(block, c->form, v->point + before, bits - inner, begin, log);
         sum = mbi_ext_add(sum, MBI_EXT(table_dot)(&row, column + begin, block, (size_t)1 << log));
     }
     return mbi_ext_mul(sum, selector(v, before, place >> (rounds + columns - before)));
@@ -161,12 +167,13 @@ static struct mbi_ext form_of_row(struct verifier *v, const struct mbi_claim *c)
 /* W~(alpha) for the form W of a claim, with a coordinate for every bit of the stack. */
 static struct mbi_ext form_at_point(struct verifier *v, const struct mbi_claim *c)
 {
-    const unsigned bits = c->form->bits, before = v->rounds - bits;
+    const unsigned bits = c->form->bits;
+    const unsigned before = v->stack.rounds + v->o->code.log_columns - bits;
     const uint64_t place = (v->stack.first[c->vector] << v->o->code.log_columns >> bits) + c->block;
 
     if (v->last != c->form) {
         v->last = c->form;
-        v->last_value = MBI_EXT(form_at_known)(c->form, v->alpha + before, v->memo);
+        v->last_value = MBI_EXT(form_at_known)(c->form, v->point + before, v->memo);
     }
     return mbi_ext_mul(v->last_value, selector(v, before, place));
 }
@@ -178,7 +185,7 @@ static struct mbi_ext join_forms(struct verifier *v,
 {
     struct mbi_ext sum = mbi_ext_from(0), terms = sum;
 
-    MBI_EXT(eq_table)(v->selector, v->alpha, SELECTOR, mbi_ext_from(1));
+    MBI_EXT(eq_table)(v->selector, v->point, SELECTOR, mbi_ext_from(1));
     for (size_t k = v->o->n_claims; k-- > 0;) {
         const struct mbi_claim *c = &v->o->claim[k];
 
@@ -205,15 +212,77 @@ static struct mbi_ext powers_at(mbi_fe x, const struct mbi_ext *point, unsigned 
     return r;
 }
 
+/* The same of those powers below `end` < 2^n: from the last bit on, indices whose bits so far are
+ * below those of `end` have a 0 where it has a 1 and then any, or the same bit and then such. */
+static struct mbi_ext powers_below(mbi_fe x, const struct mbi_ext *point, unsigned n, size_t end)
+{
+    struct mbi_ext all = mbi_ext_from(1), below = mbi_ext_from(0);
+
+    for (; n-- > 0; x = mbi_fe_mul(x, x), end >>= 1) {
+        const struct mbi_ext one = mbi_ext_scale(point[n], x);
+        const struct mbi_ext zero = mbi_ext_sub(mbi_ext_from(1), point[n]);
+
+        if (end & 1)
+            below = mbi_ext_add(mbi_ext_mul(zero, all), mbi_ext_mul(one, below));
+        else
+            below = mbi_ext_mul(zero, below);
+        all = mbi_ext_mul(all, mbi_ext_add(zero, one));
+    }
+    return below;
+}
+
 /* What was joined after a layer: sum of join^(j+1) times the powers of x_j, at the point. */
 static struct mbi_ext join_powers(const struct verifier *v, const struct joined *a)
 {
+    const struct mbi_ext *point = v->alpha + a->from;
+    const unsigned n = v->rounds - a->from;
     struct mbi_ext sum = mbi_ext_from(0);
 
-    for (size_t j = a->n; j-- > 0;)
-        sum = mbi_ext_mul(
-            mbi_ext_add(sum, powers_at(a->x[j], v->alpha + a->from, v->rounds - a->from)), a->join);
+    for (size_t j = a->n; j-- > 0;) {
+        const struct mbi_ext power = a->entries >> n ? powers_at(a->x[j], point, n)
+                                                     : powers_below(a->x[j], point, n, a->entries);
+
+        sum = mbi_ext_mul(mbi_ext_add(sum, power), a->join);
+    }
     return sum;
+}
+
+/* What the pads' weights give, of the row; and of a row that is committed to, at its point. */
+static struct mbi_ext pads_of_row(const struct verifier *v)
+{
+    const size_t first = ((size_t)1 << v->o->code.log_columns) + v->o->code.masks;
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t i = 0; i < 2 * MBI_EXT_D * (size_t)v->pads.rounds; i++)
+        sum = mbi_ext_add(sum, mbi_ext_mul(v->pad_weight[i], v->row[first + i]));
+    return sum;
+}
+
+static struct mbi_ext pads_at_point(const struct verifier *v)
+{
+    const size_t first = ((size_t)1 << v->o->code.log_columns) + v->o->code.masks;
+    const struct mbi_ext *point = v->alpha + v->stack.rounds;
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t i = 0; i < 2 * MBI_EXT_D * (size_t)v->pads.rounds; i++)
+        sum = mbi_ext_add(
+            sum, mbi_ext_mul(v->pad_weight[i],
+                             MBI_EXT(eq_index)(point, v->rounds - v->stack.rounds, first + i)));
+    return sum;
+}
+
+/* The claims at a point; entries of the vectors are those of the row whose first bits, of which
+ * masks have some more, are 0. */
+static struct mbi_ext claims_at_point(struct verifier *v)
+{
+    const unsigned rounds = v->stack.rounds, columns = v->o->code.log_columns;
+    const unsigned more = v->rounds - rounds - columns;
+    struct mbi_ext sum;
+
+    memcpy(v->point + rounds, v->alpha + rounds + more, columns * sizeof(*v->point));
+    sum = join_forms(v, form_at_point);
+    sum = mbi_ext_mul(sum, MBI_EXT(eq_index)(v->alpha + rounds, more, 0));
+    return v->o->code.masks ? mbi_ext_add(sum, pads_at_point(v)) : sum;
 }
 
 /* The row gives what is left of the claims: entry by entry, or where there are further layers at
@@ -224,14 +293,17 @@ static void check_claims(struct verifier *v)
     const struct mbi_table row = {MBI_TABLE_EXT, v->row, (size_t)1 << columns};
     struct mbi_ext sum;
 
+    memcpy(v->point, v->alpha, v->stack.rounds * sizeof(*v->point));
     if (v->o->code.depth) {
         get_rounds(v, columns);
-        sum = join_forms(v, form_at_point);
+        sum = claims_at_point(v);
         for (unsigned i = 0; i < v->o->code.depth; i++)
             sum = mbi_ext_add(sum, join_powers(v, &v->joined[i]));
         sum = mbi_ext_mul(sum, MBI_EXT(table_at)(&row, v->alpha + (v->rounds - columns), columns));
     } else {
         sum = join_forms(v, form_of_row);
+        if (v->o->code.masks)
+            sum = mbi_ext_add(sum, pads_of_row(v));
     }
     if (!mbi_ext_equal(sum, v->claim))
         mbi_refuse(v->in, "the folded row of an opening does not give its claims");
@@ -239,16 +311,21 @@ static void check_claims(struct verifier *v)
 
 /* ---- the columns ---- */
 
-/* n columns of `width` elements for each of the rows: they are under a root, and their folds go to
- * the sums. */
+/* n columns of `width` elements for each of the rows, and of `blind` rows behind them: they are
+ * under a root, and their folds go to the sums. */
 static void get_columns(struct verifier *v, const struct mbi_digest *root, unsigned log_length,
-                        const struct mbi_ext *weight, size_t rows, size_t width)
+                        const struct mbi_ext *weight, size_t rows, size_t width, size_t blind)
 {
-    struct mbi_columns one = {v->column, rows * width, 1, 1, NULL};
+    const size_t size = rows * width + blind;
+    struct mbi_columns one = {v->column, size, 1, 1, NULL};
 
-    mbi_get_elements(v->column, v->n * rows * width, v->in, "columns");
-    for (size_t i = 0; i < v->n && !v->in->fault; i++, one.data += rows * width) {
+    mbi_get_elements(v->column, v->n * size, v->in, "columns");
+    for (size_t i = 0; i < v->n && !v->in->fault; i++, one.data += size) {
+        struct mbi_ext last = {{0}};
+
         mbi_hash_columns(&one, &v->leaf[i], 0, 1);
+        memcpy(last.c, one.data + rows * width, blind * sizeof(*last.c));
+        v->sum[i] = mbi_ext_add(v->sum[i], last);
         v->sum[i] =
             mbi_ext_add(v->sum[i], width == 1 ? MBI_EXT(open_fold_base)(one.data, weight, rows)
                                               : MBI_EXT(open_fold)(one.data, weight, rows));
@@ -266,22 +343,23 @@ static void get_layer(struct verifier *v, unsigned i, unsigned since)
     if (v->in->fault)
         return;
     v->n = MBI_EXT(open_positions)(v->position, &a, &v->in->transcript);
-    MBI_EXT(eq_table)(v->weight, v->alpha + (v->rounds - since - rounds), rounds, mbi_ext_from(1));
+    MBI_EXT(eq_table)
+    (v->weight, v->alpha + (v->rounds - since - rounds), rounds, i ? mbi_ext_from(1) : v->gamma);
     for (size_t j = 0; j < v->n; j++)
         v->sum[j] = mbi_ext_from(0);
     if (i)
-        get_columns(v, &v->root, a.log_length, v->weight, (size_t)1 << rounds, MBI_EXT_D);
+        get_columns(v, &v->root, a.log_length, v->weight, mbi_layer_rows(&v->o->code, i), MBI_EXT_D,
+                    0);
     for (size_t k = 0; !i && k < v->o->n_roots && !v->in->fault; k++)
         get_columns(v, &v->o->root[k].digest, a.log_length, v->weight + v->stack.first[k],
-                    (size_t)v->o->root[k].rows, 1);
+                    (size_t)v->o->root[k].rows, 1, k ? 0 : mbi_blind_rows(&v->o->code));
 }
 
 #define ABREAST 4 /* powers, so that none waits for the one before it */
 
 /* The polynomial with the row as its coefficients, at x: sums of 2^27 products at most. */
-static struct mbi_ext row_at(const struct verifier *v, mbi_fe x, unsigned log_columns)
+static struct mbi_ext row_at(const struct verifier *v, mbi_fe x, size_t n)
 {
-    const size_t n = (size_t)1 << log_columns;
     struct mbi_fe_sum sum[MBI_EXT_D] = {{0}};
     mbi_fe power[ABREAST], step = 1;
     struct mbi_ext r;
@@ -305,10 +383,11 @@ static struct mbi_ext row_at(const struct verifier *v, mbi_fe x, unsigned log_co
 static void check_columns(const struct verifier *v)
 {
     const struct mbi_layer a = mbi_code_layer(&v->o->code, v->o->code.depth);
+    const size_t entries = mbi_layer_entries(&v->o->code, v->o->code.depth);
     const mbi_fe root = mbi_fe_root(a.log_length);
 
     for (size_t i = 0; i < v->n; i++)
-        if (!mbi_ext_equal(row_at(v, mbi_fe_pow(root, v->position[i]), a.log_columns), v->sum[i])) {
+        if (!mbi_ext_equal(row_at(v, mbi_fe_pow(root, v->position[i]), entries), v->sum[i])) {
             mbi_refuse(v->in, "an opened column does not fold to the row of an opening");
             return;
         }
@@ -324,10 +403,23 @@ static void join_layer(struct verifier *v, unsigned i)
 
     a->join = MBI_EXT(open_draw)(&v->in->transcript);
     a->n = v->n;
+    a->entries = mbi_layer_entries(&v->o->code, i);
     a->from = v->rounds;
     for (size_t j = 0; j < v->n; j++)
         a->x[j] = mbi_fe_pow(root, v->position[j]);
     v->claim = MBI_EXT(open_join_values)(v->claim, a->join, v->sum, v->n);
+}
+
+/* From here on the row is the sum of a blind one and gamma times the folded one. */
+static void get_blind(struct verifier *v)
+{
+    struct mbi_ext value;
+
+    mbi_get_elements(value.c, MBI_EXT_D, v->in, "blind");
+    v->gamma = MBI_EXT(open_draw)(&v->in->transcript);
+    v->claim = mbi_ext_add(value, mbi_ext_mul(v->gamma, v->claim));
+    if (!MBI_EXT(open_pads_weights)(v->pad_weight, &v->pads, v->alpha))
+        mbi_refuse(v->in, "a challenge of an opening is one that no proof can answer");
 }
 
 static void verify(struct verifier *v)
@@ -335,8 +427,10 @@ static void verify(struct verifier *v)
     const unsigned depth = v->o->code.depth,
                    columns = mbi_code_layer(&v->o->code, depth).log_columns;
 
-    v->claim = MBI_EXT(open_join)(&v->join, &v->in->transcript, v->o);
+    v->claim = MBI_EXT(open_join)(&v->join, &v->pads, &v->in->transcript, v->o, &v->stack);
     get_rounds(v, v->stack.rounds);
+    if (v->o->code.masks)
+        get_blind(v);
     for (unsigned i = 0; i < depth && !v->in->fault; i++) {
         struct mbi_digest root;
 
@@ -348,7 +442,8 @@ static void verify(struct verifier *v)
         join_layer(v, i);
         get_rounds(v, mbi_open_log_rows(&v->o->code, i + 1));
     }
-    mbi_get_elements((mbi_fe *)v->row, MBI_EXT_D * ((size_t)1 << columns), v->in, "row");
+    mbi_get_elements((mbi_fe *)v->row, MBI_EXT_D * mbi_layer_entries(&v->o->code, depth), v->in,
+                     "row");
     if (!v->in->fault)
         check_claims(v);
     if (!v->in->fault)
@@ -361,7 +456,7 @@ bool MBI_EXT(open_verify)(const struct mbi_opening *o, struct mbi_proof_reader *
                           const struct mbi_host *host)
 {
     const char *fault = MBI_EXT(open_fault)(o);
-    struct verifier v = {.o = o, .in = in, .host = host};
+    struct verifier v = {.o = o, .in = in, .host = host, .gamma = mbi_ext_from(1)};
 
     if (fault) {
         mbi_refuse(in, fault);

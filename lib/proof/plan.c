@@ -422,6 +422,10 @@ static void add_regions(struct mbi_blake2b *s, const struct mbi_plan *p)
         add64(s, l->counts[k + 1]);
     }
     add32(s, p->bits);
+    if (p->n_pads) {
+        add64(s, p->pads_at);
+        add64(s, p->n_pads);
+    }
 }
 
 static void add_var(struct mbi_blake2b *s, const struct mbi_plan *p, const struct mbi_var *v)

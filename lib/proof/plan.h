@@ -204,8 +204,12 @@ struct mbi_plan {
     bool large;
     uint64_t from[MBI_DIGIT_MIN + 1], to[MBI_DIGIT_MIN + 1];
     struct mbi_lookup lookup;
-    uint64_t end;  /* all entries from here on are zero */
+    uint64_t end;  /* all entries from here on are zero, but pads */
     unsigned bits; /* 2^bits entries */
+    /* Of a hidden proof: n_pads elements of E, from pads_at to pads_end, in one block of 2^pad_bits
+     * entries; n_pads is 0 of another one. */
+    uint64_t pads_at, pads_end, n_pads;
+    unsigned pad_bits;
     /* A certificate of many weights: the lookup is in the vector of weights, less the smallest one
      * of each class, with the counts, which are all of the witness vector, behind it. */
     bool direct;
@@ -215,6 +219,12 @@ struct mbi_plan {
     uint32_t fault_op;
     const void *const *const *param; /* the request's, while the plan is made */
 };
+
+/* Of the witness vector: everything from there on is zero. */
+static inline uint64_t mbi_witness_end(const struct mbi_plan *p)
+{
+    return p->n_pads ? p->pads_end : p->end;
+}
 
 /* What the statement of a proof asks for. */
 struct mbi_plan_request {

@@ -18,8 +18,13 @@ struct prover {
 static struct mbi_ext write_value(struct mbi_walk *w, const struct mbi_part *part)
 {
     struct prover *p = w->user;
-    const struct mbi_ext value = MBI_EXT(walk_part_value)(w, part, &p->witness->table[part->var]);
+    struct mbi_ext value = MBI_EXT(walk_part_value)(w, part, &p->witness->table[part->var]);
 
+    if (w->hidden) {
+        value = mbi_ext_add(value, MBI_EXT(pad_ahead)(p->out->pads, 0));
+        p->out->pads->next++;
+        w->hidden->next++;
+    }
     mbi_put_elements(p->out, "value", value.c, MBI_EXT_D);
     return value;
 }
@@ -311,12 +316,45 @@ static bool make_table(struct mbi_table *out, void **own, const struct mbi_walk 
 
     if (t->view.var == MBI_NONE) {
         *out = p->witness->vector;
+        if (w->hidden)
+            out->n = (size_t)w->plan->end;
         return true;
     }
     if (!is_whole(t, &w->plan->var[t->view.var], bits))
         return fill_table(out, own, w, t, bits);
     *out = p->witness->table[t->view.var];
     return true;
+}
+
+/*
+ * Hidden messages are read back by the verifier's own function, so that both sides know the same of
+ * them. Both went the same way: the transcript's states are equal, and every pad was counted.
+ */
+static void check_back(struct prover *p, const struct mbi_walk *w, struct mbi_proof_reader *in)
+{
+    mbi_get_end(in);
+    if (p->out->bytes.failed || w->hidden->failed)
+        p->rc = mbi_fail_memory(p->err, "a proof");
+    else if (in->fault || w->hidden->next != p->out->pads->next ||
+             memcmp(in->transcript.state, p->out->transcript.state, sizeof(in->transcript.state)))
+        p->rc = mbi_fail(p->err, MAMBAINT_E_INTERNAL, "a hidden proof cannot be read back: %s",
+                         in->fault ? in->fault : "its pads or challenges differ");
+}
+
+static void prove_batch(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
+                        const struct mbi_sum_batch *batch, const struct mbi_table *table)
+{
+    struct prover *p = w->user;
+    const struct mbi_transcript start = p->out->transcript;
+    const size_t from = p->out->bytes.size;
+    struct mbi_proof_reader in;
+
+    p->rc = MBI_EXT(sum_prove)(point, value, batch, table, p->out, w->host, p->err);
+    if (p->rc < 0 || !w->hidden)
+        return;
+    mbi_proof_reader_over(&in, &start, p->out, from);
+    (void)MBI_EXT(sum_verify_hidden)(point, value, batch, w->hidden, &in);
+    check_back(p, w, &in);
 }
 
 static void prove_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
@@ -332,7 +370,7 @@ static void prove_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
     if (!made)
         p->rc = mbi_fail_memory(p->err, "the tables of a sum-check");
     else if (p->rc >= 0)
-        p->rc = MBI_EXT(sum_prove)(point, value, batch, of, p->out, w->host, p->err);
+        prove_batch(w, point, value, batch, of);
     for (size_t i = 0; own && i < batch->n_tables; i++)
         mbi_free(w->host, own[i]);
     mbi_free(w->host, own);
@@ -348,6 +386,25 @@ static void end_sums(struct prover *p, const struct mbi_host *host)
     p->summed = true;
 }
 
+/* A hidden one is read back, as a sum-check is. */
+static void run_lookup(struct prover *p, struct mbi_walk *w, struct mbi_lookup_end *end,
+                       const struct mbi_lookup *l, const struct mbi_table *vector)
+{
+    const struct mbi_transcript start = p->out->transcript;
+    const size_t from = p->out->bytes.size;
+    struct mbi_table f = *vector;
+    struct mbi_proof_reader in;
+
+    if (w->hidden && !w->plan->direct)
+        f.n = (size_t)w->plan->end; /* without the pads */
+    p->rc = MBI_EXT(lookup_prove)(end, l, &f, p->out, w->host, p->kernels, p->err);
+    if (p->rc < 0 || !w->hidden)
+        return;
+    mbi_proof_reader_over(&in, &start, p->out, from);
+    (void)MBI_EXT(lookup_verify_hidden)(end, l, w->hidden, &in);
+    check_back(p, w, &in);
+}
+
 static void prove_lookup(struct mbi_walk *w, struct mbi_lookup_end *end, const struct mbi_lookup *l)
 {
     struct prover *p = w->user;
@@ -356,7 +413,7 @@ static void prove_lookup(struct mbi_walk *w, struct mbi_lookup_end *end, const s
     end_sums(p, w->host);
     mbi_progress(w->host, "lookup", 0, 1);
     if (p->rc >= 0)
-        p->rc = MBI_EXT(lookup_prove)(end, l, f, p->out, w->host, p->kernels, p->err);
+        run_lookup(p, w, end, l, f);
     mbi_progress(w->host, "lookup", 1, 1);
 }
 
@@ -366,6 +423,8 @@ static void prove_opening(struct mbi_walk *w, const struct mbi_opening *o)
 
     end_sums(p, w->host);
     mbi_progress(w->host, "open", 0, 1);
+    if (p->rc >= 0 && w->hidden && w->hidden->next != w->plan->n_pads)
+        p->rc = mbi_fail(p->err, MAMBAINT_E_INTERNAL, "a proof has other pads than its plan");
     if (p->rc >= 0)
         p->rc = MBI_EXT(open_prove)(o, p->vector, p->out, w->host, p->kernels, p->err);
     mbi_progress(w->host, "open", 1, 1);
@@ -378,15 +437,22 @@ static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const str
 {
     static const struct mbi_walk_side side = {write_value, prove_sum, prove_lookup, prove_opening,
                                               nothing};
+    struct mbi_hidden hidden = {.host = host};
+    struct mbi_pads pads = {.n = (size_t)job->plan->n_pads};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
                          .host = host,
                          .side = &side,
                          .transcript = &p->out->transcript,
                          .user = p,
-                         .witness = p->vector->root};
+                         .witness = p->vector->root,
+                         .hidden = job->plan->n_pads ? &hidden : NULL};
 
     mbi_progress(host, "sums", 0, 1);
+    if (w.hidden) {
+        pads.at = (const mbi_fe *)p->witness->vector.data + job->plan->pads_at;
+        p->out->pads = &pads;
+    }
     MBI_EXT(walk_start)(&w);
     mbi_put_bytes(p->out, "root", &w.witness.digest, sizeof(w.witness.digest));
     if (!MBI_EXT(walk)(&w) && p->rc >= 0)
@@ -394,22 +460,26 @@ static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const str
                     ? mbi_fail(p->err, MAMBAINT_E_UNSUPPORTED, "this cannot be proved: %s", w.fault)
                     : mbi_fail_memory(p->err, "a proof");
     MBI_EXT(walk_free)(&w);
+    MBI_EXT(hidden_free)(&hidden);
+    p->out->pads = NULL;
     return p->rc;
 }
 
 int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof_job *job,
-                              const struct mbi_witness *witness, const struct mbi_host *host,
-                              mambaint_error *err)
+                              const struct mbi_witness *witness, const struct mbi_mask_seed *seed,
+                              const struct mbi_host *host, mambaint_error *err)
 {
-    const unsigned bits = (unsigned)mbi_max_size(job->plan->bits, job->code.log_columns);
+    const unsigned rows = mbi_code_log_rows(&job->code, job->plan->bits);
+    const struct mbi_masking masking = {seed, true};
     struct mbi_table used = witness->vector;
     struct mbi_ntt ntt;
     int32_t rc = mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), job->code.log_length, err);
 
     if (rc < 0)
         return rc;
-    used.n = mbi_min_size(used.n, (size_t)job->plan->end); /* the others are zero */
-    rc = MBI_EXT(commit)(out, &used, bits, &job->code, &ntt, err);
+    used.n = mbi_min_size(used.n, (size_t)mbi_witness_end(job->plan)); /* the others are zero */
+    rc = MBI_EXT(commit)(out, &used, job->code.log_columns + rows, &job->code,
+                         seed ? &masking : NULL, &ntt, err);
     mbi_ntt_free(&ntt);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "base/intmath.h"
 #include "graph/element.h"
 #include "proof/boundary.h"
+#include "proof/field.h"
 #include "proof/public.h"
 
 #define CUT "it ends too early"
@@ -40,7 +41,7 @@ static size_t output_size(const struct mbi_statement *s)
     return s->n_outputs * output_width(s->output_kind);
 }
 
-void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m)
+static void put_names(struct mbi_buf *out, const struct mbi_statement_models *m)
 {
     mbi_buf_add32(out, m->n);
     for (uint32_t i = 0; i < m->n; i++) {
@@ -55,7 +56,24 @@ void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_mo
         if (model->has_public)
             mbi_buf_add(out, model->parameters, MBI_DIGEST_SIZE);
     }
+}
+
+/* A value is there to be compared with that of another root. */
+static size_t value_elements(const struct mbi_statement_roots *r)
+{
+    return r->n > 1 ? MBI_STATEMENT_DEGREE : 0;
+}
+
+void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m)
+{
+    put_names(out, m);
     mbi_buf_add(out, m->weights, MBI_DIGEST_SIZE);
+    if (!mbi_statement_is_hidden(m))
+        return;
+    mbi_buf_add32(out, m->roots.n);
+    mbi_buf_add32(out, m->roots.openings);
+    for (size_t i = 0; i < value_elements(&m->roots); i++)
+        mbi_buf_add64(out, m->roots.value[i]);
 }
 
 static void put_kind(struct mbi_buf *out, uint32_t kind, uint32_t n, const uint8_t *boundary)
@@ -125,7 +143,26 @@ static const char *get_model(struct mbi_statement_model *m, struct mbi_reader *r
     return r->failed ? CUT : NULL;
 }
 
-const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_reader *r)
+static const char *get_roots(struct mbi_statement_roots *roots, struct mbi_reader *r)
+{
+    const uint32_t n = mbi_read32(r), openings = mbi_read32(r);
+
+    if (r->failed)
+        return CUT;
+    if (!n || n > MBI_STATEMENT_ROOTS || (n & (n - 1)))
+        return "the number of roots is no power of two from 1 to 4096";
+    if (!openings || openings > MBI_STATEMENT_OPENINGS || (openings & (openings - 1)))
+        return "the openings of a root are no power of two from 1 to 4096";
+    roots->n = n;
+    roots->openings = openings;
+    for (size_t i = 0; i < value_elements(roots); i++)
+        if ((roots->value[i] = mbi_read64(r)) >= MBI_FIELD_P)
+            return "the value of its roots has a number that is not below the field's prime";
+    return r->failed ? CUT : NULL;
+}
+
+const char *mbi_statement_get_models(struct mbi_statement_models *m, bool hidden,
+                                     struct mbi_reader *r)
 {
     const char *fault = NULL;
 
@@ -142,6 +179,8 @@ const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_
     if (fault)
         return fault;
     get_digest(m->weights, r);
+    if (hidden && (fault = get_roots(&m->roots, r)))
+        return fault;
     return r->failed ? CUT : NULL;
 }
 
@@ -191,13 +230,13 @@ static const char *check_tokens(const struct mbi_statement *s)
     return s->n_outputs > s->lanes ? "it claims more answered tokens than it has steps" : NULL;
 }
 
-const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
+const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type, bool hidden,
                               struct mbi_reader *r)
 {
     const char *fault;
 
     memset(s, 0, sizeof(*s));
-    if ((fault = mbi_statement_get_models(&s->models, r)))
+    if ((fault = mbi_statement_get_models(&s->models, hidden, r)))
         return fault;
     s->t0 = mbi_read64(r);
     s->lanes = mbi_read32(r);
@@ -213,6 +252,8 @@ const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
         return fault;
     if ((s->t0 || s->lanes > MBI_STATEMENT_LANES) && !mbi_statement_is_of_tokens(s))
         return "it does not begin at position 0, or has more than 4096 steps, and is of features";
+    if (hidden && (s->boundary[MBI_BEFORE] || s->boundary[MBI_BEHIND]))
+        return "it is hidden, and a part of a run; there are no such proofs yet";
     if (s->output_kind != s->input_kind)
         return "the kind of what comes out does not go with that of what goes in";
     if ((fault = get_values(&s->output, s->n_outputs, output_width(s->output_kind), r)) ||
@@ -334,6 +375,13 @@ int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_grap
 
 /* ---- names ---- */
 
+static enum mbi_statement_mode mode_of(const struct mbi_statement_models *m, bool public_weights)
+{
+    return mbi_statement_is_hidden(m) ? MBI_STATEMENT_HIDDEN
+           : public_weights           ? MBI_STATEMENT_PUBLIC
+                                      : MBI_STATEMENT_COMMITTED;
+}
+
 static void hash32(struct mbi_blake2b *h, uint32_t v)
 {
     uint8_t bytes[4];
@@ -342,8 +390,25 @@ static void hash32(struct mbi_blake2b *h, uint32_t v)
     mbi_blake2b_add(h, bytes, sizeof(bytes));
 }
 
+static void hash_value(struct mbi_blake2b *h, const struct mbi_statement_roots *r)
+{
+    uint8_t bytes[8];
+
+    for (size_t i = 0; i < value_elements(r); i++) {
+        mbi_store64(bytes, r->value[i]);
+        mbi_blake2b_add(h, bytes, sizeof(bytes));
+    }
+}
+
+static void hash_roots(struct mbi_blake2b *h, const struct mbi_statement_roots *r)
+{
+    hash32(h, r->n);
+    hash32(h, r->openings);
+    hash_value(h, r);
+}
+
 /* The bytes of mbi_statement_put_models(), without memory for them. */
-static void hash_models(struct mbi_blake2b *h, const struct mbi_statement_models *m)
+static void hash_names(struct mbi_blake2b *h, const struct mbi_statement_models *m)
 {
     hash32(h, m->n);
     for (uint32_t i = 0; i < m->n; i++) {
@@ -358,7 +423,38 @@ static void hash_models(struct mbi_blake2b *h, const struct mbi_statement_models
         if (model->has_public)
             mbi_blake2b_add(h, model->parameters, MBI_DIGEST_SIZE);
     }
+}
+
+static void hash_models(struct mbi_blake2b *h, const struct mbi_statement_models *m)
+{
+    hash_names(h, m);
     mbi_blake2b_add(h, m->weights, MBI_DIGEST_SIZE);
+    if (mbi_statement_is_hidden(m))
+        hash_roots(h, &m->roots);
+}
+
+void mbi_statement_names_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_models *m)
+{
+    struct mbi_blake2b h;
+
+    mbi_blake2b_init(&h);
+    hash_names(&h, m);
+    mbi_blake2b_end(&h, out);
+}
+
+void mbi_statement_hidden_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_roots *r,
+                                 const uint8_t tree[MBI_DIGEST_SIZE])
+{
+    static const char domain[] = "mambaint-hidden";
+    struct mbi_blake2b h;
+
+    mbi_blake2b_init(&h);
+    mbi_blake2b_add(&h, domain, sizeof(domain) - 1);
+    hash32(&h, r->n);
+    hash32(&h, r->openings);
+    mbi_blake2b_add(&h, tree, MBI_DIGEST_SIZE);
+    hash_value(&h, r);
+    mbi_blake2b_end(&h, out);
 }
 
 void mbi_statement_model_id(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_models *m,
@@ -369,7 +465,7 @@ void mbi_statement_model_id(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_state
 
     mbi_blake2b_init(&h);
     mbi_blake2b_add(&h, domain, sizeof(domain) - 1);
-    hash32(&h, public_weights);
+    hash32(&h, mode_of(m, public_weights));
     hash_models(&h, m);
     mbi_blake2b_end(&h, out);
 }
@@ -408,7 +504,9 @@ void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool pu
     add16(out, MBI_PROOF_VERSION);
     add16(out, MBI_PROOF_PROFILE);
     add16(out, (uint16_t)type);
-    add16(out, public_weights ? MBI_PROOF_PUBLIC_WEIGHTS : 0);
+    add16(out, mbi_statement_is_hidden(&s->models) ? MBI_PROOF_ZK
+               : public_weights                    ? MBI_PROOF_PUBLIC_WEIGHTS
+                                                   : 0);
     mbi_buf_add32(out, 0);
     mbi_statement_put(out, s);
     if (!out->failed)
@@ -472,10 +570,10 @@ static int32_t check_head(const uint8_t *p, mambaint_error *err)
                         type);
     if (flags & ~FLAGS)
         return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: flags %u are not known", flags);
-    if (flags & MBI_PROOF_ZK)
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "proof: it says that it is zero-knowledge; such proofs are not there yet");
-    if (type == MBI_PROOF_CERTIFICATE && flags)
+    if (flags == FLAGS)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "proof: it says that its weights are public and hidden");
+    if (type == MBI_PROOF_CERTIFICATE && (flags & MBI_PROOF_PUBLIC_WEIGHTS))
         return mbi_fail(err, MAMBAINT_E_FORMAT,
                         "proof: a certificate of public weights, which need none");
     return MAMBAINT_OK;
@@ -511,7 +609,8 @@ int32_t mbi_proof_file_read(struct mbi_proof_file *out, const void *data, size_t
     out->body = p + HEAD + length;
     out->body_size = n - HEAD - length - MBI_DIGEST_SIZE;
     r = (struct mbi_reader){.data = p + HEAD, .size = length};
-    if ((fault = mbi_statement_get(&out->statement, out->type, &r)))
+    if ((fault = mbi_statement_get(&out->statement, out->type,
+                                   (mbi_load16(p + 10) & MBI_PROOF_ZK) != 0, &r)))
         return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: in its statement: %s", fault);
     return MAMBAINT_OK;
 }
@@ -543,6 +642,19 @@ static int32_t same_model(const struct mbi_statement_model *a, const struct mbi_
     return MAMBAINT_OK;
 }
 
+const char *mbi_statement_mode_name(const struct mbi_statement_models *m, bool public_weights)
+{
+    static const char *const name[] = {"committed", "public", "hidden"};
+
+    return name[mode_of(m, public_weights)];
+}
+
+static bool same_roots(const struct mbi_statement_roots *a, const struct mbi_statement_roots *b)
+{
+    return a->n == b->n && a->openings == b->openings &&
+           !memcmp(a->value, b->value, sizeof(a->value));
+}
+
 int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_public,
                                   const struct mbi_statement_models *b, bool b_public,
                                   const char *what, mambaint_error *err)
@@ -555,13 +667,13 @@ int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_p
         rc = same_model(&a->model[i], &b->model[i], what, i, err);
     if (rc < 0)
         return rc;
-    if (a_public != b_public)
-        return differs(what,
-                       a_public ? "its weights are public, not committed"
-                                : "its weights are committed, not public",
-                       err);
+    if (mode_of(a, a_public) != mode_of(b, b_public))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s: its weights are %s, not %s", what,
+                        mbi_statement_mode_name(a, a_public), mbi_statement_mode_name(b, b_public));
     if (memcmp(a->weights, b->weights, sizeof(a->weights)) != 0)
         return differs(what, "the weights are other ones", err);
+    if (!same_roots(&a->roots, &b->roots))
+        return differs(what, "the roots of its weights are other ones", err);
     return MAMBAINT_OK;
 }
 
@@ -633,6 +745,7 @@ int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n, 
     const uint8_t *models, *certificate;
     const char *fault;
     size_t size[2];
+    uint32_t mode;
     int32_t rc;
 
     if (!mbi_key_file_is(data, n))
@@ -643,14 +756,16 @@ int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n, 
         return rc;
     r.size = n - MBI_DIGEST_SIZE;
     mbi_read_bytes(&r, 8);
-    if (mbi_read32(&r))
-        return mbi_fail(err, MAMBAINT_E_FORMAT, "key: its reserved bytes are not zero");
+    mode = mbi_read32(&r);
+    if (mode != MBI_STATEMENT_COMMITTED && mode != MBI_STATEMENT_HIDDEN)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "key: its weights are neither committed (0) nor hidden (2)");
     models = get_part(&size[0], &r);
     certificate = get_part(&size[1], &r);
     if (!models || !certificate)
         return mbi_fail(err, MAMBAINT_E_FORMAT, LENGTHS);
     part = (struct mbi_reader){.data = models, .size = size[0]};
-    if ((fault = mbi_statement_get_models(&out->models, &part)) ||
+    if ((fault = mbi_statement_get_models(&out->models, mode == MBI_STATEMENT_HIDDEN, &part)) ||
         (fault = mbi_read_left(&part) ? "something is left behind it" : NULL))
         return mbi_fail(err, MAMBAINT_E_FORMAT, "key: in its models: %s", fault);
     out->parameters = NULL;
@@ -684,7 +799,7 @@ static void put_models_head(struct mbi_buf *out, const char *magic,
     mbi_buf_add_text(out, magic);
     add16(out, MBI_PROOF_VERSION);
     add16(out, MBI_PROOF_PROFILE);
-    mbi_buf_add32(out, 0);
+    mbi_buf_add32(out, mode_of(m, false));
     mbi_buf_add32(out, 0);
     begin = out->size;
     mbi_statement_put_models(out, m);
@@ -706,46 +821,67 @@ void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *
 
 bool mbi_prover_key_is(const void *data, size_t n) { return begins(data, n, PROVER_MAGIC); }
 
-/* Bytes of the head, whose models' part has `models`, but for its padding. */
-static size_t prover_key_size(size_t models) { return HEAD + models + 2 * MBI_DIGEST_SIZE + 16; }
-
-static const char *get_prover_key(struct mbi_prover_key_head *out, const uint8_t *data,
-                                  size_t models)
+/* A part of a head: its bytes, or NULL after a failure. */
+static const uint8_t *get_hidden(struct mbi_prover_key_head *out, struct mbi_reader *r)
 {
-    struct mbi_reader part = {.data = data + HEAD, .size = models};
-    const uint8_t *p = data + HEAD + models;
-    const char *fault = mbi_statement_get_models(&out->models, &part);
+    out->seed = mbi_read_bytes(r, MBI_DIGEST_SIZE);
+    out->root = mbi_read_bytes(r, (size_t)MBI_DIGEST_SIZE * out->models.roots.n);
+    out->n_certificate = mbi_read32(r);
+    return out->certificate = mbi_read_bytes(r, out->n_certificate);
+}
 
-    if (fault || mbi_read_left(&part))
+/* Up to the digest. */
+static const char *get_prover_key(struct mbi_prover_key_head *out, struct mbi_reader *r)
+{
+    const uint32_t mode = mbi_read32(r), models = mbi_read32(r);
+    const uint8_t *part = mbi_read_bytes(r, models);
+    struct mbi_reader inner = {.data = part, .size = models};
+    const char *fault;
+    const uint8_t *p;
+
+    if (!part)
+        return CUT;
+    if (mode != MBI_STATEMENT_COMMITTED && mode != MBI_STATEMENT_HIDDEN)
+        return "its weights are neither committed (0) nor hidden (2)";
+    if ((fault = mbi_statement_get_models(&out->models, mode == MBI_STATEMENT_HIDDEN, &inner)) ||
+        mbi_read_left(&inner))
         return fault ? fault : "something is left behind its models";
+    if (!(p = mbi_read_bytes(r, MBI_DIGEST_SIZE)))
+        return CUT;
     memcpy(out->vector, p, MBI_DIGEST_SIZE);
-    p += MBI_DIGEST_SIZE;
-    out->log_rows = mbi_load32(p);
-    out->log_columns = mbi_load32(p + 4);
-    out->log_length = mbi_load32(p + 8);
-    out->rows = mbi_load32(p + 12);
-    return mbi_load32(data + 8) ? "its reserved bytes are not zero" : NULL;
+    out->log_rows = mbi_read32(r);
+    out->log_columns = mbi_read32(r);
+    out->log_length = mbi_read32(r);
+    out->rows = mbi_read32(r);
+    if (r->failed || (mode == MBI_STATEMENT_HIDDEN && !get_hidden(out, r)))
+        return CUT;
+    return NULL;
 }
 
 int32_t mbi_prover_key_read(struct mbi_prover_key_head *out, const void *data, size_t n,
                             mambaint_error *err)
 {
     static const char what[] = "prover key";
-    const uint8_t *p = data;
+    struct mbi_reader r = {.data = data, .size = n, .pos = 8};
     const char *fault;
-    size_t models;
     int32_t rc;
 
+    *out = (struct mbi_prover_key_head){.rows = 0};
     if (!mbi_prover_key_is(data, n))
         return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: these bytes are no key of a prover", what);
-    if (n < HEAD || (models = mbi_load32(p + 12)) > n || prover_key_size(models) > n)
+    if (n < HEAD)
         return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: %zu bytes are too few; it was cut", what, n);
-    if ((rc = check_version(p, what, err)) < 0 ||
-        (rc = check_seal(p, prover_key_size(models), what, err)) < 0)
+    if ((rc = check_version(data, what, err)) < 0)
         return rc;
-    if ((fault = get_prover_key(out, p, models)))
+    fault = get_prover_key(out, &r);
+    if (fault && !r.failed)
         return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: in its head: %s", what, fault);
-    out->size = prover_key_size(models) + MBI_PROVER_KEY_ALIGN - 1;
+    if (fault || !(out->digest = mbi_read_bytes(&r, MBI_DIGEST_SIZE)))
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "%s: %zu bytes are too few; it was cut", what, n);
+    if ((rc = check_seal(data, r.pos, what, err)) < 0)
+        return rc;
+    out->sealed = r.pos;
+    out->size = out->sealed + MBI_PROVER_KEY_ALIGN - 1;
     out->size -= out->size % MBI_PROVER_KEY_ALIGN;
     return MAMBAINT_OK;
 }
@@ -758,6 +894,43 @@ void mbi_prover_key_write(struct mbi_buf *out, const struct mbi_prover_key_head 
     mbi_buf_add32(out, head->log_columns);
     mbi_buf_add32(out, head->log_length);
     mbi_buf_add32(out, head->rows);
+    if (mbi_statement_is_hidden(&head->models)) {
+        mbi_buf_add(out, head->seed, MBI_DIGEST_SIZE);
+        mbi_buf_add(out, head->root, (size_t)MBI_DIGEST_SIZE * head->models.roots.n);
+        mbi_buf_add32(out, (uint32_t)head->n_certificate); /* far below 2^32 */
+        add_bytes(out, head->certificate, head->n_certificate);
+    }
     seal(out);
     mbi_buf_add_zero(out, (size_t)-out->size % MBI_PROVER_KEY_ALIGN);
+}
+
+static void counter_digest(uint8_t out[MBI_DIGEST_SIZE], uint64_t taken,
+                           const uint8_t head[MBI_DIGEST_SIZE])
+{
+    static const char domain[] = "mambaint-counter";
+    struct mbi_blake2b h;
+    uint8_t bytes[8];
+
+    mbi_store64(bytes, taken);
+    mbi_blake2b_init(&h);
+    mbi_blake2b_add(&h, domain, sizeof(domain) - 1);
+    mbi_blake2b_add(&h, head, MBI_DIGEST_SIZE);
+    mbi_blake2b_add(&h, bytes, sizeof(bytes));
+    mbi_blake2b_end(&h, out);
+}
+
+void mbi_counter_put(struct mbi_counter *c, uint64_t taken, const uint8_t head[MBI_DIGEST_SIZE])
+{
+    mbi_store64(c->byte, taken);
+    counter_digest(c->byte + 8, taken, head);
+}
+
+bool mbi_counter_get(uint64_t *taken, const struct mbi_counter *c,
+                     const uint8_t head[MBI_DIGEST_SIZE])
+{
+    uint8_t digest[MBI_DIGEST_SIZE];
+
+    *taken = mbi_load64(c->byte);
+    counter_digest(digest, *taken, head);
+    return !memcmp(digest, c->byte + 8, sizeof(digest));
 }

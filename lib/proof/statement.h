@@ -30,7 +30,7 @@ enum mbi_proof_type {
 };
 
 #define MBI_PROOF_PUBLIC_WEIGHTS 1u /* a flag; else they are committed */
-#define MBI_PROOF_ZK 2u             /* a flag; refused yet */
+#define MBI_PROOF_ZK 2u             /* a flag: the weights are hidden, as is what is computed */
 
 /* ---- the statement ---- */
 
@@ -43,12 +43,32 @@ struct mbi_statement_model {
     uint8_t parameters[MBI_DIGEST_SIZE]; /* their digest (proof/public.h); else zero */
 };
 
+/* How the weights are there for whoever verifies. Public ones are no matter of the models' part. */
+enum mbi_statement_mode { MBI_STATEMENT_COMMITTED, MBI_STATEMENT_PUBLIC, MBI_STATEMENT_HIDDEN };
+
+#define MBI_STATEMENT_ROOTS 4096u    /* of a key with hidden weights, a power of two */
+#define MBI_STATEMENT_OPENINGS 4096u /* of each of them, a power of two */
+#define MBI_STATEMENT_DEGREE 2       /* elements of F of a value: that of the profile */
+
+/* What says that all roots of a key are of the same weights. A value of one root is zero. */
+struct mbi_statement_roots {
+    uint32_t n;        /* roots; 0: the weights are not hidden */
+    uint32_t openings; /* of each */
+    uint64_t value[MBI_STATEMENT_DEGREE];
+};
+
 /* The part that names the models: a chain in its order, and the digest of all their weights. */
 struct mbi_statement_models {
     uint32_t n; /* models */
     struct mbi_statement_model model[MBI_STATEMENT_MODELS];
     uint8_t weights[MBI_DIGEST_SIZE];
+    struct mbi_statement_roots roots;
 };
+
+static inline bool mbi_statement_is_hidden(const struct mbi_statement_models *m)
+{
+    return m->roots.n != 0;
+}
 
 /* Of a certificate; features in, outputs out; tokens in, the last of which are the answer. */
 enum mbi_statement_kind { MBI_STATEMENT_NONE, MBI_STATEMENT_CLEAR, MBI_STATEMENT_TOKENS };
@@ -72,10 +92,12 @@ struct mbi_statement {
 void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m);
 void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s);
 
-/* NULL, or what is wrong, as a part of a sentence. The reader goes on behind the part; of a whole
- * statement nothing may be left. Views point into the reader's bytes. */
-const char *mbi_statement_get_models(struct mbi_statement_models *m, struct mbi_reader *r);
-const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
+/* NULL, or what is wrong, as a part of a sentence. Whether weights are hidden is said before the
+ * part. The reader goes on behind it; of a whole statement nothing may be left. Views point into
+ * the reader's bytes. */
+const char *mbi_statement_get_models(struct mbi_statement_models *m, bool hidden,
+                                     struct mbi_reader *r);
+const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type, bool hidden,
                               struct mbi_reader *r);
 
 static inline bool mbi_statement_is_of_tokens(const struct mbi_statement *s)
@@ -103,6 +125,16 @@ int32_t mbi_statement_check(const struct mbi_statement *s, const struct mbi_grap
 /* What names models and weights for people: a hash of the models' part and of the mode. */
 void mbi_statement_model_id(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_models *m,
                             bool public_weights);
+
+/* "committed", "public" or "hidden". */
+const char *mbi_statement_mode_name(const struct mbi_statement_models *m, bool public_weights);
+
+/* The weights digest of a key whose roots have this tree. */
+void mbi_statement_hidden_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_roots *r,
+                                 const uint8_t tree[MBI_DIGEST_SIZE]);
+
+/* A hash of all that the models' part says but for the weights. */
+void mbi_statement_names_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_statement_models *m);
 
 /* ---- files ---- */
 
@@ -158,16 +190,40 @@ int32_t mbi_key_file_read(struct mbi_key_file *out, const void *data, size_t n,
 void mbi_key_file_write(struct mbi_buf *out, const struct mbi_statement_models *m,
                         const struct mbi_buf *certificate, const struct mbi_buf *parameters);
 
-/* The head of a prover's key, behind which the codeword and the tree of a commitment lie. */
+/*
+ * The head of a prover's key, behind which the codeword and the tree of a commitment lie; of a
+ * hidden one first the page of its counter, and a codeword only if it has one root.
+ */
 struct mbi_prover_key_head {
     struct mbi_statement_models models;
     uint8_t vector[MBI_DIGEST_SIZE]; /* digest of the weights, as if they were public */
     uint32_t log_rows, log_columns, log_length;
     uint32_t rows; /* of the codeword: those in use */
-    size_t size;   /* where the codeword begins */
+    /* Of hidden weights; else zero. Views of the file's bytes. */
+    const uint8_t *seed; /* 32 bytes, which all masks come from */
+    const uint8_t *root; /* roots.n of them, 32 bytes each */
+    const uint8_t *certificate;
+    size_t n_certificate;
+    const uint8_t *digest; /* of the head */
+    size_t sealed;         /* bytes up to its end */
+    size_t size;           /* where the codeword begins, or the counter's page */
 };
 
-#define MBI_PROVER_KEY_ALIGN 4096u /* of the codeword in the file */
+#define MBI_PROVER_KEY_ALIGN 4096u /* of the codeword and the counter in the file */
+
+/* The counter's page: openings that were taken, and a digest of that and of the head. */
+struct mbi_counter {
+    uint8_t byte[8 + MBI_DIGEST_SIZE];
+};
+void mbi_counter_put(struct mbi_counter *c, uint64_t taken, const uint8_t head[MBI_DIGEST_SIZE]);
+bool mbi_counter_get(uint64_t *taken, const struct mbi_counter *c,
+                     const uint8_t head[MBI_DIGEST_SIZE]); /* false: damaged */
+
+/* Openings that a key has, of which its certificate takes the first. */
+static inline uint64_t mbi_statement_openings(const struct mbi_statement_roots *r)
+{
+    return (uint64_t)r->n * r->openings; /* at most 2^24 */
+}
 
 bool mbi_prover_key_is(const void *data, size_t n);
 /* Structure and digest of the head; what lies behind it is not looked at. */

@@ -13,6 +13,7 @@ void mbi_proof_writer_init(struct mbi_proof_writer *w, const struct mbi_host *ho
 {
     mbi_transcript_init(&w->transcript, type);
     mbi_buf_init(&w->bytes, host);
+    w->pads = NULL;
 }
 
 void mbi_proof_writer_free(struct mbi_proof_writer *w) { mbi_buf_free(&w->bytes); }
@@ -63,6 +64,16 @@ void mbi_proof_reader_init(struct mbi_proof_reader *r, const void *data, size_t 
     mbi_transcript_init(&r->transcript, type);
     r->bytes = (struct mbi_reader){.data = n ? data : nothing, .size = n};
     r->fault = NULL;
+}
+
+void mbi_proof_reader_over(struct mbi_proof_reader *r, const struct mbi_transcript *transcript,
+                           const struct mbi_proof_writer *w, size_t from)
+{
+    const bool there = !w->bytes.failed && from < w->bytes.size;
+
+    mbi_proof_reader_init(r, there ? w->bytes.data + from : NULL, there ? w->bytes.size - from : 0,
+                          "over");
+    r->transcript = *transcript;
 }
 
 void mbi_refuse(struct mbi_proof_reader *r, const char *fault)

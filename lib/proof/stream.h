@@ -54,9 +54,12 @@ uint64_t mbi_work_find(const struct mbi_host *host, const uint8_t seed[MBI_SEED_
 
 /* ---- the prover's end ---- */
 
+struct mbi_pads;
+
 struct mbi_proof_writer {
     struct mbi_transcript transcript;
-    struct mbi_buf bytes; /* .failed after a refused allocation */
+    struct mbi_buf bytes;  /* .failed after a refused allocation */
+    struct mbi_pads *pads; /* of a proof that hides what it sends (proof/pads.h); or NULL */
 };
 
 void mbi_proof_writer_init(struct mbi_proof_writer *w, const struct mbi_host *host,
@@ -82,6 +85,9 @@ struct mbi_proof_reader {
 /* The reader keeps `data`; NULL is fine for no bytes. */
 void mbi_proof_reader_init(struct mbi_proof_reader *r, const void *data, size_t n,
                            const char *type);
+/* Over the bytes of a writer from `from` on, where it had this transcript. */
+void mbi_proof_reader_over(struct mbi_proof_reader *r, const struct mbi_transcript *transcript,
+                           const struct mbi_proof_writer *w, size_t from);
 /* A fault that the caller found; an earlier one stays. */
 void mbi_refuse(struct mbi_proof_reader *r, const char *fault);
 

@@ -543,7 +543,7 @@ static struct mbi_ext prove_round(struct prover *a, struct mbi_proof_writer *out
         for (unsigned i = 0; i <= a->degree; i++)
             q[i] = mbi_ext_add(q[i], a->partial[slice][i]);
     q[1] = q[0]; /* the value at 1 follows from it */
-    mbi_put_elements(out, "round", (const mbi_fe *)&q[1], (size_t)a->degree * MBI_EXT_D);
+    MBI_EXT(put_padded)(out, "round", &q[1], a->degree);
     mbi_transcript_draw(r.c, MBI_EXT_D, &out->transcript);
     return r;
 }
@@ -639,6 +639,43 @@ static void end_values(void *arg, size_t begin, size_t end)
     }
 }
 
+/* h += c times the product of the term's factors u + X m. */
+static void add_term(struct mbi_ext h[POINTS], const struct mbi_sum *s,
+                     const struct mbi_sum_term *t, struct mbi_ext c, const struct mbi_ext *u,
+                     const struct mbi_pads *pads, unsigned degree)
+{
+    struct mbi_ext product[POINTS] = {mbi_ext_scale(c, t->c)};
+
+    for (unsigned f = 0; f < t->degree; f++) {
+        const uint32_t k = s->table[t->factor[f]];
+        const struct mbi_ext m = MBI_EXT(pad_ahead)(pads, degree + k);
+
+        for (unsigned i = f + 2; i-- > 0;) {
+            product[i] = mbi_ext_mul(product[i], u[k]);
+            if (i)
+                product[i] = mbi_ext_add(product[i], mbi_ext_mul(product[i - 1], m));
+        }
+    }
+    for (unsigned i = 0; i <= t->degree; i++)
+        h[i] = mbi_ext_add(h[i], product[i]);
+}
+
+/* The end of a hidden one, on a line: the sum of join^k w_k P_k(u + X m), of the degree of P. */
+static void put_line(const struct prover *a, const struct mbi_ext *point, const struct mbi_ext *u,
+                     struct mbi_proof_writer *out)
+{
+    struct mbi_ext h[POINTS] = {{{0}}};
+
+    for (size_t k = 0; k < a->batch->n_sums; k++) {
+        const struct mbi_sum *s = &a->batch->sum[k];
+        const struct mbi_ext c = mbi_ext_mul(a->join[k], MBI_EXT(sum_weight_at)(s, point));
+
+        for (size_t i = 0; i < s->n_terms; i++)
+            add_term(h, s, &s->term[i], c, u, out->pads, a->degree - 1);
+    }
+    MBI_EXT(put_line)(out, h, a->degree - 1, u, a->batch->n_tables);
+}
+
 static void put_values(struct mbi_ext *value, struct prover *a, const struct mbi_ext *point,
                        struct mbi_proof_writer *out)
 {
@@ -649,7 +686,10 @@ static void put_values(struct mbi_ext *value, struct prover *a, const struct mbi
     MBI_EXT(eq_table)(a->eq, point, bits - f.log, mbi_ext_from(1));
     MBI_EXT(eq_table)(f.low, point + (bits - f.log), f.log, mbi_ext_from(1));
     mbi_parallel_for(a->host, a->batch->n_tables, 1, end_values, &f);
-    mbi_put_elements(out, "values", (const mbi_fe *)value, a->batch->n_tables * MBI_EXT_D);
+    if (out->pads)
+        put_line(a, point, value, out);
+    else
+        mbi_put_elements(out, "values", (const mbi_fe *)value, a->batch->n_tables * MBI_EXT_D);
 }
 
 /* ---- the whole ---- */

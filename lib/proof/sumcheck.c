@@ -56,6 +56,18 @@ size_t MBI_EXT(sum_size)(const struct mbi_sum_batch *batch)
     return MBI_EXT_D * ((size_t)batch->bits * MBI_EXT(sum_degree)(batch) + batch->n_tables);
 }
 
+size_t MBI_EXT(sum_pads)(const struct mbi_sum_batch *batch)
+{
+    const size_t degree = MBI_EXT(sum_degree)(batch);
+
+    return batch->bits * degree + degree - 1 + batch->n_tables;
+}
+
+size_t MBI_EXT(sum_hidden_size)(const struct mbi_sum_batch *batch)
+{
+    return MBI_EXT_D * MBI_EXT(sum_pads)(batch);
+}
+
 static struct mbi_ext draw(struct mbi_transcript *t)
 {
     struct mbi_ext r;
@@ -152,7 +164,7 @@ static inline struct mbi_ext polynomial(const struct mbi_sum *s, const struct mb
 
 /* ---- the verifier ---- */
 
-static struct mbi_ext weight_at(const struct mbi_sum *s, const struct mbi_ext *point)
+struct mbi_ext MBI_EXT(sum_weight_at)(const struct mbi_sum *s, const struct mbi_ext *point)
 {
     struct mbi_ext w = mbi_ext_from(0);
 
@@ -174,7 +186,7 @@ static struct mbi_ext end_value(const struct mbi_sum_batch *batch, struct mbi_ex
         for (size_t i = 0; i < s->n_tables; i++)
             g[i] = value[s->table[i]];
         sum = mbi_ext_mul(sum, join);
-        sum = mbi_ext_add(sum, mbi_ext_mul(weight_at(s, point), polynomial(s, g)));
+        sum = mbi_ext_add(sum, mbi_ext_mul(MBI_EXT(sum_weight_at)(s, point), polynomial(s, g)));
     }
     return sum;
 }
@@ -208,5 +220,100 @@ bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
         return false;
     }
     return true;
+}
+
+/* ---- a hidden end ---- */
+
+/* Minus the pads of the claims, times powers of join. */
+static void claim_pads(struct mbi_hidden *h, const struct mbi_sum_batch *batch, struct mbi_ext join)
+{
+    struct mbi_ext power = mbi_ext_from(1);
+
+    for (size_t k = 0; k < batch->n_sums; k++) {
+        if (h->claim_pad && h->claim_pad[k] != SIZE_MAX)
+            MBI_EXT(hidden_term)(h, h->claim_pad[k], mbi_ext_neg(power));
+        power = mbi_ext_mul(power, join);
+    }
+}
+
+/*
+ * The pads of a round whose claim C becomes l_1 C + (l_0 - l_1) q(0) + l_2 q(2) + ..., with the
+ * Lagrange coefficients l_k at r. Returns l_1, by which all terms before are multiplied.
+ */
+static struct mbi_ext round_pads(struct mbi_hidden *h, unsigned degree, struct mbi_ext r,
+                                 const mbi_fe inverse[POINTS])
+{
+    struct mbi_ext l[POINTS];
+
+    for (unsigned k = 0; k <= degree; k++) {
+        struct mbi_ext unit[POINTS] = {{{0}}};
+
+        unit[k] = mbi_ext_from(1);
+        l[k] = interpolate(unit, degree, r, inverse);
+    }
+    l[0] = mbi_ext_sub(l[0], l[1]);
+    MBI_EXT(hidden_pads)(h, l, 1);
+    MBI_EXT(hidden_pads)(h, l + 2, degree - 1);
+    return l[1];
+}
+
+/* The terms of each round, and those before the first one, times the factors of the rounds after
+ * it. */
+static void scale_terms(struct mbi_hidden *h, size_t claims, size_t rounds,
+                        const struct mbi_sum_batch *batch, const struct mbi_ext *factor)
+{
+    const unsigned degree = MBI_EXT(sum_degree)(batch);
+    struct mbi_ext product = mbi_ext_from(1);
+
+    if (h->failed)
+        return;
+    for (unsigned i = batch->bits; i-- > 0;) {
+        for (size_t k = 0; k < degree; k++) {
+            struct mbi_pad_term *t = &h->term[rounds + (size_t)i * degree + k];
+
+            t->scale = mbi_ext_mul(t->scale, product);
+        }
+        product = mbi_ext_mul(product, factor[i]);
+    }
+    for (size_t k = claims; k < rounds; k++)
+        h->term[k].scale = mbi_ext_mul(h->term[k].scale, product);
+}
+
+bool MBI_EXT(sum_verify_hidden)(struct mbi_ext *point, struct mbi_ext *value,
+                                const struct mbi_sum_batch *batch, struct mbi_hidden *hidden,
+                                struct mbi_proof_reader *in)
+{
+    const char *fault = MBI_EXT(sum_fault)(batch);
+    const unsigned degree = MBI_EXT(sum_degree)(batch);
+    const size_t claims = hidden->n_terms;
+    struct mbi_ext q[POINTS], claim, join, factor[MBI_MAX_BITS];
+    mbi_fe inverse[POINTS];
+    size_t rounds;
+
+    if (fault) {
+        mbi_refuse(in, fault);
+        return false;
+    }
+    set_inverses(inverse);
+    claim = MBI_EXT(sum_join)(&join, &in->transcript, batch);
+    claim_pads(hidden, batch, join);
+    rounds = hidden->n_terms;
+    for (unsigned i = 0; i < batch->bits; i++) {
+        mbi_get_elements((mbi_fe *)&q[1], (size_t)degree * MBI_EXT_D, in, "round");
+        q[0] = q[1];
+        q[1] = mbi_ext_sub(claim, q[0]);
+        point[i] = draw(&in->transcript);
+        factor[i] = round_pads(hidden, degree, point[i], inverse);
+        claim = interpolate(q, degree, point[i], inverse);
+    }
+    scale_terms(hidden, claims, rounds, batch, factor);
+    if (!MBI_EXT(get_line)(&hidden->line, value, degree - 1, batch->n_tables, hidden, in))
+        return false;
+    claim = mbi_ext_add(claim, hidden->line.sum);
+    claim = mbi_ext_sub(claim, end_value(batch, join, point, value));
+    MBI_EXT(hidden_zero)(hidden, claims, claim);
+    if (hidden->failed)
+        mbi_refuse(in, "there is not enough memory to check it");
+    return !in->fault;
 }
 #endif

@@ -9,7 +9,7 @@
 #define MBI_PROOF_SUMCHECK_H
 
 #include "proof/form.h"
-#include "proof/stream.h"
+#include "proof/pads.h"
 
 #define MBI_SUM_DEGREE 5  /* of w P */
 #define MBI_SUM_TABLES 48 /* of one sum */
@@ -47,14 +47,23 @@ unsigned MBI_EXT(sum_degree)(const struct mbi_sum_batch *batch);
 struct mbi_ext MBI_EXT(sum_join)(struct mbi_ext *join, struct mbi_transcript *t,
                                  const struct mbi_sum_batch *batch);
 
+/* The weight of a sum at a point. */
+struct mbi_ext MBI_EXT(sum_weight_at)(const struct mbi_sum *s, const struct mbi_ext *point);
+
 /* How many elements of F a batch adds to a proof, of 8 bytes each. */
 size_t MBI_EXT(sum_size)(const struct mbi_sum_batch *batch);
+/* How many pads it takes if it hides what it sends, and how many elements of F it adds then. */
+size_t MBI_EXT(sum_pads)(const struct mbi_sum_batch *batch);
+size_t MBI_EXT(sum_hidden_size)(const struct mbi_sum_batch *batch);
 
 /*
  * Proves a batch over these tables of at most 2^bits entries, and gives its end: value[k] is the
  * extension of table k at `point`, of batch->bits coordinates. Both are claims that the caller has
  * to prove. The memory is half an element of E for every entry of the tables that are in products,
  * and two for every entry of each weight that is not another sum's.
+ * With the writer's pads everything is sent hidden, and what follows from it is for
+ * sum_verify_hidden() to say, over the same bytes: claims are their known parts, values those of
+ * the tables.
  */
 int32_t MBI_EXT(sum_prove)(struct mbi_ext *point, struct mbi_ext *value,
                            const struct mbi_sum_batch *batch, const struct mbi_table *table,
@@ -64,5 +73,13 @@ int32_t MBI_EXT(sum_prove)(struct mbi_ext *point, struct mbi_ext *value,
 /* The same end from the proof; false and a fault of the reader if it proves nothing. */
 bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
                          const struct mbi_sum_batch *batch, struct mbi_proof_reader *in);
+
+/*
+ * The end of a hidden one: value[k] is a point of a line, hidden->line, so that table k has the
+ * value value[k] - r pad_(m + k) at `point`; and hidden->zero has one entry, to be proved, too.
+ */
+bool MBI_EXT(sum_verify_hidden)(struct mbi_ext *point, struct mbi_ext *value,
+                                const struct mbi_sum_batch *batch, struct mbi_hidden *hidden,
+                                struct mbi_proof_reader *in);
 
 #endif

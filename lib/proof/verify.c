@@ -10,6 +10,8 @@ static struct mbi_ext read_value(struct mbi_walk *w, const struct mbi_part *part
     struct mbi_ext value;
 
     (void)part;
+    if (w->hidden)
+        w->hidden->next++;
     mbi_get_elements(value.c, MBI_EXT_D, in, "value");
     return value;
 }
@@ -20,7 +22,9 @@ static void verify_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext
     struct mbi_proof_reader *in = w->user;
 
     (void)table;
-    if (!in->fault)
+    if (!in->fault && w->hidden)
+        (void)MBI_EXT(sum_verify_hidden)(point, value, batch, w->hidden, in);
+    else if (!in->fault)
         (void)MBI_EXT(sum_verify)(point, value, batch, in);
 }
 
@@ -29,7 +33,9 @@ static void verify_lookup(struct mbi_walk *w, struct mbi_lookup_end *end,
 {
     struct mbi_proof_reader *in = w->user;
 
-    if (!in->fault)
+    if (!in->fault && w->hidden)
+        (void)MBI_EXT(lookup_verify_hidden)(end, l, w->hidden, in);
+    else if (!in->fault)
         (void)MBI_EXT(lookup_verify)(end, l, in);
 }
 
@@ -37,6 +43,8 @@ static void verify_opening(struct mbi_walk *w, const struct mbi_opening *o)
 {
     struct mbi_proof_reader *in = w->user;
 
+    if (w->hidden && w->hidden->next != w->plan->n_pads)
+        mbi_refuse(in, "its pads are not those of its plan");
     if (!in->fault)
         (void)MBI_EXT(open_verify)(o, in, w->host);
 }
@@ -75,33 +83,44 @@ static void check_public(const struct mbi_proof_job *job, struct mbi_proof_reade
     }
 }
 
+/* The root of the weights is of as many rows as their vector has. */
+static void check_weights(const struct mbi_proof_job *job, struct mbi_proof_reader *in)
+{
+    const struct mbi_plan *plan = job->plan;
+    const unsigned bits = job->weights_end ? job->weights_bits : plan->weight_bits;
+    const uint64_t end =
+        job->weights_end ? job->weights_end : mbi_weight_end(plan->piece, plan->n_pieces);
+    const struct mbi_root root = mbi_walk_root(&job->code, bits, end);
+
+    if (!plan->public_weights &&
+        (job->weights.log_rows != root.log_rows || job->weights.rows != root.rows))
+        mbi_refuse(in, "the root of the weights is of another size than the plan's");
+}
+
 bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_reader *in,
                            const struct mbi_host *host)
 {
     static const struct mbi_walk_side side = {read_value, verify_sum, verify_lookup, verify_opening,
                                               refuse};
+    struct mbi_hidden hidden = {.host = host};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
                          .host = host,
                          .side = &side,
                          .transcript = &in->transcript,
-                         .user = in};
+                         .user = in,
+                         .hidden = job->plan->n_pads ? &hidden : NULL};
     const struct mbi_plan *plan = job->plan;
-    const unsigned columns = job->code.log_columns;
 
-    if (!plan->public_weights &&
-        (job->weights.log_rows + columns != plan->weight_bits ||
-         job->weights.rows !=
-             mbi_rows_in_use(mbi_weight_end(plan->piece, plan->n_pieces), columns)))
-        mbi_refuse(in, "the root of the weights is of another size than the plan's");
-    w.witness.log_rows = plan->bits > columns ? plan->bits - columns : 0;
-    w.witness.rows = mbi_rows_in_use(plan->end, columns);
+    check_weights(job, in);
+    w.witness = mbi_walk_root(&job->code, plan->bits, mbi_witness_end(plan));
     check_public(job, in);
     MBI_EXT(walk_start)(&w);
     mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");
     if (!in->fault && !MBI_EXT(walk)(&w))
         mbi_refuse(in, w.fault ? w.fault : "there is not enough memory to check it");
     MBI_EXT(walk_free)(&w);
+    MBI_EXT(hidden_free)(&hidden);
     mbi_get_end(in);
     return !in->fault;
 }

@@ -7,8 +7,9 @@
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 
-#define LEVEL 100 /* bits of soundness of profile A; of profile B with D = 3 */
-#define VERSION 1 /* of the protocol */
+#define LEVEL 100        /* bits of soundness of profile A; of profile B with D = 3 */
+#define VERSION 1        /* of the protocol */
+#define HIDDEN_VERSION 2 /* of hidden proofs */
 
 /* ---- memory ---- */
 
@@ -41,6 +42,7 @@ void MBI_EXT(walk_free)(struct mbi_walk *w)
     mbi_free(w->host, w->part);
     mbi_free(w->host, w->first);
     mbi_free(w->host, w->value);
+    mbi_free(w->host, w->pad);
 }
 
 struct mbi_ext *MBI_EXT(walk_draw)(struct mbi_walk *w, size_t n)
@@ -171,6 +173,90 @@ void MBI_EXT(walk_take)(struct mbi_walk *w, uint32_t claim, struct mbi_ext x)
         w->value[claim] = mbi_ext_sub(w->value[claim], x);
 }
 
+/* ---- pads ---- */
+
+void MBI_EXT(walk_pad)(struct mbi_walk *w, uint32_t claim, size_t pad, struct mbi_ext scale)
+{
+    if (w->n_pads == w->pad_cap) {
+        const size_t cap = 2 * w->pad_cap + 256;
+        struct mbi_walk_pad *more = mbi_realloc(w->host, w->pad, cap, sizeof(*more));
+
+        if (!more) {
+            w->failed = true;
+            return;
+        }
+        w->pad = more;
+        w->pad_cap = cap;
+    }
+    w->pad[w->n_pads++] = (struct mbi_walk_pad){claim, {pad, scale}};
+}
+
+uint32_t MBI_EXT(walk_affine)(struct mbi_walk *w, const struct mbi_affine *value)
+{
+    const uint32_t claim = MBI_EXT(walk_claim)(w, value->known);
+
+    for (size_t i = value->first; i < value->first + value->n && i < w->hidden->n_terms; i++)
+        MBI_EXT(walk_pad)(w, claim, w->hidden->term[i].pad, w->hidden->term[i].scale);
+    return claim;
+}
+
+void MBI_EXT(walk_zeros)(struct mbi_walk *w)
+{
+    if (!w->hidden)
+        return;
+    w->failed |= w->hidden->failed;
+    for (size_t i = 0; i < w->hidden->n_zero; i++)
+        (void)MBI_EXT(walk_affine)(w, &w->hidden->zero[i]);
+}
+
+uint32_t MBI_EXT(walk_end)(struct mbi_walk *w, struct mbi_ext value, size_t k)
+{
+    const uint32_t claim = MBI_EXT(walk_claim)(w, value);
+
+    if (w->hidden)
+        MBI_EXT(walk_pad)(w, claim, w->hidden->line.m + k, mbi_ext_neg(w->hidden->line.r));
+    return claim;
+}
+
+size_t MBI_EXT(walk_pad_term)(struct mbi_claim *claim, struct mbi_walk *w,
+                              const struct mbi_pad_term *term, size_t n)
+{
+    const unsigned bits = w->plan->pad_bits;
+    struct mbi_ext *value = MBI_EXT(walk_keep)(w, n * MBI_EXT_D, sizeof(*value));
+    uint32_t *list = MBI_EXT(walk_keep)(w, n * MBI_EXT_D, sizeof(*list));
+    struct mbi_form *form = MBI_EXT(walk_keep)(w, 1, sizeof(*form));
+    const struct mbi_table values = {MBI_TABLE_EXT, value, n * MBI_EXT_D};
+    const uint64_t first = w->plan->pads_at & (((uint64_t)1 << bits) - 1); /* in their block */
+
+    if (w->failed)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        struct mbi_ext scale = mbi_ext_neg(term[i].scale);
+
+        for (size_t k = 0; k < MBI_EXT_D; k++) {
+            list[MBI_EXT_D * i + k] = (uint32_t)(first + MBI_EXT_D * term[i].pad + k);
+            value[MBI_EXT_D * i + k] = scale;
+            scale = mbi_ext_times_x(scale);
+        }
+    }
+    *form = (struct mbi_form){.bits = bits, .scale = mbi_ext_from(1), .n_factors = 1};
+    form->factor[0] = MBI_EXT(form_list)(0, bits, (uint64_t)1 << bits, list, values.n, &values,
+                                         NULL, mbi_index_bits((uint32_t)values.n));
+    claim->vector = 0;
+    claim->block = w->plan->pads_at >> bits;
+    claim->form = form;
+    return 1;
+}
+
+/* Nothing is known of the last sum-check or lookup. */
+static void forget(struct mbi_walk *w)
+{
+    if (!w->hidden)
+        return;
+    MBI_EXT(hidden_clear)(w->hidden);
+    w->hidden->claim_pad = NULL;
+}
+
 /* ---- ranges ---- */
 
 /*
@@ -205,10 +291,12 @@ static void check_ranges(struct mbi_walk *w)
         weight[i] = (struct mbi_form){p->bits, mbi_ext_from(1), 1, {f}};
     }
     weight[2].scale = mbi_ext_neg(weight[2].scale);
+    forget(w);
     w->side->sum(w, point, &value, &batch, &digits);
-    all = MBI_EXT(form_eq)(0, p->bits, (uint64_t)1 << p->bits, point);
+    MBI_EXT(walk_zeros)(w);
+    all = MBI_EXT(form_eq)(0, p->bits, w->hidden ? p->end : (uint64_t)1 << p->bits, point);
     part.factor[0] = MBI_EXT(walk_factor)(w, &all);
-    part.claim = MBI_EXT(walk_claim)(w, value);
+    part.claim = MBI_EXT(walk_end)(w, value, 0);
     MBI_EXT(walk_part)(w, &part);
 }
 
@@ -233,10 +321,14 @@ static void count_ranges(struct mbi_walk *w)
 
     if (w->failed)
         return;
+    forget(w);
     w->side->lookup(w, end, l);
-    claim = MBI_EXT(walk_claim)(w, end->limbs);
+    MBI_EXT(walk_zeros)(w);
+    claim = w->hidden ? MBI_EXT(walk_affine)(w, &w->hidden->end[0])
+                      : MBI_EXT(walk_claim)(w, end->limbs);
     add_vector(w, claim, end->point, l->counts[0], one);
-    claim = MBI_EXT(walk_claim)(w, end->counts);
+    claim = w->hidden ? MBI_EXT(walk_affine)(w, &w->hidden->end[1])
+                      : MBI_EXT(walk_claim)(w, end->counts);
     add_vector(w, claim, end->point, l->counts[l->n], one);
     add_vector(w, claim, end->point, l->counts[0], mbi_ext_neg(one));
 }
@@ -258,16 +350,22 @@ static void absorb_public(struct mbi_walk *w, uint32_t var)
     mbi_transcript_absorb(w->transcript, "public", bytes, n * MBI_FE_BYTES);
 }
 
-void MBI_EXT(walk_start)(struct mbi_walk *w)
+void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job)
 {
     uint8_t digest[MBI_DIGEST_SIZE], protocol[16];
 
-    mbi_store64(protocol, VERSION);
+    mbi_store64(protocol, job->plan->n_pads ? HIDDEN_VERSION : VERSION);
     mbi_store64(protocol + 8, MBI_EXT_D);
-    mbi_transcript_absorb(w->transcript, "protocol", protocol, sizeof(protocol));
-    mbi_plan_digest(digest, w->plan);
-    mbi_transcript_absorb(w->transcript, "plan", digest, sizeof(digest));
-    mbi_transcript_absorb(w->transcript, "statement", w->job->statement, w->job->statement_size);
+    mbi_transcript_absorb(t, "protocol", protocol, sizeof(protocol));
+    mbi_plan_digest(digest, job->plan);
+    mbi_transcript_absorb(t, "plan", digest, sizeof(digest));
+    mbi_transcript_absorb(t, "statement", job->statement, job->statement_size);
+}
+
+void MBI_EXT(walk_start)(struct mbi_walk *w)
+{
+    if (!w->job->begun)
+        MBI_EXT(proof_begin)(w->transcript, w->job);
     mbi_transcript_absorb(w->transcript, "weights", &w->job->weights.digest,
                           sizeof(struct mbi_digest));
     for (uint32_t i = 0; i < w->plan->n_vars; i++)
@@ -293,7 +391,7 @@ bool MBI_EXT(walk)(struct mbi_walk *w)
         count_ranges(w);
     else if (!w->failed)
         check_ranges(w);
-    if (!w->failed)
+    if (!w->failed && w->side->open)
         MBI_EXT(walk_open)(w);
     return !w->failed;
 }

@@ -22,7 +22,27 @@ struct mbi_proof_job {
     const uint32_t *token;         /* of a model of tokens: lanes + 1 of them */
     /* Roots of the plan's boundaries. */
     struct mbi_digest boundary[MBI_SIDES];
+    bool begun; /* mbi_proof_begin() has been called for it, and more may have been written */
+    /* Of the vector of weights, if it has more entries than weights: how many, and log2 of its
+     * size. 0: as the plan has it. */
+    uint64_t weights_end;
+    unsigned weights_bits;
+    /* About the weights, besides those that the proof itself makes: opened last. Whoever makes them
+     * has absorbed what they are made of, by the statement. */
+    const struct mbi_claim *claim;
+    size_t n_claims;
 };
+
+/* The root, but for its digest, of a vector of 2^bits entries of which those from `end` on are
+ * zero, in a proof with this code: it is not shorter than a row. */
+static inline struct mbi_root mbi_walk_root(const struct mbi_code *code, unsigned bits,
+                                            uint64_t end)
+{
+    return (struct mbi_root){
+        .log_rows = mbi_code_log_rows(code, bits),
+        .rows = mbi_code_rows(code, end),
+    };
+}
 
 /*
  * <variable, scale (x) factors>: a part of a claim. Each factor is over the bits of one index of
@@ -51,19 +71,26 @@ struct mbi_walk_table {
 
 struct mbi_walk;
 
+/* A term of a claim's value: scale times a pad. */
+struct mbi_walk_pad {
+    uint32_t claim;
+    struct mbi_pad_term term;
+};
+
 /* The parts of a variable. */
 struct mbi_part_list {
     size_t first, last;
 };
 
-/* What the sides do differently. Each keeps its faults. */
+/* What the sides do differently. Each keeps its faults. What they say of a hidden proof's values is
+ * in w->hidden. */
 struct mbi_walk_side {
     /* A value of the prover. */
     struct mbi_ext (*value)(struct mbi_walk *w, const struct mbi_part *part);
     void (*sum)(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext *value,
                 const struct mbi_sum_batch *batch, const struct mbi_walk_table *table);
     void (*lookup)(struct mbi_walk *w, struct mbi_lookup_end *end, const struct mbi_lookup *l);
-    void (*open)(struct mbi_walk *w, const struct mbi_opening *o);
+    void (*open)(struct mbi_walk *w, const struct mbi_opening *o); /* NULL: it ends before */
     /* A claim that nothing is left of, but a value that is not zero. */
     void (*contradiction)(struct mbi_walk *w);
 };
@@ -78,8 +105,11 @@ struct mbi_walk {
     struct mbi_root witness; /* the witness vector's */
     struct mbi_part *part;
     struct mbi_part_list *first; /* by variable */
-    struct mbi_ext *value;       /* by claim */
+    struct mbi_ext *value;       /* by claim; if it is hidden, the known part */
     size_t n_parts, part_cap, n_claims, claim_cap;
+    struct mbi_hidden *hidden; /* of a hidden proof, else NULL */
+    struct mbi_walk_pad *pad;
+    size_t n_pads, pad_cap;
     void **block; /* memory for points and tables */
     size_t n_blocks, block_cap;
     const struct mbi_form_factor **known; /* of each hash the last factor */
@@ -89,7 +119,9 @@ struct mbi_walk {
     const char *fault; /* ... or if not NULL for this, as a part of a sentence */
 };
 
-/* The statement, before anything else; then comes the root. */
+/* Protocol, plan and statement, before anything else. */
+void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job);
+/* The rest of what is known, and the former if it was not yet; then comes the root. */
 void MBI_EXT(walk_start)(struct mbi_walk *w);
 /* All the rest. False after a failure of the walk itself; the faults of a side are its own. */
 bool MBI_EXT(walk)(struct mbi_walk *w);
@@ -119,6 +151,7 @@ struct mbi_proof_shape {
     size_t sums;            /* most of one */
     size_t claims, terms;   /* of the opening */
     uint64_t bytes;         /* before the opening */
+    uint64_t pads;          /* of a hidden one */
     const char *fault;      /* why there is none */
 };
 
@@ -126,10 +159,17 @@ struct mbi_proof_shape {
  * provers make so that they need not begin with what they cannot end. */
 bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
                           const struct mbi_host *host);
+/* The same without the opening, which has no pads of these: claims and terms are 0. */
+bool MBI_EXT(proof_pads)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
+                         const struct mbi_host *host);
 
 /* The most that the sums and claims of any walk can be, which no walk is needed for; the other
  * numbers are zero. */
 struct mbi_proof_shape MBI_EXT(proof_shape_most)(const struct mbi_plan *plan);
+/* Makes a plan one of hidden proofs: its witness vector gets pads, which a walk of its own counts.
+ * Both sides do it, behind mbi_plan_create(). E_UNSUPPORTED where the vector is too large, or the
+ * walk has no step for something. */
+int32_t MBI_EXT(plan_hide)(struct mbi_plan *plan, mambaint_error *err);
 
 /* Bits that the soundness error of a proof stays below 2^- of: the worst step counts. */
 unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
@@ -137,10 +177,11 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
 
 struct mbi_witness;
 
-/* The commitment to the digits of a witness that is complete; it keeps a view of them. */
+/* The commitment to the digits of a witness that is complete; it keeps a view of them. `seed` if
+ * the job's code has masks, else NULL. */
 int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof_job *job,
-                              const struct mbi_witness *witness, const struct mbi_host *host,
-                              mambaint_error *err);
+                              const struct mbi_witness *witness, const struct mbi_mask_seed *seed,
+                              const struct mbi_host *host, mambaint_error *err);
 /* Proves a job. vector: the commitments to the witness, to the weights unless they are public, and
  * to the plan's boundaries, in this order. */
 int32_t MBI_EXT(proof_prove)(const struct mbi_proof_job *job, const struct mbi_witness *witness,

@@ -177,7 +177,7 @@ static bool cut_rules(struct mbi_form_factor *r, struct mbi_ext *scale, unsigned
     if (x->at == MBI_FORM_SUMMED || x->weight == MBI_FORM_POWER)
         return false;
     x->bits = (uint8_t)log;
-    x->z = z + (x->weight == MBI_FORM_EQ ? bits - log : 0);
+    x->z = x->weight == MBI_FORM_EQ ? z + (bits - log) : z;
     for (unsigned k = 0; k < r->n_rules; k++) {
         struct mbi_form_rule *rule = &r->rule[k];
 
@@ -503,11 +503,59 @@ static bool sort_parts(struct order *o, struct mbi_walk *w)
 
 static struct mbi_root boundary_root(const struct mbi_walk *w, enum mbi_side side)
 {
-    const unsigned bits = w->plan->boundary_bits, columns = w->job->code.log_columns;
+    const unsigned bits = w->plan->boundary_bits;
+    struct mbi_root root = mbi_walk_root(&w->job->code, bits, (uint64_t)1 << bits);
 
-    return (struct mbi_root){.digest = w->job->boundary[side],
-                             .log_rows = bits > columns ? bits - columns : 0,
-                             .rows = mbi_rows_in_use((uint64_t)1 << bits, columns)};
+    root.digest = w->job->boundary[side];
+    return root;
+}
+
+/* The pads of values, by claim. */
+struct pad_order {
+    size_t *next, *first; /* SIZE_MAX is the end */
+    size_t n_claims;      /* with pads */
+};
+
+static bool sort_pads(struct pad_order *o, struct mbi_walk *w)
+{
+    if (!w->hidden)
+        return true;
+    o->next = MBI_EXT(walk_keep)(w, w->n_pads, sizeof(*o->next));
+    o->first = MBI_EXT(walk_keep)(w, w->n_claims, sizeof(*o->first));
+    if (w->failed)
+        return false;
+    for (size_t i = 0; i < w->n_claims; i++)
+        o->first[i] = SIZE_MAX;
+    for (size_t i = w->n_pads; i-- > 0;) {
+        const uint32_t claim = w->pad[i].claim;
+
+        o->n_claims += o->first[claim] == SIZE_MAX;
+        o->next[i] = o->first[claim];
+        o->first[claim] = i;
+    }
+    return true;
+}
+
+/* Minus the pads of a claim's value as a term, if there are some: the coordinates of each are
+ * neighbours in the block of all. Returns how many terms. */
+static size_t put_pads(struct mbi_claim *claim, struct mbi_walk *w, const struct pad_order *o,
+                       size_t number)
+{
+    const size_t first = o->first ? o->first[number] : SIZE_MAX;
+    struct mbi_pad_term *term;
+    size_t n = 0;
+
+    if (first == SIZE_MAX)
+        return 0;
+    for (size_t i = first; i != SIZE_MAX; i = o->next[i])
+        n++;
+    if (!(term = MBI_EXT(walk_keep)(w, n, sizeof(*term))))
+        return 0;
+    n = 0;
+    for (size_t i = first; i != SIZE_MAX; i = o->next[i])
+        term[n++] = w->pad[i].term;
+    *claim = (struct mbi_claim){.joined = true};
+    return MBI_EXT(walk_pad_term)(claim, w, term, n);
 }
 
 void MBI_EXT(walk_open)(struct mbi_walk *w)
@@ -517,14 +565,15 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
         .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
     struct forms forms = {.room = NULL};
     struct order order = {0};
+    struct pad_order pads = {0};
     struct mbi_claim *claim;
 
     for (int side = 0; side < MBI_SIDES; side++)
         if (w->plan->boundary[side])
             root[o.n_roots++] = boundary_root(w, (enum mbi_side)side);
-    if (!sort_parts(&order, w))
+    if (!sort_parts(&order, w) || !sort_pads(&pads, w))
         return;
-    claim = MBI_EXT(walk_keep)(w, order.n_terms, sizeof(*claim));
+    claim = MBI_EXT(walk_keep)(w, order.n_terms + pads.n_claims + w->job->n_claims, sizeof(*claim));
     if (w->failed)
         return;
     for (size_t i = 0; i < w->n_claims; i++) {
@@ -532,6 +581,7 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
 
         for (size_t k = order.first[i]; k != SIZE_MAX; k = order.next[k])
             o.n_claims += put_terms(claim + o.n_claims, &forms, w, &w->part[k]);
+        o.n_claims += put_pads(claim + o.n_claims, w, &pads, i);
         if (o.n_claims > begin) {
             claim[begin].joined = false;
             claim[begin].value = w->value[i];
@@ -541,6 +591,8 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     }
     if (w->failed)
         return;
+    for (size_t k = 0; k < w->job->n_claims; k++)
+        claim[o.n_claims++] = w->job->claim[k];
     o.claim = claim;
     w->side->open(w, &o);
 }

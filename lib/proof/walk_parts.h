@@ -26,6 +26,18 @@ void MBI_EXT(walk_part)(struct mbi_walk *w, const struct mbi_part *part);
 /* The value of a claim, less x. */
 void MBI_EXT(walk_take)(struct mbi_walk *w, uint32_t claim, struct mbi_ext x);
 
+/* Adds scale times a pad to the value of a claim. */
+void MBI_EXT(walk_pad)(struct mbi_walk *w, uint32_t claim, size_t pad, struct mbi_ext scale);
+/* A claim with an affine value of the last sum-check or lookup; and all those that are 0. */
+uint32_t MBI_EXT(walk_affine)(struct mbi_walk *w, const struct mbi_affine *value);
+void MBI_EXT(walk_zeros)(struct mbi_walk *w);
+/* A claim about table k of the last sum-check, which has this value, or a point of its line. */
+uint32_t MBI_EXT(walk_end)(struct mbi_walk *w, struct mbi_ext value, size_t k);
+
+/* Minus n pads as a term of a claim about the witness vector. Returns 1; 0 for want of memory. */
+size_t MBI_EXT(walk_pad_term)(struct mbi_claim *claim, struct mbi_walk *w,
+                              const struct mbi_pad_term *term, size_t n);
+
 static inline struct mbi_ext mbi_ext_times(struct mbi_ext a, int64_t c)
 {
     return mbi_ext_scale(a, mbi_fe_from_i64(c));

@@ -36,6 +36,7 @@ struct batch {
     struct mbi_walk_table *table;
     uint32_t *letters;           /* by table, of its sum: a bit for each */
     struct mbi_weights *weights; /* by table, of the letters that the sum lacks; NULL: it has all */
+    size_t *claim_pad;           /* by sum, of products whose value is sent hidden */
     uint32_t n_sums, n_tables;
 };
 
@@ -94,7 +95,12 @@ static void run_batch(struct mbi_walk *w, struct batch *b)
 
     if (w->failed)
         return;
+    if (w->hidden) {
+        MBI_EXT(hidden_clear)(w->hidden);
+        w->hidden->claim_pad = b->claim_pad;
+    }
     w->side->sum(w, point, value, &batch, b->table);
+    MBI_EXT(walk_zeros)(w);
     for (uint32_t i = 0; i < b->n_tables; i++) {
         const struct mbi_relation *r = b->table[i].relation;
         struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
@@ -110,7 +116,7 @@ static void run_batch(struct mbi_walk *w, struct batch *b)
             at += mbi_index_bits(r->n[k]);
         }
         p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters[i]);
-        p.claim = MBI_EXT(walk_claim)(w, value[i]);
+        p.claim = MBI_EXT(walk_end)(w, value[i], i);
         MBI_EXT(walk_part)(w, &p);
     }
 }
@@ -420,6 +426,10 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
     if (w->failed)
         return;
     one.scale = mbi_ext_from(1);
+    if (w->hidden) { /* what is sent is the value and a pad */
+        b->claim_pad[b->n_sums] = w->hidden->next;
+        MBI_EXT(walk_pad)(w, part->claim, w->hidden->next, part->scale);
+    }
     value = w->side->value(w, &one);
     MBI_EXT(walk_take)(w, part->claim, mbi_ext_mul(part->scale, value));
     part->claim = MBI_NONE;
@@ -442,7 +452,8 @@ static uint32_t sum_products(struct mbi_walk *w, struct product *x, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         here += bits_of(x[i].relation, x[i].letters) == bits;
     if (!batch_init(&b, w, here, 2 * here) ||
-        !(b.weights = MBI_EXT(walk_keep)(w, 2 * (size_t)here, sizeof(*b.weights))))
+        !(b.weights = MBI_EXT(walk_keep)(w, 2 * (size_t)here, sizeof(*b.weights))) ||
+        (w->hidden && !(b.claim_pad = MBI_EXT(walk_keep)(w, here, sizeof(*b.claim_pad)))))
         return 0;
     b.bits = bits;
     for (uint32_t i = 0; i < n && !w->failed; i++)

@@ -333,8 +333,8 @@ static bool create_direct(struct mbi_witness *w, const struct mbi_stage_run *run
         return false;
     fill_direct(w, run);
     count(data_of(&w->looked), &w->plan->lookup);
-    memcpy(data_of(&w->vector), (const int32_t *)w->looked.data + first,
-           (size_t)w->plan->end * sizeof(int32_t));
+    for (size_t x = 0; x < w->plan->end; x++)
+        put(&w->vector, data_of(&w->vector), x, ((const int32_t *)w->looked.data)[first + x]);
     return true;
 }
 
@@ -402,56 +402,83 @@ static void fill_digits(void *arg, size_t begin, size_t end)
             mbi_witness_digits(w, (uint32_t)i);
 }
 
+/* As count(), where the vector is in F. */
+static void count_in_field(mbi_fe *vector, const struct mbi_lookup *l)
+{
+    memset(vector + l->counts[0], 0, (size_t)(l->counts[l->n] - l->counts[0]) * sizeof(*vector));
+    for (uint32_t k = 0; k < l->n; k++)
+        for (uint64_t x = l->begin[k]; x < l->begin[k + 1]; x++)
+            if (vector[x] < l->size[k])
+                vector[l->counts[k] + vector[x]]++;
+}
+
 void mbi_witness_count(const struct mbi_witness *w)
 {
-    if (w->plan->large)
+    if (w->plan->large && w->vector.type == MBI_TABLE_FIELD)
+        count_in_field(data_of(&w->vector), &w->plan->lookup);
+    else if (w->plan->large)
         count(data_of(&w->vector), &w->plan->lookup);
 }
 
 /* ---- the whole ---- */
 
-int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan,
-                           const struct mbi_stage_run *run, mambaint_error *err)
+/* Of a hidden proof in F, for the pads; entries behind the last one are zero. */
+static bool create_vector(struct mbi_witness *w)
 {
-    struct mbi_witness *w = mbi_alloc(plan->host, 1, sizeof(*w));
+    const struct mbi_plan *p = w->plan;
+    const enum mbi_table_type type = p->n_pads  ? MBI_TABLE_FIELD
+                                     : p->large ? MBI_TABLE_I32
+                                                : MBI_TABLE_U8;
+    const size_t all = p->n_pads ? (size_t)p->pads_end : (size_t)1 << p->bits;
+    void *data = mbi_alloc_huge(p->host, all * entry_size(type));
+
+    if (data)
+        memset(data, 0, all * entry_size(type));
+    w->vector = (struct mbi_table){type, data, all};
+    if (p->large && !p->n_pads)
+        w->vector.n = (size_t)p->end;
+    return data != NULL;
+}
+
+static bool fill(struct mbi_witness *w, const struct mbi_stage_run *run)
+{
+    if (w->plan->direct)
+        return create_direct(w, run);
+    if (w->plan->certificate) {
+        fill_certificate(w, run);
+    } else {
+        if (!fill_stages(w, run))
+            return false;
+        fill_output(w);
+    }
+    fill_complements(w);
+    mbi_parallel_for(w->plan->host, w->plan->n_vars, 1, fill_digits, w);
+    mbi_witness_count(w);
+    return true;
+}
+
+int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan,
+                           const struct mbi_stage_run *run, const struct mbi_mask_seed *seed,
+                           mambaint_error *err)
+{
+    struct mbi_witness *w;
 
     *out = NULL;
-    if (w) {
+    if (!seed != !plan->n_pads)
+        return mbi_fail(err, MAMBAINT_E_INTERNAL, "a proof has pads, or a seed for them, alone");
+    if ((w = mbi_alloc(plan->host, 1, sizeof(*w)))) {
         w->plan = plan;
         w->table = mbi_alloc(plan->host, plan->n_vars, sizeof(*w->table));
         w->done = mbi_alloc(plan->host, plan->n_vars, sizeof(*w->done));
         w->known.token = run[0].token;
-        w->vector = (struct mbi_table){plan->large ? MBI_TABLE_I32 : MBI_TABLE_U8, NULL,
-                                       (size_t)1 << plan->bits};
-        w->vector.data = mbi_alloc_huge(plan->host, w->vector.n * entry_size(w->vector.type));
-        if (w->vector.data)
-            memset(data_of(&w->vector), 0, w->vector.n * entry_size(w->vector.type));
-        if (plan->large)
-            w->vector.n = (size_t)plan->end; /* the others are zero */
     }
-    if (!w || !w->table || !w->done || !w->vector.data || !create_tables(w)) {
+    if (!w || !w->table || !w->done || !create_vector(w) || !create_tables(w) || !fill(w, run)) {
         mbi_witness_free(w);
         return mbi_fail_memory(err, "the values of a proof");
     }
-    if (plan->direct) {
-        if (!create_direct(w, run)) {
-            mbi_witness_free(w);
-            return mbi_fail_memory(err, "the values of a proof");
-        }
-        *out = w;
-        return MAMBAINT_OK;
-    }
-    if (plan->certificate) {
-        fill_certificate(w, run);
-    } else if (!fill_stages(w, run)) {
-        mbi_witness_free(w);
-        return mbi_fail_memory(err, "the values of a proof");
-    } else {
-        fill_output(w);
-    }
-    fill_complements(w);
-    mbi_parallel_for(plan->host, plan->n_vars, 1, fill_digits, w);
-    mbi_witness_count(w);
+    if (seed)
+        mbi_mask_fill((mbi_fe *)data_of(&w->vector) + plan->pads_at,
+                      (size_t)(plan->pads_end - plan->pads_at), seed, MBI_MASK_PAD, 0);
     *out = w;
     return MAMBAINT_OK;
 }

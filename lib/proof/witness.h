@@ -6,6 +6,7 @@
 #ifndef MBI_PROOF_WITNESS_H
 #define MBI_PROOF_WITNESS_H
 
+#include "proof/masks.h"
 #include "proof/plan.h"
 #include "proof/poly.h"
 #include "proof/known.h"
@@ -22,17 +23,19 @@ struct mbi_witness {
     const struct mbi_plan *plan;
     /* By variable: rows of 2^col_bits entries, zero outside the real ranges. */
     struct mbi_table *table;
-    struct mbi_table vector;             /* the digits: 2^plan->bits entries */
-    struct mbi_table looked;             /* weights and counts, if the plan is direct */
-    bool *done;                          /* by variable: its integers are there */
+    struct mbi_table vector; /* the digits: 2^plan->bits entries; if hidden, in F, with the pads */
+    struct mbi_table looked; /* weights and counts, if the plan is direct */
+    bool *done;              /* by variable: its integers are there */
     const void **param[MBI_PLAN_STAGES]; /* of the run, by parameter */
     struct mbi_known known;
 };
 
 /* Fills everything in: `run` has one entry for each stage. Of a certificate the parameters alone
- * are read. */
+ * are read. A hidden plan takes a seed, of this proof alone, of which its pads are made; any other
+ * one none: NULL. */
 int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan,
-                           const struct mbi_stage_run *run, mambaint_error *err);
+                           const struct mbi_stage_run *run, const struct mbi_mask_seed *seed,
+                           mambaint_error *err);
 void mbi_witness_free(struct mbi_witness *w); /* NULL is fine; erases what it held */
 
 /* One integer of a variable; the digits are left as they are. */

@@ -60,7 +60,7 @@ static int one_round(struct work *w, unsigned r)
     double start = cpu_seconds();
     int status = 2;
 
-    if (MBI_EXT(commit)(&c, &w->table, w->bits, &w->code, &w->ntt, NULL) < 0)
+    if (MBI_EXT(commit)(&c, &w->table, w->bits, &w->code, NULL, &w->ntt, NULL) < 0)
         return 2;
     w->commit[r] = cpu_seconds() - start;
     o.root = &c.root;
@@ -165,7 +165,7 @@ static int commit_pair(struct pair *p, size_t i)
 
     if (mbi_ntt_init(&ntt, &p->host, p->kernels, p->code.log_length, NULL) < 0)
         return 2;
-    if (MBI_EXT(commit)(&p->vector[i], &p->table[i], p->bits[i], &p->code, &ntt, NULL) >= 0)
+    if (MBI_EXT(commit)(&p->vector[i], &p->table[i], p->bits[i], &p->code, NULL, &ntt, NULL) >= 0)
         status = 0;
     p->root[i] = p->vector[i].root;
     mbi_ntt_free(&ntt);

@@ -36,7 +36,7 @@ says err 'bits of soundness'
 cp run.proof first.proof
 run 0 prove -m simple.gguf --features $ten --out run.proof --json
 cmp -s run.proof first.proof || problem 'prove: twice the same, two proofs'
-json "set(d) == {'prove_ms', 'phases', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'model_id', 'tokens', 'n_outputs', 'outputs'}"
+json "set(d) == {'prove_ms', 'phases', 'proof_bytes', 'peak_rss_bytes', 'log2_trace', 'soundness_bits', 'zk', 'model_id', 'tokens', 'n_outputs', 'outputs'}"
 json "d['proof_bytes'] == $(wc -c <run.proof) and d['soundness_bits'] >= 100 and d['prove_ms'] > 0"
 json "d['tokens'] == 1 and d['n_outputs'] == len(d['outputs']) == 69"
 json "d['peak_rss_bytes'] > 10**6 and d['log2_trace'] > 0 and len(d['model_id']) == 64"
@@ -262,7 +262,21 @@ usage proof no-such-command
 usage proof key -m simple.gguf
 usage proof key --out a
 usage proof inspect
-refuse 'zero-knowledge' prove -m simple.gguf --features $ten --zk on --out a
+usage prove -m simple.gguf --features $ten --zk on --out a && says err 'takes a prover key'
+refuse 'zero-knowledge' prove -m simple.gguf --features $ten --zk on --prover-key tiny.mipk --out a
+refuse 'public weights' prove -m simple.gguf --features $ten --zk on --weights public --out a
+refuse 'zero-knowledge' proof key -m simple.gguf --zk on --prover-key zk.mipk --out zk.mivk
+refuse 'zero-knowledge' proof key -m simple.gguf --zk on --prover --proofs 5 --out zk.mipk
+[ ! -e zk.mipk ] || problem 'proof key --zk on: a key that hides nothing'
+usage proof key -m simple.gguf --zk on --out a && says err 'where is it'
+usage proof key -m simple.gguf --zk on --prover --prover-key zk.mipk --out a
+usage proof key -m simple.gguf --prover-key zk.mipk --out a
+usage proof key -m simple.gguf --proofs 5 --out a
+usage proof key -m simple.gguf --zk on --prover --proofs 0 --out a
+run 0 proof inspect tiny.mipk && says out 'any number'
+run 0 proof inspect tiny.mipk --json && json "d['prover_key']['proofs_left'] is None"
+head -c 100 tiny.mipk >short.mipk
+refuse 'was cut' proof inspect short.mipk
 refuse 'takes text' prove -m tiny.gguf --features $ten --out a
 refuse 'takes text' prove -m tiny.gguf -m tiny.gguf --prompt a --out a
 refuse 'takes text' proof key -m simple.gguf -m tiny.gguf --out a

@@ -540,7 +540,8 @@ static bool make_committed(struct committed *c, struct noise *z, const struct mb
 
         for (size_t x = 0; x < t.n; x++)
             c->entry[i][x] = (uint16_t)draw(z, 65536);
-        done = MBI_EXT(commit)(&c->vector[i], &t, bits, &c->o.code, &ntt, NULL) == MAMBAINT_OK;
+        done =
+            MBI_EXT(commit)(&c->vector[i], &t, bits, &c->o.code, NULL, &ntt, NULL) == MAMBAINT_OK;
         c->root[i] = c->vector[i].root;
     }
     for (size_t k = 0; k < c->o.n_claims && done; k++)

@@ -62,7 +62,20 @@ static void put_digest(struct file *f, size_t begin)
     f->n += MBI_DIGEST_SIZE;
 }
 
-static void put_models(struct file *f, struct noise *z, uint64_t n)
+/* What a key says of its roots. */
+static void put_roots(struct file *f, struct noise *z)
+{
+    const uint64_t n = (uint64_t)1 << draw(z, 13);
+
+    put(f, n, 4);
+    put(f, (uint64_t)1 << draw(z, 13), 4);
+    for (int i = 0; i < 2 && n > 1; i++) {
+        put(f, draw(z, UINT32_MAX), 4);
+        put(f, draw(z, UINT32_MAX), 4); /* below 2^32 - 1: an element */
+    }
+}
+
+static void put_models(struct file *f, struct noise *z, uint64_t n, bool hidden)
 {
     f->any_public = false;
     put(f, n, 4);
@@ -83,16 +96,19 @@ static void put_models(struct file *f, struct noise *z, uint64_t n)
             put_noise(f, z, MBI_DIGEST_SIZE);
     }
     put_noise(f, z, MBI_DIGEST_SIZE);
+    if (hidden)
+        put_roots(f, z);
 }
 
 /* What a run of a type is about: 1 features, 2 tokens of one model; nothing of a certificate. */
-static void put_run(struct file *f, struct noise *z, unsigned kind)
+static void put_run(struct file *f, struct noise *z, unsigned kind, bool hidden)
 {
     const uint64_t steps = !kind ? 0 : 1 + draw(z, kind == 2 && chance(z, 2) ? 12 : 4096);
     const uint64_t n_in = kind == 2 ? steps + 1 : kind ? 1 + draw(z, 12) : 0;
     const uint64_t n_out = kind == 2 ? 1 + draw(z, steps) : kind ? 1 + draw(z, 12) : 0;
 
-    const bool before = kind == 2 && chance(z, 3), behind = kind == 2 && chance(z, 3);
+    const bool parts = kind == 2 && !hidden;
+    const bool before = parts && chance(z, 3), behind = parts && chance(z, 3);
 
     put(f, before ? 1 + draw(z, 100) : 0, 8);
     put(f, steps, 4);
@@ -109,8 +125,8 @@ static void put_run(struct file *f, struct noise *z, unsigned kind)
 static uint64_t some_models(struct noise *z) { return 1 + draw(z, chance(z, 10) ? 16 : 3); }
 
 /* A proof file; with `models` its models' part is that. */
-static void put_proof(struct file *f, struct noise *z, unsigned type, const uint8_t *models,
-                      size_t n_models)
+static void put_proof(struct file *f, struct noise *z, unsigned type, bool hidden,
+                      const uint8_t *models, size_t n_models)
 {
     const unsigned kind = type == 1 ? 1 + (unsigned)draw(z, 2) : 0;
     const size_t begin = f->n;
@@ -120,15 +136,15 @@ static void put_proof(struct file *f, struct noise *z, unsigned type, const uint
     put(f, 1, 2);
     put(f, 1, 2);
     put(f, type, 2);
-    put(f, type == 1 ? draw(z, 2) : 0, 2);
+    put(f, hidden ? 2 : type == 1 ? draw(z, 2) : 0, 2);
     put(f, 0, 4);
     if (models) {
         memcpy(f->data + f->n, models, n_models);
         f->n += n_models;
     } else {
-        put_models(f, z, kind == 2 ? 1 : some_models(z));
+        put_models(f, z, kind == 2 ? 1 : some_models(z), hidden);
     }
-    put_run(f, z, kind);
+    put_run(f, z, kind, hidden);
     length = f->n - begin - 16;
     mbi_store32(f->data + begin + 12, (uint32_t)length);
     put_noise(f, z, chance(z, 4) ? 0 : draw(z, 50));
@@ -137,21 +153,22 @@ static void put_proof(struct file *f, struct noise *z, unsigned type, const uint
 
 static void put_key(struct file *f, struct noise *z)
 {
+    const bool hidden = chance(z, 3);
     const size_t begin = f->n;
     size_t models, length;
 
     put_text(f, "MIVK");
     put(f, 1, 2);
     put(f, 1, 2);
-    put(f, 0, 4);
+    put(f, hidden ? 2 : 0, 4);
     put(f, 0, 4);
     models = f->n;
-    put_models(f, z, some_models(z));
+    put_models(f, z, some_models(z), hidden);
     length = f->n - models;
     mbi_store32(f->data + models - 4, (uint32_t)length);
     put(f, 0, 4);
     f->inner = f->n;
-    put_proof(f, z, 2, f->data + models, length);
+    put_proof(f, z, 2, hidden, f->data + models, length);
     f->inner_end = f->n;
     mbi_store32(f->data + f->inner - 4, (uint32_t)(f->n - f->inner));
     if (f->any_public) {
@@ -169,7 +186,7 @@ static void make(struct file *f, struct noise *z)
     if (chance(z, 3))
         put_key(f, z);
     else
-        put_proof(f, z, 1 + (unsigned)draw(z, 2), NULL, 0);
+        put_proof(f, z, 1 + (unsigned)draw(z, 2), chance(z, 3), NULL, 0);
 }
 
 /* ---- damage ---- */
@@ -255,8 +272,10 @@ static void skip(struct plain *p, uint64_t n)
 
 static void need(struct plain *p, bool so) { p->bad |= !so; }
 
+static bool is_power(uint64_t n) { return n && !(n & (n - 1)) && n <= 4096; }
+
 /* Whether a model has public parameters. */
-static bool read_models(struct plain *p, uint64_t *n_models)
+static bool read_models(struct plain *p, uint64_t *n_models, bool hidden)
 {
     const uint64_t n = *n_models = take(p, 4);
     bool any = false;
@@ -282,18 +301,25 @@ static bool read_models(struct plain *p, uint64_t *n_models)
         any |= marks == 1;
     }
     skip(p, 32);
+    if (hidden) {
+        const uint64_t roots = take(p, 4), openings = take(p, 4);
+
+        need(p, is_power(roots) && is_power(openings));
+        for (int i = 0; i < 2 && roots > 1; i++)
+            need(p, take(p, 8) < 0xffffffff00000001u);
+    }
     return any;
 }
 
 /* From t0 on, of a run. */
-static void read_run(struct plain *p, uint64_t n_models)
+static void read_run(struct plain *p, uint64_t n_models, bool hidden)
 {
     uint64_t t0, steps, kind, out, n;
 
     t0 = take(p, 8);
     steps = take(p, 4);
     kind = take(p, 4);
-    need(p, kind >= 1 && kind <= 3);
+    need(p, kind >= 1 && kind <= (hidden ? 2 : 3));
     need(p, kind == 3 ? t0 > 0 && t0 >> 48 == 0 : t0 == 0);
     need(p, steps >= 1 && steps <= (kind == 1 ? 4096 : 1 << 20));
     n = take(p, 4);
@@ -301,7 +327,7 @@ static void read_run(struct plain *p, uint64_t n_models)
     skip(p, kind == 3 ? 32 : 0);
     skip(p, kind == 1 ? n : 4 * n);
     out = take(p, 4);
-    need(p, kind == 1 ? out == 1 : out == 2 || out == 3);
+    need(p, kind == 1 ? out == 1 : out == 2 || (out == 3 && !hidden));
     n = take(p, 4);
     need(p, (n >= 1 || out == 3) && (kind == 1 || n <= steps));
     skip(p, out == 3 ? 32 : 0);
@@ -329,13 +355,13 @@ static unsigned read_proof(const uint8_t *p, size_t n)
     flags = take(&r, 2);
     length = take(&r, 4);
     need(&r, type == 1 || type == 2);
-    need(&r, flags <= (type == 1));
+    need(&r, flags <= (type == 1) || flags == 2);
     if (r.bad || n < 48 || length > n - 48 || !digest_right(p, n))
         return 0;
     r.n = 16 + (size_t)length;
-    read_models(&r, &n_models);
+    read_models(&r, &n_models, flags == 2);
     if (type == 1)
-        read_run(&r, n_models);
+        read_run(&r, n_models, flags == 2);
     for (int i = 0; i < 7 && type == 2; i++) /* t0, steps, kinds and counts */
         need(&r, take(&r, 4) == 0);
     return !r.bad && r.at == r.n ? (unsigned)type : 0;
@@ -344,26 +370,27 @@ static unsigned read_proof(const uint8_t *p, size_t n)
 static bool read_key(const uint8_t *p, size_t n)
 {
     struct plain r = {.p = p, .n = n};
-    uint64_t length, n_models;
+    uint64_t length, n_models, mode;
     size_t models, size, at;
     bool any_public;
 
     need(&r, take(&r, 4) == 0x4b56494d);
     need(&r, take(&r, 2) == 1);
     need(&r, take(&r, 2) == 1);
-    need(&r, take(&r, 4) == 0);
+    mode = take(&r, 4);
+    need(&r, mode == 0 || mode == 2);
     if (r.bad || n < 48 || !digest_right(p, n))
         return false;
     r.n = n - MBI_DIGEST_SIZE;
     length = take(&r, 4);
     models = r.at;
-    any_public = read_models(&r, &n_models);
+    any_public = read_models(&r, &n_models, mode == 2);
     size = r.at - models;
     need(&r, size == length);
     length = take(&r, 4);
     at = r.at;
     skip(&r, length);
-    if (r.bad || read_proof(p + at, (size_t)length) != 2 ||
+    if (r.bad || read_proof(p + at, (size_t)length) != 2 || p[at + 10] != mode ||
         memcmp(p + at + 16, p + models, size) != 0) /* the same models */
         return false;
     if (any_public) {

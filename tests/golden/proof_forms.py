@@ -10,7 +10,9 @@ test_sumcheck.c hold the library against its answers.
 Usage: proof_forms.py >proof_forms.txt
        proof_forms.py --check FILE      status 1 if FILE is not what this program writes
 
-Lines: "form DEGREE KIND integers... elements... value", "sumcheck DEGREE CASE proof point... value...".
+Lines: "form DEGREE KIND integers... elements... value", "sumcheck DEGREE CASE proof point... value...",
+"hidden DEGREE CASE proof point... line's-point... known factor...": of a sum-check of section 7, what has
+to be 0, by its known part and the factors of all pads.
 An element is its coordinates, a proof is hexadecimal bytes.
 """
 import hashlib
@@ -245,6 +247,101 @@ def sumcheck(e, bits, tables, sums):
     return proof + packed(values), point, values
 
 
+class Affine:
+    """What is known, and the factor of each pad"""
+
+    def __init__(self, e, known, pads):
+        self.e, self.known, self.pads = e, known, pads
+
+    def add(self, factor, other):
+        e = self.e
+        return Affine(e, e.add(self.known, e.mul(factor, other.known)),
+                      [e.add(a, e.mul(factor, b)) for a, b in zip(self.pads, other.pads)])
+
+    def value(self, pads):
+        return self.e.add(self.known, *(self.e.mul(a, b) for a, b in zip(self.pads, pads)))
+
+
+def multiplied(e, p, q):
+    """The product of two polynomials over E"""
+    product = [e.of(0)] * (len(p) + len(q) - 1)
+    for i, x in enumerate(p):
+        for k, y in enumerate(q):
+            product[i + k] = e.add(product[i + k], e.mul(x, y))
+    return product
+
+
+def hidden_sumcheck(e, bits, tables, sums, pads):
+    """As sumcheck(), of section 7. Of the pads, the first ones hide the claims. Returns proof, point,
+    points of the line and what has to be 0."""
+    transcript, proof, one = Transcript("test"), b"", e.of(1)
+    degree = 1 + max(len(f) for _, terms, _ in sums for _, f in terms)
+    count = len(pads)
+    next_pad = iter(range(count))
+
+    def known(x):
+        return Affine(e, x, [e.of(0)] * count)
+
+    def padded(x):
+        """A value as what it is with the next pad, and as the affine value that others know"""
+        pad = next(next_pad)
+        factors = [e.of(-1 if k == pad else 0) for k in range(count)]
+        return Affine(e, e.add(x, pads[pad]), factors)
+
+    def send(tag, values):
+        nonlocal proof
+        transcript.absorb(tag, packed(values))
+        proof += packed(values)
+
+    def value_at(point, weights, terms, numbers):
+        g = [e.at(tables[k], point) for k in numbers]
+        return e.mul(e.at(weights, point), polynomial(e, terms, g))
+
+    def cube(k):
+        return [[e.of(b) for b in x] for x in itertools.product((0, 1), repeat=k)]
+
+    claims = [padded(e.add(e.of(0), *(value_at(x, *its) for x in cube(bits)))) for its in sums]
+    for claim in claims:
+        transcript.absorb("claim", packed([claim.known]))
+    join = transcript.draw(e.degree)
+    factors, running, point = [e.power(join, k) for k in range(len(sums))], known(e.of(0)), []
+    for f, claim in zip(factors, claims):
+        running = running.add(f, claim)
+    for left in range(bits - 1, -1, -1):
+        values = [padded(e.add(e.of(0), *(e.mul(f, value_at(point + [e.of(x)] + rest, *its))
+                                          for f, its in zip(factors, sums) for rest in cube(left))))
+                  for x in [0, *range(2, degree + 1)]]
+        send("round", [value.known for value in values])
+        point.append(transcript.draw(e.degree))
+        values.insert(1, running.add(e.of(-1), values[0]))
+        running = known(e.of(0))
+        for k, value in enumerate(values):
+            unit = [e.of(int(i == k)) for i in range(degree + 1)]
+            running = running.add(interpolated(e, unit, point[-1]), value)
+    # The line
+    u, first = [e.at(table, point) for table in tables], count - len(tables)
+    h = [e.of(0)] * degree
+    for f, (weights, terms, numbers) in zip(factors, sums):
+        for c, its in terms:
+            product = [e.mul(f, e.at(weights, point), e.of(c))]
+            for k in its:
+                product = multiplied(e, product, [u[numbers[k]], pads[first + numbers[k]]])
+            h = [e.add(a, b) for a, b in zip(h, product + [e.of(0)] * degree)]
+    coefficients = [padded(x) for x in h[1:]]
+    send("line", [x.known for x in coefficients])
+    s = transcript.draw(e.degree)
+    ends = [e.add(x, e.mul(s, pads[first + k])) for k, x in enumerate(u)]
+    send("values", ends)
+    for i, x in enumerate(coefficients):
+        running = running.add(e.power(s, i + 1), x)
+    for f, (weights, terms, numbers) in zip(factors, sums):
+        product = e.mul(f, e.at(weights, point), polynomial(e, terms, [ends[k] for k in numbers]))
+        running = running.add(one, known(e.mul(e.of(-1), product)))
+    assert list(next_pad) == list(range(first, count))
+    assert running.value(pads) == e.of(0)
+    return proof, point, ends, running
+
+
 def sumcheck_lines(degree):
     e = Extension(degree)
 
@@ -269,6 +366,12 @@ def sumcheck_lines(degree):
         sums = [(w, *one) for w, one in zip(weights, chosen)]
         proof, end, values = sumcheck(e, bits, tables, sums)
         words = ["sumcheck", degree, case, proof.hex(), *itertools.chain(*end, *values)]
+        yield " ".join(map(str, words))
+        most = 1 + max(len(f) for _, terms, _ in sums for _, f in terms)
+        pads = point(1000, len(sums) + bits * most + most - 1 + len(tables))
+        proof, end, values, zero = hidden_sumcheck(e, bits, tables, sums, pads)
+        words = ["hidden", degree, case, proof.hex(),
+                 *itertools.chain(*end, *values, zero.known, *zero.pads)]
         yield " ".join(map(str, words))
 
 

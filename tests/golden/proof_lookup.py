@@ -11,7 +11,7 @@ Usage: proof_lookup.py >proof_lookup.txt
 """
 import itertools
 
-from proof_forms import Extension, packed
+from proof_forms import Affine, Extension, multiplied, packed
 from proof_stream import Writer, main, number
 
 CASES = [
@@ -144,6 +144,110 @@ def prove(e, lookup, f):
     return w.proof, point, claims(e, lookup, alpha, gamma, point, claim_p, claim_q)
 
 
+# ---- a hidden one (section 7) ------------------------------------------------------------------
+
+
+def inverted(e, x):
+    """1 / x, by the order of the group"""
+    result, n = e.of(1), (2**64 - 2**32 + 1) ** e.degree - 2
+    while n:
+        result = e.mul(result, x) if n & 1 else result
+        x, n = e.mul(x, x), n >> 1
+    return result
+
+
+def hidden(e, lookup, f, pads):
+    """The bytes, the point, and as affine values what has to be 0, and the two sums that it claims."""
+    w, n, one = Writer("test"), lookup.bits, e.of(1)
+    taken = 0
+
+    def take(count):
+        nonlocal taken
+        taken += count
+        return range(taken - count, taken)
+
+    def known(x):
+        return Affine(e, x, [e.of(0)] * len(pads))
+
+    def unit(k, factor):
+        return Affine(e, e.of(0), [e.of(factor if i == k else 0) for i in range(len(pads))])
+
+    def send(tag, values):
+        """Values with pads, as others know them"""
+        numbers = take(len(values))
+        sent = [e.add(x, pads[k]) for x, k in zip(values, numbers)]
+        w.put(tag, packed(sent))
+        return [known(x).add(one, unit(k, -1)) for x, k in zip(sent, numbers)]
+
+    def line(u, products):
+        """Sum of s^i H_i, the points, and what they say of u; products: lists of pairs of factors"""
+        m = pads[taken + 2:taken + 2 + len(u)]
+        h = [e.of(0)] * 3
+        for scale, a, b in products:
+            product = multiplied(e, [u[a], m[a]], [u[b], m[b]])
+            h = [e.add(x, e.mul(scale, y)) for x, y in zip(h, product)]
+        coefficients = send("line", h[1:])
+        s, numbers = ext(w, e), take(len(u))
+        points = [e.add(x, e.mul(s, y)) for x, y in zip(u, m)]
+        w.put("values", packed(points))
+        total = known(e.of(0)).add(s, coefficients[0]).add(e.mul(s, s), coefficients[1])
+        minus = e.sub(e.of(0), s)
+        return total, points, [known(x).add(minus, unit(k, 1)) for x, k in zip(points, numbers)]
+
+    both = w.elements(2 * e.degree)
+    alpha, gamma = both[:e.degree], both[e.degree:]
+    layer = layers(e, rotated(fractions(e, lookup, f, alpha, gamma), n), n)
+    q_0 = layer[0][1][0]
+    inverse = inverted(e, q_0)
+    sent = send("product", [q_0, inverse])
+    total, points, values = line([q_0, inverse], [(one, 0, 1)])
+    minus = e.of(-1)
+    zeros = [total.add(one, known(one)).add(minus, known(e.mul(*points)))]
+    zeros += [x.add(minus, u) for x, u in zip(sent, values)]
+    claim_p, claim_q, z, true = known(e.of(0)), sent[0], [], (e.of(0), q_0)
+    for k in range(n):
+        lam, half, s = ext(w, e), 2**k, []
+        p, q = layer[k + 1]
+        rows = [p[:half], p[half:], q[:half], q[half:]]
+        running, really = claim_p.add(lam, claim_q), e.add(true[0], e.mul(lam, true[1]))
+
+        def g(p0, p1, q0, q1):
+            return e.add(e.mul(p0, q1), e.mul(p1, q0), e.mul(lam, q0, q1))
+
+        for i in range(k):
+            weights, half = eq_table(e, z[i + 1:]), half // 2
+            h = [e.of(0)] * 3  # the values at 0, 1 and 2
+            for x, weight in enumerate(weights):
+                low, high = [r[x] for r in rows], [r[half + x] for r in rows]
+                third = [e.sub(e.add(b, b), a) for a, b in zip(low, high)]
+                h = [e.add(h_j, e.mul(weight, g(*v))) for h_j, v in zip(h, (low, high, third))]
+            two = e.add(e.sub(h[2], e.add(h[1], h[1])), h[0])
+            h_2 = e.mul(two, e.of((2**64 - 2**32 + 2) // 2))
+            h_1 = e.sub(e.sub(h[1], h[0]), h_2)
+            assert really == e.add(h[0], e.mul(z[i], e.add(h_1, h_2)))
+            first, second = send("round", [h_1, h_2])
+            s.append(ext(w, e))
+            really = e.add(h[0], e.mul(s[-1], e.add(h_1, e.mul(s[-1], h_2))))
+            running = running.add(e.sub(s[-1], z[i]), first)
+            running = running.add(e.sub(e.mul(s[-1], s[-1]), z[i]), second)
+            rows = [fold(e, r, s[-1]) for r in rows]
+        end = [r[0] for r in rows]
+        total, points, u = line(end, [(one, 0, 3), (one, 1, 2), (lam, 2, 3)])
+        zeros.append(running.add(one, total).add(minus, known(g(*points))))
+        mu = ext(w, e)
+        rest = e.sub(one, mu)
+        true = fold(e, end[:2], mu)[0], fold(e, end[2:], mu)[0]
+        claim_p = known(e.of(0)).add(rest, u[0]).add(mu, u[1])
+        claim_q = known(e.of(0)).add(rest, u[2]).add(mu, u[3])
+        z = [mu] + s
+    t = min(n, 12)
+    point = z[t:] + z[:t]
+    limbs, counts = claims(e, lookup, alpha, gamma, point, e.of(0), e.of(0))
+    assert taken == len(pads)
+    assert all(zero.value(pads) == e.of(0) for zero in zeros)
+    return w.proof, point, zeros, [known(limbs).add(minus, claim_q), known(counts).add(minus, claim_p)]
+
+
 # ---- the end ---------------------------------------------------------------------------------
 
 
@@ -215,9 +319,27 @@ def verify(e, lookup, proof):
     return point, claims(e, lookup, alpha, gamma, point, p, q)
 
 
+def hidden_line(e, case, lookup, f):
+    d = e.degree
+    pads = [[(1001 + i * d + c) * 0x9E3779B97F4A7C15 % 2**64 % (2**64 - 2**32 + 1) for c in range(d)]
+            for i in range(6 + lookup.bits * (lookup.bits + 5))]
+    proof, point, zeros, ends = hidden(e, lookup, f, pads)
+    weights = eq_table(e, point)
+    for end, a, b in zip(ends, (0, lookup.first), (lookup.limbs, lookup.end)):
+        assert end.value(pads) == e.add(e.of(0), *(e.mul(weights[x], e.of(f[x]))
+                                                   for x in range(a, b)))
+    powers = list(itertools.accumulate(pads[1:], lambda x, _: e.mul(x, pads[0]), initial=e.of(1)))
+    words = ["hidden", d, case, proof.hex(), *itertools.chain(*point)]
+    for value in zeros + ends:
+        words += [*value.known, *e.add(e.of(0), *map(e.mul, value.pads, powers))]
+    return " ".join(map(str, words))
+
+
 def lines():
     yield "# Made by proof_lookup.py: lookup DEGREE CASE proof point... limbs counts; an element is"
     yield "# its coordinates, a proof is hexadecimal bytes."
+    yield "# hidden DEGREE CASE proof point... (known factors)...: what has to be 0, then limbs and counts;"
+    yield "# factors: the sum of w^i times the factor of pad i, where w is pad 0."
     for degree in (2, 3):
         e = Extension(degree)
         for case, shape in enumerate(CASES):
@@ -231,6 +353,8 @@ def lines():
                 assert end == e.add(e.of(0), *(e.mul(weights[x], e.of(f[x])) for x in range(a, b)))
             words = ["lookup", degree, case, proof.hex(), *itertools.chain(*point, *ends)]
             yield " ".join(map(str, words))
+            if lookup.bits < 7:
+                yield hidden_line(e, case, lookup, f)
 
 
 if __name__ == "__main__":

@@ -15,20 +15,30 @@ static const struct proof {
     const char *preset[MAX_STAGES];
     bool public_weights, certificate;
     uint32_t lanes; /* of a model of tokens; half of them are answers */
+    bool hidden;
 } proofs[] = {
-    {"simple-rwkv", {"simple-rwkv"}, false, false, 0},
-    {"simple-mamba", {"simple-mamba"}, false, false, 0},
-    {"simple-xlstm", {"simple-xlstm"}, false, false, 0},
-    {"simple-rwkv, public weights", {"simple-rwkv"}, true, false, 0},
-    {"chain of the three", {"simple-rwkv", "simple-mamba", "simple-xlstm"}, false, false, 0},
-    {"certificate of simple-mamba", {"simple-mamba"}, false, true, 0},
-    {"mi-tiny, 8 tokens", {"mi-tiny"}, false, false, 8},
-    {"mi-1m, 64 tokens", {"mi-1m"}, false, false, 64},
-    {"mi-1m-ternary, 64 tokens", {"mi-1m-ternary"}, false, false, 64},
-    {"mi-1m, 128 tokens, public weights", {"mi-1m"}, true, false, 128},
-    {"certificate of mi-1m", {"mi-1m"}, false, true, 0},
-    {"mi-130m, 16 tokens", {"mi-130m"}, false, false, 16},
-    {"certificate of mi-130m", {"mi-130m"}, false, true, 0},
+    {"simple-rwkv", {"simple-rwkv"}, false, false, 0, false},
+    {"simple-mamba", {"simple-mamba"}, false, false, 0, false},
+    {"simple-xlstm", {"simple-xlstm"}, false, false, 0, false},
+    {"simple-rwkv, public weights", {"simple-rwkv"}, true, false, 0, false},
+    {"chain of the three", {"simple-rwkv", "simple-mamba", "simple-xlstm"}, false, false, 0, false},
+    {"certificate of simple-mamba", {"simple-mamba"}, false, true, 0, false},
+    {"mi-tiny, 8 tokens", {"mi-tiny"}, false, false, 8, false},
+    {"mi-1m, 64 tokens", {"mi-1m"}, false, false, 64, false},
+    {"mi-1m-ternary, 64 tokens", {"mi-1m-ternary"}, false, false, 64, false},
+    {"mi-1m, 128 tokens, public weights", {"mi-1m"}, true, false, 128, false},
+    {"certificate of mi-1m", {"mi-1m"}, false, true, 0, false},
+    {"mi-130m, 16 tokens", {"mi-130m"}, false, false, 16, false},
+    {"certificate of mi-130m", {"mi-130m"}, false, true, 0, false},
+    {"simple-rwkv, hidden", {"simple-rwkv"}, false, false, 0, true},
+    {"chain of the three, hidden",
+     {"simple-rwkv", "simple-mamba", "simple-xlstm"},
+     false,
+     false,
+     0,
+     true},
+    {"mi-1m, 64 tokens, hidden", {"mi-1m"}, false, false, 64, true},
+    {"certificate of mi-1m, hidden", {"mi-1m"}, false, true, 0, true},
 };
 
 static int32_t graph_of(struct mbi_graph **out, const char *preset, const struct mbi_host *host,
@@ -64,10 +74,11 @@ static int32_t print(const struct proof *p, const struct mbi_plan *plan,
         return mbi_fail(err, MAMBAINT_E_NO_MEMORY, "no code, or no memory");
     printf("%s|degree %d|bits %u|weight_bits %u|log_columns %u|log_length %u|queries %u|work %u|"
            "rounds %zu|sums %zu|claims %zu|terms %zu|sums_most %zu|claims_most %zu|fractions %llu|"
-           "level %u|depth %u",
+           "pads %llu|level %u|depth %u",
            p->name, MBI_EXT_D, plan->bits, plan->weight_bits, code.log_columns, code.log_length,
            code.queries, code.work, shape.rounds, shape.sums, shape.claims, shape.terms, most.sums,
-           most.claims, fractions(plan), MBI_EXT(proof_level)(plan, &most, &code), code.depth);
+           most.claims, fractions(plan), (unsigned long long)plan->n_pads,
+           MBI_EXT(proof_level)(plan, &most, &code), code.depth);
     for (unsigned i = 0; i < code.depth; i++)
         printf("|log_columns%u %u|log_length%u %u|queries%u %u|work%u %u", i + 1,
                code.further[i].log_columns, i + 1, code.further[i].log_length, i + 1,
@@ -90,7 +101,11 @@ static int32_t parameters(const struct proof *p, const struct mbi_host *host, ma
     for (size_t s = 0; rc >= 0 && s < MAX_STAGES && p->preset[s]; s++)
         if ((rc = graph_of(&graph[s], p->preset[s], host, err)) >= 0)
             request.n_stages++;
-    if (rc >= 0 && (rc = mbi_plan_create(&plan, host, &request, err)) >= 0)
+    if (rc >= 0)
+        rc = mbi_plan_create(&plan, host, &request, err);
+    if (rc >= 0 && p->hidden)
+        rc = MBI_EXT(plan_hide)(plan, err);
+    if (rc >= 0)
         rc = print(p, plan, host, err);
     mbi_plan_free(plan);
     for (size_t s = 0; s < request.n_stages; s++)

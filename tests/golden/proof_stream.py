@@ -12,7 +12,7 @@ import hashlib
 import sys
 
 P = 2**64 - 2**32 + 1
-USES = {"leaf": 32, "node": 32, "transcript": 64, "grind": 32}
+USES = {"leaf": 32, "node": 32, "transcript": 64, "grind": 32, "mask": 64}
 
 # ---- section 1 -------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ def show(*words):
 
 def hashes():
     some = bytes(range(16))
-    for use in USES:
+    for use in ("leaf", "node", "transcript", "grind"):
         for n in (0, 1, 8, 40, 63, 64, 65, 127, 128, 129, 256, 1000):
             yield show("hash", use, bytes(16), n, h(use, pattern(n)))
         yield show("hash", use, some, 64, h(use, pattern(64), some))

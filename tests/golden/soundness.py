@@ -15,6 +15,7 @@ from fractions import Fraction
 
 LEVEL = 100
 DEGREE = 5  # of a round's polynomial, at most
+FACTORS = 4  # of a term, at most: the degree of a line
 HASH_BITS = 128  # collisions of a digest of 256 bits
 P = 2**64 - 2**32 + 1
 
@@ -40,6 +41,7 @@ def steps(p):
         "point": Fraction(max(p["bits"], 2 * 32), field),
         "join of sums": Fraction(max(p["sums"] - 1, 1), field),
         "round": Fraction(DEGREE, field),
+        "line": Fraction(FACTORS if p["pads"] else 0, field),
         "join of claims": Fraction(max([p["claims"] - 1, 1, *(t for *_, t, _ in layers[:-1])]), field),
         "fold": Fraction(2 ** max(length for _, length, *_ in layers), field),
         "positions": max(((1 + Fraction(1, 2 ** (length - columns))) / 2) ** t / 2**work
@@ -55,7 +57,7 @@ def parse(line):
 
 
 def rows(proofs):
-    head = ["proof", "N, W", "code", "rounds, claims", *steps(proofs[0]), "level"]
+    head = ["proof", "N, W", "code", "rounds, claims", "pads", *steps(proofs[0]), "level"]
     yield head
     yield ["---"] * len(head)
     for p in proofs:
@@ -70,7 +72,7 @@ def rows(proofs):
             sys.exit(f"{p['name']}: {level} bits, the library says {p['level']}, {LEVEL} are asked for")
         code = "; ".join(f"2^{columns} of 2^{length}, t {t}, g {work}"
                          for columns, length, t, work in layers_of(p))
-        yield [p["name"], f"2^{p['bits']}, 2^{p['weight_bits']}", code, f"{p['rounds']}, {p['claims']}",
+        yield [p["name"], f"2^{p['bits']}, 2^{p['weight_bits']}", code, f"{p['rounds']}, {p['claims']}", str(p["pads"] or "-"),
                *("-" if e == math.inf else str(e) for e in errors), str(level)]
 
 

@@ -60,6 +60,15 @@ def ext_mul(a, b):
             (a[0] * b[2] + a[1] * b[1] + a[2] * b[0]) % P)
 
 
+def ext_inverse(a):
+    """1 / a, by Fermat"""
+    result, exponent = ext(1, len(a)), P**len(a) - 2
+    while exponent:
+        result = ext_mul(result, a) if exponent & 1 else result
+        a, exponent = ext_mul(a, a), exponent >> 1
+    return result
+
+
 def ext_sum(values, degree):
     """The sum of some elements of E, maybe of none"""
     total = [0] * degree
@@ -105,10 +114,10 @@ HASHES = {"leaf": (b"MIPF leaf", 32), "node": (b"MIPF node", 32),
           "transcript": (b"MIPF transcript", 64), "grind": (b"MIPF grind", 32)}
 
 
-def hash_of(use, data):
-    """H_use(data), with the zero salt"""
+def hash_of(use, data, salt=bytes(16)):
+    """H_use(data; salt), or with the zero salt"""
     personal, size = HASHES[use]
-    return hashlib.blake2b(data, digest_size=size, salt=bytes(16),
+    return hashlib.blake2b(data, digest_size=size, salt=salt,
                            person=personal.ljust(16, b"\0")).digest()
 
 
@@ -122,7 +131,7 @@ class Reader:
 
     def __init__(self, kind, proof, degree):
         self.proof, self.offset, self.degree = proof, 0, degree
-        self.state = bytes(64)
+        self.state, self.pads = bytes(64), 0        # pads: of section 7, that have been used
         self.absorb("type", kind.encode())
 
     def hash(self, tag, kind, n, data=b""):
@@ -171,6 +180,17 @@ class Reader:
         values = self.read_elements(n * self.degree, tag)
         return [tuple(values[self.degree * i:self.degree * (i + 1)]) for i in range(n)]
 
+    def take_pads(self, n):
+        """The numbers of the next n pads"""
+        self.pads += n
+        return range(self.pads - n, self.pads)
+
+    def read_padded(self, n, tag):
+        """Section 7: n elements of E, each with a pad, as affine values"""
+        one = ext(1, self.degree)
+        return [Affine(x, {pad: ext_scale(one, -1)})
+                for x, pad in zip(self.read_ext(n, tag), self.take_pads(n))]
+
     def read_end(self):
         """Refuse what is left over."""
         need(self.offset == len(self.proof), "bytes are left over")
@@ -181,6 +201,34 @@ class Reader:
             seed, = self.draw("seed", 1, 32)
             digest = hash_of("grind", seed + self.read_bytes(8, "nonce"))
             need(int.from_bytes(digest[:8], "little") % 2**bits == 0, "the work is not done")
+
+
+class Counter(Reader):
+    """In place of a reader, to count the pads: nothing is read, and challenges are any numbers."""
+
+    def __init__(self, degree):
+        super().__init__("wit", b"", degree)
+
+    def read_bytes(self, n, tag):
+        """Zeros"""
+        self.absorb(tag, bytes(n))
+        return bytes(n)
+
+
+class Affine:
+    """Section 7: a value that is known but for pads, which have factors"""
+
+    def __init__(self, known, pads=None):
+        self.known, self.pads = known, pads or {}
+
+    def add(self, other, factor):
+        """Add another one, or a known one, times a known factor."""
+        other = other if isinstance(other, Affine) else Affine(other)
+        pads = dict(self.pads)
+        for pad, x in other.pads.items():
+            x = ext_mul(x, factor)
+            pads[pad] = ext_add(pads[pad], x) if pad in pads else x
+        return Affine(ext_add(self.known, ext_mul(other.known, factor)), pads)
 
 
 def siblings(nodes, known):
@@ -295,6 +343,53 @@ def sum_check(reader, n, sums, tables):
     return point, values
 
 
+def read_line(reader, n, d):
+    """Section 7, a line of degree d with n points: the sum of s^i H_i, i > 0, the points, and what
+    they say of the values that the line is about"""
+    degree = reader.degree
+    coefficients = reader.read_padded(d, "line")
+    s, = reader.draw_ext(1)
+    need(any(s) or isinstance(reader, Counter), "a line with one point")
+    pads = reader.take_pads(n)
+    points = reader.read_ext(n, "values")
+    total = Affine(ext(0, degree))
+    for power, h in zip(ext_powers(s, d + 1)[1:], coefficients):
+        total = total.add(h, power)
+    return total, points, [Affine(u, {m: ext_scale(s, -1)}) for u, m in zip(points, pads)]
+
+
+def hidden_sum_check(reader, n, sums, tables):
+    """As sum_check(), of claims that are affine. Returns the point, what has to be 0, and the u_j."""
+    degree = reader.degree
+    one, zero = ext(1, degree), ext(0, degree)
+    d = 1 + max(len(factors) for _, _, terms in sums for _, factors in terms)
+    for claim, _, _ in sums:
+        reader.absorb("claim", elements_bytes(claim.known))
+    c, = reader.draw_ext(1)
+    powers = ext_powers(c, len(sums))
+    running = Affine(zero)
+    for power, (claim, _, _) in zip(powers, sums):
+        running = running.add(claim, power)
+    point = []
+    for _ in range(n):
+        q = reader.read_padded(d, "round")
+        q.insert(1, running.add(q[0], ext(-1, degree)))
+        point += reader.draw_ext(1)
+        running = Affine(zero)
+        for k, value in enumerate(q):
+            unit = [one if i == k else zero for i in range(d + 1)]
+            running = running.add(value, interpolate(unit, point[-1]))
+    total, points, values = read_line(reader, tables, d - 1)
+    running = running.add(total, one)
+    for power, (_, weight, terms) in zip(powers, sums):
+        for coefficient, factors in terms:
+            product = ext_scale(ext_mul(power, weight(point)), -coefficient)
+            for j in factors:
+                product = ext_mul(product, points[j])
+            running = running.add(product, one)
+    return point, running, values
+
+
 def sums_below(r, a):
     """Section 3, "Lookup": I(a) and J(a)"""
     n, degree = len(r), len(r[0])
@@ -318,7 +413,6 @@ def lookup(reader, n, regions, limbs, first, end):
     """A lookup over n bits. A region is (size, begin, end, its first count). Returns the point and
     the two values that are left to prove."""
     degree = reader.degree
-    one = ext(1, degree)
     alpha, gamma = reader.draw_ext(2)
     q, = reader.read_ext(1, "product")
     need(any(q), "a product of 0")
@@ -340,6 +434,44 @@ def lookup(reader, n, regions, limbs, first, end):
         z = [mu] + s
     t = min(n, 12)
     r = z[t:] + z[:t]
+    value, inside = lookup_sums(r, alpha, gamma, regions, limbs, first, end)
+    return r, ext_sub(value, q), ext_sub(inside, p)
+
+
+def hidden_lookup(reader, n, regions, limbs, first, end):
+    """Section 7: the point, values that have to be 0, and the two affine values that are left"""
+    degree = reader.degree
+    one, minus = ext(1, degree), ext(-1, degree)
+    alpha, gamma = reader.draw_ext(2)
+    sent = reader.read_padded(2, "product")
+    total, points, values = read_line(reader, 2, 2)
+    zeros = [total.add(one, one).add(ext_mul(*points), minus)]
+    zeros += [x.add(u, minus) for x, u in zip(sent, values)]
+    p, q, z = Affine(ext(0, degree)), sent[0], []
+    for k in range(n):
+        lam, = reader.draw_ext(1)
+        running, s = p.add(q, lam), []
+        for i in range(k):
+            h1, h2 = reader.read_padded(2, "round")
+            s += reader.draw_ext(1)
+            running = running.add(h1, ext_sub(s[-1], z[i]))
+            running = running.add(h2, ext_sub(ext_mul(s[-1], s[-1]), z[i]))
+        total, (p0, p1, q0, q1), u = read_line(reader, 4, 2)
+        both = ext_add(ext_add(ext_mul(p0, q1), ext_mul(p1, q0)), ext_mul(lam, ext_mul(q0, q1)))
+        zeros.append(running.add(total, one).add(both, minus))
+        mu, = reader.draw_ext(1)
+        p, q = (a.add(b, mu).add(a, ext_scale(mu, -1)) for a, b in (u[:2], u[2:]))
+        z = [mu] + s
+    t = min(n, 12)
+    r = z[t:] + z[:t]
+    value, inside = lookup_sums(r, alpha, gamma, regions, limbs, first, end)
+    return r, zeros, Affine(value).add(q, minus), Affine(inside).add(p, minus)
+
+
+def lookup_sums(r, alpha, gamma, regions, limbs, first, end):
+    """The two values that a lookup leaves, but for Q and P"""
+    degree = len(alpha)
+    one = ext(1, degree)
 
     def between(a, b):
         """I(b) - I(a) and J(b) - J(a)"""
@@ -347,21 +479,22 @@ def lookup(reader, n, regions, limbs, first, end):
         return ext_sub(i_b, i_a), ext_sub(j_b, j_a)
 
     inside = between(0, limbs)[0]
-    value = ext_sub(ext_sub(ext_sub(one, inside), between(first, end)[0]), q)
+    value = ext_sub(ext_sub(one, inside), between(first, end)[0])
     for size, begin, stop, count in regions:
         a = ext_sub(alpha, ext_scale(gamma, size))
         i, j = between(count, count + size)
         value = ext_add(value, ext_mul(a, between(begin, stop)[0]))
         value = ext_add(value, ext_mul(ext_add(a, ext(count, degree)), i))
         value = ext_sub(value, j)
-    return r, value, ext_sub(inside, p)
+    return value, inside
 
 
 # Section 4: the code, the root of a vector, the opening.
 
 CODE_BITS = {1: 435198, 2: 711009, 3: 870396, 4: 956864,
              5: 1002025, 6: 1025121, 7: 1036803, 8: 1042678}
-Code = namedtuple("Code", "log_columns log_length queries work level further", defaults=((),))
+Code = namedtuple("Code", "log_columns log_length queries work level further masks",
+                  defaults=((), 0))
 Term = namedtuple("Term", "vector block scale form")    # the scale times a list, or an EqForm
 
 
@@ -394,21 +527,73 @@ class EqForm:
         return table
 
 
-def is_code(code, degree):
+def is_code(code, degree, pads=0):
     """Whether the numbers are a code that does not miss its level"""
     layers = [code, *code.further]
     field = 64 * degree - 1 - code.level
     return (len(layers) <= 5 and 0 <= code.level <= 128
-            and all(is_layer(layer, code.level) and field >= layer.log_length for layer in layers)
+            and (code.queries < code.masks if code.masks else pads == 0)
+            and all(is_layer(layer, code.level, pads) and field >= layer.log_length
+                    for layer in layers)
             and all(a.log_columns > b.log_columns and field >= bits_of(a.queries + 1)
                     for a, b in zip(layers, layers[1:])))
 
 
-def is_layer(layer, level):
+def is_layer(layer, level, pads):
     r = layer.log_length - layer.log_columns
     return (0 <= layer.log_columns and 1 <= r <= 8 and layer.log_length <= 27
             and 1 <= layer.queries <= 4096 and 0 <= layer.work <= 40
-            and layer.queries * CODE_BITS[r] >= 2**20 * (level - layer.work))
+            and entries_of(layer, pads) < 2**layer.log_length
+            and layer.queries * query_bits(layer, pads) >= 2**20 * (level - layer.work))
+
+
+def entries_of(code, pads):
+    """N: of a row, with all that is behind its entries"""
+    return 2**code.log_columns + (code.masks + pads if code.masks else 0)
+
+
+def query_bits(code, pads):
+    """b, of a layer"""
+    if not code.masks:
+        return CODE_BITS[code.log_length - code.log_columns]
+    length, b = 2**code.log_length, 0
+    f = 2**63 * length // (length + entries_of(code, pads))
+    for _ in range(20):
+        f, b = f * f >> 62, 2 * b
+        if f >> 63:
+            f, b = f // 2, b + 1
+    return b
+
+
+def fewest_queries(code, pads, openings=0):
+    """The code with the smallest t, and with openings also the M that goes with it; None if there
+    is none"""
+    code = code._replace(queries=1)
+    while True:
+        if openings:
+            code = code._replace(masks=openings * code.queries + 1)
+        if entries_of(code, pads) >= 2**code.log_length or code.queries > 4096:
+            return None
+        t = max(1, -(-2**20 * (code.level - code.work) // query_bits(code, pads)))
+        if t <= code.queries:
+            return code
+        code = code._replace(queries=t)
+
+
+def heights_of(code, bits):
+    """Rows of vectors of 2^b entries, and K"""
+    heights, end = [2**max(b - code.log_columns, 1 if code.masks else 0) for b in bits], 0
+    for height in heights:
+        end = -(-end // height) * height + height
+    return heights, bits_of(end)
+
+
+def fitted(code, bits, degree):
+    """The code of an opening of vectors of 2^b entries, and its pads"""
+    if not code.masks:
+        return code, 0
+    pads = 2 * degree * heights_of(code, bits)[1]
+    return fewest_queries(code, pads), pads
 
 
 @lru_cache(maxsize=None)
@@ -435,16 +620,15 @@ def layer_size(layer, column, trees):
 
 def mean_size(code, bits, degree):
     """Section 6, "Mean size", of an opening of vectors of 2^b entries"""
-    layers, heights = [code, *code.further], [2**(b - code.log_columns) for b in bits]
-    end = 0
-    for height in heights:
-        end = -(-end // height) * height + height
-    rounds = bits_of(end) + (code.log_columns if code.further else 0)
-    size = degree * 8 * (2 * rounds + 2**layers[-1].log_columns) + 32 * len(code.further)
+    (code, pads), (heights, rounds) = fitted(code, bits, degree), heights_of(code, bits)
+    layers, hidden = [code, *code.further], degree if code.masks else 0
+    rows = [entries_of(layer, pads) for layer in layers]
+    rounds += bits_of(rows[0]) if code.further else 0
+    size = degree * 8 * (2 * rounds + rows[-1]) + 32 * len(code.further) + 8 * hidden
     size += 8 * sum(layer.work > 0 for layer in layers)
-    size += layer_size(code, 8 * sum(heights), len(bits))
-    for before, layer in zip(layers, layers[1:]):
-        size += layer_size(layer, 8 * degree * 2**(before.log_columns - layer.log_columns), 1)
+    size += layer_size(code, 8 * (sum(heights) + hidden), len(bits))
+    for before, layer in zip(rows, layers[1:]):
+        size += layer_size(layer, 8 * degree * -(-before // 2**layer.log_columns), 1)
     return size
 
 
@@ -453,10 +637,12 @@ def queries_of(r, work):
 
 
 @lru_cache(maxsize=None)
-def best_layers(d, l, n, degree):
-    """S_d(l) of section 6, and the layers; no size if there are none"""
+def best_layers(d, l, n, degree, entries=None):
+    """S_d(l) of section 6, and the layers; no size if there are none. Of a row of 2^l entries, or
+    with what is behind them"""
+    entries = entries or 2**l
     if d == 0:
-        return 8 * degree * 2**l, ()
+        return 8 * degree * entries, ()
     best = (None, ())
     for r in range(1, 5):
         for k in range(1, min(l, 8) + 1 if l + r <= min(n + 1, 24) else 0):
@@ -464,34 +650,40 @@ def best_layers(d, l, n, degree):
             size, after = best_layers(d - 1, l - k, n, degree)
             if size is None:
                 continue
-            size += 40 + layer_size(layer, 8 * degree * 2**k, 1)
+            size += 40 + layer_size(layer, 8 * degree * -(-entries // 2**(l - k)), 1)
             if best[0] is None or size < best[0]:
                 best = size, (layer, *after)
     return best
 
 
-def choose_code(n, degree, alone=False):
-    """The code of section 6 for vectors of n bits; the larger rate and fewer columns come first"""
-    work = 16 if n <= 16 else 18
+def choose_code(n, degree, alone=False, openings=0):
+    """The code of section 6 for vectors of n bits; the larger rate and fewer columns come first.
+    With a number of openings, hidden"""
+    work = 16 if n <= 16 and not openings else 18
     both = [n] if alone else [n, n if n <= 16 or n >= 24 else min(n + 3, 24)]
     codes = []
-    for r in range(1, 5 if n <= 18 else 3):
+    for r in range(1, 9 if openings and n <= 16 else 5 if n <= 18 else 3):
         for l in range(min(n, 27 - r) + 1):
-            further = ()
-            if n > 16:
-                ways = [(size + (16 * degree * l if d else 0), d, layers) for d, (size, layers) in
-                        enumerate(best_layers(d, l, n, degree) for d in range(5))
+            code, pads = Code(l, l + r, queries_of(r, work), work, 100), 0
+            if openings:
+                pads = 2 * degree * (32 - l)
+                code = fewest_queries(code, pads, openings)
+            if n > 16 and code:
+                entries = entries_of(code, pads)
+                ways = [(size + (16 * degree * bits_of(entries) if d else 0), d, layers)
+                        for d, (size, layers) in
+                        enumerate(best_layers(d, l, n, degree, entries) for d in range(5))
                         if size is not None]
-                further = min(ways)[2]
-            codes.append(Code(l, l + r, queries_of(r, work), work, 100, further))
-    codes = [code for code in codes if is_code(code, degree)]
+                code = code._replace(further=min(ways)[2])
+            if code and is_code(code, degree, pads):
+                codes.append(code)
     need(codes, "there is no code")
     return min(codes, key=lambda code: mean_size(code, both, degree))
 
 
 def rows_in_use(code, used):
     """Of a vector of so many entries before zeros"""
-    return max(1, -(-used // 2**code.log_columns))
+    return max(2 if code.masks else 1, -(-used // 2**code.log_columns))
 
 
 def vector_root(code, vector, used):
@@ -544,15 +736,20 @@ def opening(reader, code, vectors, claims):
     """An opening: vectors are (bits, entries in use, root), claims (value, terms)."""
     degree, ell = reader.degree, 2**code.log_columns
     count = sum(len(terms) for _, terms in claims)
-    need(is_code(code, degree), "the code misses its level")
     need(1 <= len(vectors) <= 16, "too many vectors")
+    pads = None
+    if code.masks:
+        pads = Pads(code, degree, heights_of(code, [bits for bits, *_ in vectors])[1],
+                    rows_in_use(code, vectors[0][1]) - 1)
+    need(is_code(code, degree, pads.count if pads else 0), "the code misses its level")
     need(count < 2**(64 * degree - 1 - code.level), "too many terms")
     # The stack
     heights, first, end = [], [], 0
     rows = [rows_in_use(code, used) for _, used, _ in vectors]
     for bits, used, root in vectors:
         need(used <= 2**bits, "more entries than the vector has")
-        need(code.log_columns <= bits <= 27 and len(root) == 32, "no such vector")
+        need(code.log_columns + (code.masks > 0) <= bits <= 27 and len(root) == 32,
+             "no such vector")
         heights.append(2**(bits - code.log_columns))
         first.append(-(-end // heights[-1]) * heights[-1])
         end = first[-1] + heights[-1]
@@ -564,6 +761,8 @@ def opening(reader, code, vectors, claims):
     for layer in code.further:
         reader.absorb("layer", elements_bytes([layer.log_columns, layer.log_length,
                                                layer.queries, layer.work]))
+    if pads:
+        reader.absorb("masks", u64(code.masks) + u64(pads.count))
     for height, in_use, (*_, root) in zip(heights, rows, vectors):
         reader.absorb("vector", u64(bits_of(height)) + u64(in_use) + root)
     data = []
@@ -576,43 +775,95 @@ def opening(reader, code, vectors, claims):
             data.append(b"" if i else elements_bytes(value))
     reader.absorb("claims", b"".join(data))
     # Steps 2 and 3
+    if pads:
+        pads.draw(reader)
     c, = reader.draw_ext(1)
     running = inner(ext_powers(c, len(claims)), [value for value, _ in claims], degree)
     running, a = read_rounds(reader, running, rounds)
+    blind, entries = None, entries_of(code, pads.count if pads else 0)
+    if pads:
+        pads.weights(a)
+        sigma, = reader.read_ext(1, "blind")
+        blind, = reader.draw_ext(1)
+        running = ext_add(sigma, ext_mul(blind, running))
     # Step 4: further layers
     layers, point, powers = [code, *code.further], a, []
     matrices = [(f, in_use, root) for f, in_use, (*_, root) in zip(first, rows, vectors)]
     for i, further in enumerate(code.further):
         root = reader.read_bytes(32, "folded")
-        xs, folds = read_layer(reader, layers[i], matrices, point, i > 0)
+        xs, folds = read_layer(reader, layers[i], matrices, point, i > 0, None if i else blind)
         c_i, = reader.draw_ext(1)
         scales = [ext_mul(c_i, power) for power in ext_powers(c_i, len(xs))]
         running = ext_add(running, inner(scales, folds, degree))
-        powers.append((len(a), xs, scales))
-        k = layers[i].log_columns - further.log_columns
-        running, point = read_rounds(reader, running, k)
+        powers.append((len(a), xs, scales, entries))
+        in_use = -(-entries // 2**further.log_columns)
+        running, point = read_rounds(reader, running, bits_of(in_use))
         a += point
-        matrices = [(0, 2**k, root)]
+        matrices, entries = [(0, in_use, root)], 2**further.log_columns
     # Step 5: the last folded row
     last = layers[-1]
-    u = reader.read_ext(2**last.log_columns, "row")
+    u = reader.read_ext(entries, "row")
     if code.further:
         running, b = read_rounds(reader, running, last.log_columns)
         joined = joined_forms(claims, c, (a + b)[:rounds], first, code.log_columns)
+        if pads:
+            joined = pads.behind(joined)
+            joined += [ext(0, degree)] * (2**bits_of(len(joined)) - len(joined))
         total = fold_first(joined, (a + b)[rounds:])[0]
-        for start, xs, scales in powers:
-            total = ext_add(total, inner(scales, [powers_at(x, (a + b)[start:]) for x in xs], degree))
+        for start, xs, scales, n in powers:
+            total = ext_add(total, inner(scales, [powers_at(x, (a + b)[start:], n) for x in xs],
+                                         degree))
         need(ext_mul(fold_first(u, b)[0], total) == running, "the folded row does not have the claims")
     else:
         joined = joined_forms(claims, c, a, first, code.log_columns)
+        joined = pads.behind(joined) if pads else joined
         need(inner(joined, u, degree) == running, "the folded row does not have the claims")
     # Steps 6 to 8
-    xs, folds = read_layer(reader, last, matrices, point, bool(code.further))
+    xs, folds = read_layer(reader, last, matrices, point, bool(code.further),
+                           None if code.further else blind)
     for x, fold in zip(xs, folds):
         word = [0] * degree
         for value in reversed(u):
             word = [(total * x + coordinate) % P for total, coordinate in zip(word, value)]
         need(fold == tuple(word), "the folded row is not that of the columns")
+
+
+class Pads:
+    """Section 4, "Hidden openings": what pads of the rounds make of the claims"""
+
+    def __init__(self, code, degree, rounds, row):
+        self.masks, self.degree, self.rounds, self.row = code.masks, degree, rounds, row
+        self.count = 2 * degree * rounds
+
+    def draw(self, reader):
+        """z, z' and c'"""
+        *self.z, self.power, self.factor = reader.draw_ext(self.rounds + 2)
+
+    def weights(self, a):
+        """W' at the pads, from the challenges of the rounds"""
+        degree, one = self.degree, ext(1, self.degree)
+        off = []
+        for r in a:
+            zero_one_two = [interpolate([ext(int(j == k), degree) for j in range(3)], r)
+                            for k in range(3)]
+            off = [ext_mul(zero_one_two[1], s) for s in off]
+            off += [ext_sub(zero_one_two[1], zero_one_two[0]),
+                    ext_sub(ext(0, degree), zero_one_two[2])]
+        at_row = eq_table(a, degree)[self.row]
+        need(any(at_row), "no weight for the pads")
+        both = inner(eq_table(a, degree), eq_table(self.z, degree), degree)
+        both = ext_sub(both, ext_mul(at_row, eq_table(self.z, degree)[self.row]))
+        self.at, inverse = [], ext_inverse(at_row)
+        for power, s in zip(ext_powers(self.power, 2 * self.rounds), off):
+            weight = ext_sub(ext_mul(ext_mul(self.factor, both), power), ext_mul(s, inverse))
+            x, x_k = (0, 1) + (0,) * (degree - 2), one
+            for _ in range(degree):
+                self.at.append(ext_mul(weight, x_k))
+                x_k = ext_mul(x_k, x)
+
+    def behind(self, joined):
+        """W', from its first entries"""
+        return joined + [ext(0, self.degree)] * self.masks + self.at
 
 
 def read_rounds(reader, running, count):
@@ -625,14 +876,16 @@ def read_rounds(reader, running, count):
     return running, a
 
 
-def read_layer(reader, layer, matrices, a, extension):
-    """Work, positions and columns; the powers of the root at the positions, and the folds"""
+def read_layer(reader, layer, matrices, a, extension, blind=None):
+    """Work, positions and columns; the powers of the root at the positions, and the folds; these
+    times a challenge and added to the element behind the first matrix's column, if it is blind"""
     degree = reader.degree
     reader.work(layer.work)
     positions = reader.draw_positions(layer.queries, layer.log_length)
     width = degree if extension else 1
-    columns = [read_column(reader, layer, height * width, root, positions)
-               for _, height, root in matrices]
+    columns = [read_column(reader, layer, height * width + (degree if blind and not i else 0),
+                           root, positions)
+               for i, (_, height, root) in enumerate(matrices)]
     eq_a, w = eq_table(a, degree), root_of_unity(layer.log_length)
     folds = []
     for j in positions:
@@ -641,13 +894,26 @@ def read_layer(reader, layer, matrices, a, extension):
             for r in range(height):
                 entry = tuple(mine[j][r * width:(r + 1) * width]) + (0,) * (degree - width)
                 terms.append(ext_mul(eq_a[f + r], entry))
-        folds.append(ext_sum(terms, degree))
+        fold = ext_sum(terms, degree)
+        if blind:
+            fold = ext_add(tuple(columns[0][j][-degree:]), ext_mul(blind, fold))
+        folds.append(fold)
     return [pow(w, j, P) for j in positions], folds
 
 
-def powers_at(x, point):
-    """The extension of the powers of x, an element of F, at a point"""
+def powers_at(x, point, m):
+    """The extension of the powers of x, an element of F, below m at a point"""
     degree = len(point[0])
+    if m < 2**len(point):       # from the last bit on: all powers, and those below m's last bits
+        everything, below = ext(1, degree), ext(0, degree)
+        for k, b in enumerate(reversed(point)):
+            low, high = ext_sub(ext(1, degree), b), ext_scale(b, pow(x, 2**k, P))
+            if m >> k & 1:
+                below = ext_add(ext_mul(low, everything), ext_mul(high, below))
+            else:
+                below = ext_mul(low, below)
+            everything = ext_mul(everything, ext_add(low, high))
+        return below
     one, result = ext(1, degree), ext(1, degree)
     for b in reversed(point):
         result = ext_mul(result, ext_add(one, ext_scale(b, x - 1)))
@@ -665,14 +931,16 @@ Part = namedtuple("Part", "variable scale axes whole")
 
 
 class Claim:
-    """That the sum of the parts is the value"""
+    """That the sum of the parts is the value; of a hidden proof its known part, with pads besides"""
 
     def __init__(self, value):
-        self.value, self.parts = value, []
+        value = value if isinstance(value, Affine) else Affine(value)
+        self.value, self.pads, self.parts = value.known, value.pads, []
 
 
 class Verifier:
-    """The verifier of one proof; its methods are the steps of section 6."""
+    """The verifier of one proof; its methods are the steps of section 6, or if the case is `hidden`
+    of section 7."""
 
     def __init__(self, case):
         self.case, self.degree = case, case.get("degree", 2)
@@ -680,24 +948,60 @@ class Verifier:
         certificate, self.public_weights = case["type"] == "cert", case["public"]
         need(case["type"] in ("wit", "cert"), "no such type")
         need(self.public_weights in ((0,) if certificate else (0, 1)), "no such proof")
+        self.hidden = case.get("hidden")            # what the key says of its roots; or None
         self.roots = case.get("roots", (None, None))
         self.plan = Plan(certificate, case["graphs"], case["lanes"], self.public_weights,
                          case["claimed"], tuple(root is not None for root in self.roots))
+        self.read_public()
+        if self.hidden:
+            self.hide()
+        self.code = self.hidden_code() if self.hidden else self.clear_code()
+        self.witness_bits = self.whole_rows(self.plan.bits)
+        self.of_key = []                            # the claim that a key's roots share, if it has several
+        self.clear()
+
+    def clear_code(self):
+        """Section 6: the code of a proof that hides nothing"""
         whole = not any(self.plan.boundary)
         n = self.plan.bits if self.public_weights and whole else self.plan.weight_bits
-        self.code = choose_code(n, self.degree, self.public_weights and whole)
-        self.witness_bits = max(self.plan.bits, self.code.log_columns)
-        self.claims, self.whole = [], []            # whole: claims about the whole witness vector
+        return choose_code(n, self.degree, self.public_weights and whole)
+
+    def hidden_code(self):
+        """The code of the key's roots, with the positions that this proof's opening takes"""
+        openings, bits = self.hidden.openings, self.weights_bits()
+        code = choose_code(bits, self.degree, openings=openings)
+        need(openings == 1 or code.masks <= 2**code.log_columns // 8, "too many openings of a root")
+        code, _ = fitted(code, [self.plan.bits, bits], self.degree)
+        need(openings * code.queries < code.masks, "fewer masks than columns that are shown")
+        return code
+
+    def weights_bits(self):
+        """Of the vector of hidden weights, with what is behind them if there are several roots"""
+        blur = 4 * self.degree if self.hidden.count > 1 else 0
+        return max(self.plan.weight_bits, bits_of(self.plan.weights_used + blur))
+
+    def whole_rows(self, bits):
+        """The bits of a vector that has no fewer rows than it may have"""
+        return self.code.log_columns + bits_of(heights_of(self.code, [bits])[0][0])
+
+    def clear(self):
+        """No claims"""
+        self.claims, self.whole = [], []            # whole: claims about whole vectors, with terms
         self.added = []                             # (claim, part) in the order of adding
         self.eq_tables = {}
 
     def verify(self):
         """All steps in order"""
-        self.read_public()
         self.start()
+        self.walk()
+        need(self.reader.pads == self.plan.pads, "another number of pads than planned")
+        self.open()
+        self.reader.read_end()
+
+    def walk(self):
+        """From step 2 to 6, or what a direct certificate has in their place"""
         if self.plan.direct:
             self.certify()
-            self.reader.read_end()
             return
         self.points()
         self.linear_relations()
@@ -707,8 +1011,55 @@ class Verifier:
             self.lookup()
         else:
             self.ranges()
-        self.open()
-        self.reader.read_end()
+
+    # Hidden proofs
+
+    def hide(self):
+        """Section 7, "Layout": how many pads there are, which depends on the bits, and where"""
+        bits = self.plan.bits
+        while True:
+            need(bits <= 27, "the witness vector is too long")
+            self.plan.set_bits(bits)
+            self.clear()
+            self.reader = Counter(self.degree)
+            self.walk()
+            if self.plan.place_pads(self.reader.pads, self.degree):
+                return
+            bits += 1
+
+    def sum_check(self, n, sums, tables):
+        """A sum-check, of values that are affine if it is hidden"""
+        if not self.hidden:
+            return sum_check(self.reader, n, sums, tables)
+        sums = [(claim if isinstance(claim, Affine) else Affine(claim), *rest)
+                for claim, *rest in sums]
+        point, zero, values = hidden_sum_check(self.reader, n, sums, tables)
+        self.add_claim(zero)
+        return point, values
+
+    def run_lookup(self, *numbers):
+        """A lookup, in the same way"""
+        if not self.hidden:
+            return lookup(self.reader, *numbers)
+        point, zeros, limbs, counts = hidden_lookup(self.reader, *numbers)
+        for zero in zeros:
+            self.add_claim(zero)
+        return point, limbs, counts
+
+    def add_whole(self, value, terms):
+        """A claim about whole vectors"""
+        self.whole.append((Claim(value), terms))
+
+    def pad_terms(self, claim):
+        """Step 7: the term of a claim's pads, which go to the other side; none if there are none"""
+        if not claim.pads:
+            return []
+        form, first = [self.zero] * 2**self.plan.pad_bits, self.plan.pads_at % 2**self.plan.pad_bits
+        for pad, x in claim.pads.items():
+            for k in range(self.degree):
+                power = tuple(int(i == k) for i in range(self.degree))
+                form[first + self.degree * pad + k] = ext_scale(ext_mul(x, power), -1)
+        return [Term(0, self.plan.pads_at >> self.plan.pad_bits, self.one, form)]
 
     # Public variables
 
@@ -888,15 +1239,40 @@ class Verifier:
         """Step 1"""
         case = self.case
         self.reader = Reader(case["type"], case["proof"], self.degree)
-        self.reader.absorb("protocol", u64(1) + u64(self.degree))
+        self.weights = (self.plan.weight_bits, self.plan.weights_used, case["weights_digest"])
+        self.reader.absorb("protocol", u64(2 if self.hidden else 1) + u64(self.degree))
         self.reader.absorb("plan", self.plan.digest())
         self.reader.absorb("statement", case["statement"])
-        self.reader.absorb("weights", case["weights_digest"])
+        if self.hidden:
+            self.read_root()
+        self.reader.absorb("weights", self.weights[2])
         for number, v in enumerate(self.plan.variables):
             if v.kind == PUBLIC and v.number not in (POWERS, LESS):
                 rows = self.entries[number]
                 self.reader.absorb("public", elements_bytes(x % P for row in rows for x in row))
         self.root = self.reader.read_bytes(32, "root")
+
+    def read_root(self):
+        """Of hidden weights: the root that the proof is about, and the claim that what it stands for is
+        what the other roots do."""
+        roots, end = self.hidden, self.plan.weights_used
+        path = (roots.count - 1).bit_length()
+        data = self.reader.read_bytes(36 + 32 * path, "key")
+        number = int.from_bytes(data[:4], "little")
+        need(number < roots.count and (not number or self.case["type"] == "wit"), "no such root")
+        tree = root_of_roots(number, data[4:36], [data[36 + 32 * k:68 + 32 * k] for k in range(path)])
+        need(hidden_digest(roots, tree) == self.case["weights_digest"], "a root of another key")
+        bits = self.plan.weight_bits
+        if roots.count > 1:
+            blur, bits = 4 * self.degree, self.weights_bits()
+            tau = draw_tau(self.case["names"], roots, tree, bits, self.degree)
+            beta = [self.zero] * 2**bits
+            for j in range(blur):
+                beta[end + j] = tuple(2**(16 * (j % 4)) * (i == j // 4) for i in range(self.degree))
+            self.of_key.append((roots.value, [Term(1, 0, self.one, EqForm(tau, end)),
+                                              Term(1, 0, self.one, beta)]))
+            end += blur
+        self.weights = (bits, end, data[4:36])
 
     def points(self):
         """Step 2"""
@@ -960,7 +1336,7 @@ class Verifier:
                     tables.setdefault(key, (len(tables), relation))
                 terms.append((c, [tables[key][0] for key in keys]))
             sums.append((self.zero, weight_of(relation), terms))
-        point, values = sum_check(self.reader, sum(bits), sums, len(tables))
+        point, values = self.sum_check(sum(bits), sums, len(tables))
         for (view, _), (number, relation) in tables.items():
             factors = [self.letter_eq(relation, letter, mine) for letter, mine
                        in enumerate(split(point)[:len(relation.bits)])]
@@ -1151,11 +1527,13 @@ class Verifier:
         sums = []
         for relation, claim, part, factors, sum_letters, _ in mine:
             (c, _), = relation.terms
-            value, = self.reader.read_ext(1, "value")
-            claim.value = ext_sub(claim.value, ext_mul(self.result_scale(relation, part), value))
+            scale = self.result_scale(relation, part)
+            value, = (self.reader.read_padded if self.hidden else self.reader.read_ext)(1, "value")
+            left = Affine(claim.value, claim.pads).add(value, ext_scale(scale, -1))
+            claim.value, claim.pads = left.known, left.pads
             sums.append((value, self.sum_weight(relation, factors, sum_letters),
                          [(c, [2 * len(sums), 2 * len(sums) + 1])]))
-        point, values = sum_check(self.reader, bits, sums, 2 * len(sums))
+        point, values = self.sum_check(bits, sums, 2 * len(sums))
         for i, (relation, _, _, factors, sum_letters, _) in enumerate(mine):
             (_, views), = relation.terms
             left = self.split(relation, sum_letters, point)
@@ -1181,24 +1559,25 @@ class Verifier:
                  [(-6, [0]), (11, [0] * 2), (-6, [0] * 3), (1, [0] * 4)])]
         if plan.end[1] != plan.start[1]:
             sums.append((self.zero, twos, [(-1, [0]), (1, [0] * 2)]))
-        point, values = sum_check(self.reader, plan.bits, sums, 1)
-        self.whole.append((values[0], [Term(0, 0, self.one, EqForm(point, 2**plan.bits))]))
+        point, values = self.sum_check(plan.bits, sums, 1)
+        end = plan.stop if self.hidden else 2**plan.bits
+        self.add_whole(values[0], [Term(0, 0, self.one, EqForm(point, end))])
 
     def lookup(self):
         """Step 6 for a large vector"""
         plan = self.plan
-        point, limbs, others = lookup(self.reader, plan.bits, plan.regions, plan.limbs, plan.limbs,
-                                      plan.stop)
-        self.whole.append((limbs, [Term(0, 0, self.one, EqForm(point, plan.limbs))]))
-        self.whole.append((others, [Term(0, 0, self.one, EqForm(point, plan.stop)),
-                                    Term(0, 0, ext_scale(self.one, -1), EqForm(point, plan.limbs))]))
+        point, limbs, others = self.run_lookup(plan.bits, plan.regions, plan.limbs, plan.limbs,
+                                               plan.stop)
+        self.add_whole(limbs, [Term(0, 0, self.one, EqForm(point, plan.limbs))])
+        self.add_whole(others, [Term(0, 0, self.one, EqForm(point, plan.stop)),
+                                Term(0, 0, ext_scale(self.one, -1), EqForm(point, plan.limbs))])
 
     def certify(self):
         """In place of steps 2 to 7: a certificate of many weights"""
         plan, one = self.plan, self.one
         counts_begin = plan.regions[0][3]
-        r, limbs, counts = lookup(self.reader, plan.lookup_bits, plan.regions, plan.limbs,
-                                  counts_begin, counts_begin + plan.stop)
+        r, limbs, counts = self.run_lookup(plan.lookup_bits, plan.regions, plan.limbs,
+                                           counts_begin, counts_begin + plan.stop)
 
         def zeros(begin, end):
             """The product of 1 - r_k"""
@@ -1209,31 +1588,30 @@ class Verifier:
 
         for (_, begin, end, _), lo in zip(plan.regions, plan.lowest):
             i = ext_sub(sums_below(r, end)[0], sums_below(r, begin)[0])
-            limbs = ext_add(limbs, ext_scale(i, lo))
+            limbs = (limbs if self.hidden else Affine(limbs)).add(i, ext(lo, self.degree))
         above, behind = plan.lookup_bits - plan.weight_bits, plan.lookup_bits - plan.bits
-        claims = [(limbs, [Term(1, 0, zeros(0, above), EqForm(r[above:], plan.limbs))]),
-                  (counts, [Term(0, 0, ext_mul(r[0], zeros(1, behind)),
-                                 EqForm(r[behind:], plan.stop))])]
-        opening(self.reader, self.code, [(self.witness_bits, plan.used, self.root),
-                                         (plan.weight_bits, plan.weights_used,
-                                          self.case["weights_digest"])], claims)
+        self.add_whole(limbs, [Term(1, 0, zeros(0, above), EqForm(r[above:], plan.limbs))])
+        self.add_whole(counts, [Term(0, 0, ext_mul(r[0], zeros(1, behind)),
+                                     EqForm(r[behind:], plan.stop))])
 
     def open(self):
         """Step 7"""
         claims = []
         for claim in self.claims:
             terms = [term for part in claim.parts for term in self.terms_of(claim, part)]
+            terms += self.pad_terms(claim)
             if terms:
                 claims.append((claim.value, terms))
             else:
                 need(not any(claim.value), "a claim about nothing has another value than 0")
+        claims += [(claim.value, terms + self.pad_terms(claim)) for claim, terms in self.whole]
+        claims += self.of_key
         vectors = [(self.witness_bits, self.plan.used, self.root)]
         if not self.public_weights:
-            vectors.append((self.plan.weight_bits, self.plan.weights_used,
-                            self.case["weights_digest"]))
-        bits = max(self.plan.boundary_bits, self.code.log_columns)
+            vectors.append(self.weights)
+        bits = self.whole_rows(self.plan.boundary_bits)
         vectors += [(bits, 2**self.plan.boundary_bits, root) for root in self.roots if root is not None]
-        opening(self.reader, self.code, vectors, claims + self.whole)
+        opening(self.reader, self.code, vectors, claims)
 
     def terms_of(self, claim, part):
         """The terms of a part; what lo is worth is taken off its claim's value."""
@@ -1278,6 +1656,36 @@ def weight_vector(plan):
 def digest_of_weights(vector):
     """The weights digest of public weights"""
     return hashlib.blake2b(struct.pack(f"<{len(vector)}h", *vector), digest_size=32).digest()
+
+
+# Keys with hidden weights (docs/proof-files.md).
+
+Roots = namedtuple("Roots", "count openings value")     # value: coordinates, or None of one root
+
+
+def hidden_digest(roots, tree):
+    """The weights digest of a key whose roots are under this root of a tree"""
+    return hashlib.blake2b(b"mambaint-hidden" + struct.pack("<II", roots.count, roots.openings) +
+                           tree + elements_bytes(roots.value or ()), digest_size=32).digest()
+
+
+def root_of_roots(number, root, path):
+    """The root of the tree in which this is a leaf"""
+    node = hash_of("leaf", root, b"roots".ljust(16, b"\0"))
+    for other in path:
+        node = hash_of("node", other + node if number % 2 else node + other)
+        number //= 2
+    return node
+
+
+def draw_tau(names, roots, tree, bits, degree):
+    """The point at which the vectors of all roots have the same value"""
+    drawn = Reader("key", b"", degree)
+    drawn.absorb("protocol", u64(2) + u64(degree))
+    drawn.absorb("models", hashlib.blake2b(names, digest_size=32).digest())
+    drawn.absorb("roots", struct.pack("<III", roots.count, roots.openings, bits))
+    drawn.absorb("tree", tree)
+    return drawn.draw_ext(bits)
 
 
 def verify(case):
@@ -1369,9 +1777,17 @@ def read_public_parameters(graph, data):
                  "a public parameter is outside of its interval")
 
 
-def read_models(data):
-    """The models' part: the graph of each stage, its public digest or None, the weights digest, and
-    all of its bytes."""
+def read_roots(data):
+    """What the models' part says of the roots of hidden weights"""
+    count, openings = data.below(4, 4096, "too many roots"), data.below(4, 4096, "too many openings")
+    need(all(n and n & n - 1 == 0 for n in (count, openings)), "a number that is no power of two")
+    value = tuple(data.below(8, P - 1, "no element") for _ in range(2)) if count > 1 else None
+    return Roots(count, openings, value)
+
+
+def read_models(data, hidden):
+    """The models' part: the graph of each stage, its public digest or None, the weights digest, the
+    roots of hidden weights or None, and all bytes up to the weights digest, and all of them."""
     begin, graphs, digests = data.at, [], []
     n = data.below(4, 16, "too many models")
     need(n > 0, "no model")
@@ -1388,8 +1804,9 @@ def read_models(data):
         need(data.take(32) == graphs[-1].digest(), "the graph has another digest")
         need(marks == any(map(is_open, parameters(graphs[-1]))), "another mark than expected")
         digests.append(data.take(32) if marks else None)
-    weights = data.take(32)
-    return graphs, digests, weights, data.data[begin:data.at]
+    names, weights = data.data[begin:data.at], data.take(32)
+    roots = read_roots(data) if hidden else None
+    return graphs, digests, weights, roots, names, data.data[begin:data.at]
 
 
 def read_values(data, kind, form, width):
@@ -1411,11 +1828,11 @@ def read_proof(file):
     need(head.take(4) == b"MIPF" and head.number(2) == 1 and head.number(2) == 1,
          "not a proof file of version 1 and profile A")
     kind, flags = head.number(2), head.number(2)
-    need((kind, flags) in ((1, 0), (1, 1), (2, 0)), "a type or flags that cannot be")
+    need((kind, flags) in ((1, 0), (1, 1), (1, 2), (2, 0), (2, 2)), "a type or flags that cannot be")
     length = head.number(4)
     data = Bytes(head.take(length))
     run = 1 if kind == 1 else 0
-    graphs, digests, weights, part = read_models(data)
+    graphs, digests, weights, hidden, names, part = read_models(data, flags == 2)
     tokens = graphs[0].nodes[0].kind == 1
     need(not tokens or len(graphs) == 1, "a chain with a model of tokens")
     t0 = data.below(8, 2**48 - 1, "the first step is nowhere")
@@ -1423,12 +1840,14 @@ def read_proof(file):
     lanes = data.below(4, 4096, "too many steps")
     need(lanes >= 1 if run and tokens else lanes == run, "another number of steps than expected")
     case = {"type": "wit" if run else "cert", "graphs": graphs, "digests": digests,
-            "lanes": max(lanes, 1), "public": flags, "weights_digest": weights, "part": part,
+            "lanes": max(lanes, 1), "public": flags & 1, "weights_digest": weights, "part": part,
+            "hidden": hidden, "names": names,
             "tokens": [], "claimed": 0, "t0": t0, "roots": (None, None)}
     if run and tokens:
         case["tokens"], before = read_values(data, 2, "I", 4)
         case["claimed"], behind = read_values(data, 2, None, 0)
         case["roots"] = (before, behind)
+        need(not hidden or case["roots"] == (None, None), "a hidden part of a run")
         need((before is not None) == (t0 > 0), "a memory at the first step, or none behind it")
         need(case["claimed"] > 0 or behind is not None, "nothing is claimed")
         chunk = max(node.attrs[0] for node in graphs[0].nodes if node.name == "scan")
@@ -1451,10 +1870,12 @@ def read_key(file):
     need(len(file) >= 32 and hashlib.blake2b(file[:-32], digest_size=32).digest() == file[-32:],
          "the digest of the key does not match")
     data = Bytes(file[:-32])
-    need(data.take(4) == b"MIVK" and data.number(2) == 1 and data.number(2) == 1
-         and data.number(4) == 0, "not a key of version 1 and profile A")
+    need(data.take(4) == b"MIVK" and data.number(2) == 1 and data.number(2) == 1,
+         "not a key of version 1 and profile A")
+    mode = data.number(4)
     part = data.take(data.number(4))
     certificate = read_proof(data.take(data.number(4)))
+    need(mode == (2 if certificate["hidden"] else 0), "another mode than that of the certificate")
     public = b""
     if any(certificate["digests"]):
         public = data.take(data.number(4))
@@ -1488,7 +1909,7 @@ def verify_run(proof, key):
     """Accept a proof with committed weights of these models, as bytes, or raise Refused(reason)."""
     case = read_proof(proof)
     part, public = key
-    need(case["type"] == "wit" and not case["public"], "not a run with committed weights")
+    need(case["type"] == "wit" and not case["public"], "not a run with committed or hidden weights")
     need(case["part"] == part, "the proof is of other models than the key")
     set_public(case, public)
     verify(case)

@@ -266,7 +266,8 @@ class Plan:
         need(1 <= len(graphs) <= 16 and 1 <= lanes <= 4096, "beyond the limits of a plan")
         self.stages, self.lanes, self.public_weights = len(graphs), lanes, public_weights
         self.variables, self.relations, self.claimed = [], [], claimed
-        self.tokens, self.boundary = graphs[0].nodes[0].kind == 1, boundary
+        self.tokens, self.boundary, self.pads = graphs[0].nodes[0].kind == 1, boundary, 0
+        self.boundary_bits = 0
         need(not any(boundary) or self.tokens and not certificate, "a boundary of such a proof")
         need(not self.tokens or len(graphs) == 1, "a chain with a model of tokens")
         link = None
@@ -287,6 +288,27 @@ class Plan:
             return
         self.lay_out_digits()
         self.lay_out_boundaries()
+
+    # Pads (section 7)
+
+    def set_bits(self, bits):
+        """The witness vector has so many bits, and a direct certificate's lookup what goes with it."""
+        self.bits = bits
+        if self.direct:
+            self.lookup_bits = max(bits, self.weight_bits) + 1
+            at = 2**(self.lookup_bits - 1)
+            for i, (size, begin, end, _) in enumerate(self.regions):
+                self.regions[i] = size, begin, end, at
+                at += size
+
+    def place_pads(self, count, degree):
+        """Where the pads lie; false if the vector has too few bits"""
+        unit = 2**bits_of(degree * count) if self.large else 1
+        self.pads, self.pads_at = count, -(-self.stop // unit) * unit
+        self.used, self.pad_bits = self.pads_at + degree * count, 0
+        while self.pads_at >> self.pad_bits != self.used - 1 >> self.pad_bits:
+            self.pad_bits += 1
+        return self.used <= 2**self.bits
 
     # Variables and relations
 
@@ -687,6 +709,8 @@ class Plan:
         else:
             out += [u64(x) for w in (2, 1) for x in (self.start[w], self.end[w])]
         out.append(u32(self.bits))
+        if self.pads:
+            out += [u64(self.pads_at), u64(self.pads)]
         return b"".join(out)
 
     def digest(self):

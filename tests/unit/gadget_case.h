@@ -444,7 +444,7 @@ static inline void gadget_init(struct gadget_case *c, const struct gadget_set *s
     gadget_graph(c, set);
     gadget_run(c, set, r);
     test_check(gadget_plan(c, set, &err) == MAMBAINT_OK, "%s", err.message);
-    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, &c->run, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, &c->run, NULL, NULL), MAMBAINT_OK);
     fault = mbi_witness_check(c->witness);
     test_check(fault == MBI_NONE, "%s, %u lanes: %s %u does not hold", mbi_op_table[set->op].name,
                set->lanes, fault < c->plan->n_relations ? "relation" : "range of variable",

@@ -145,16 +145,13 @@ static inline void case_graph(struct proof_stage *s, uint32_t hidden, const stru
     test_that(s->value && s->param);
 }
 
-/* A model of tokens from settings "key=value", one after the other. */
-static inline void token_graph(struct proof_stage *s, const char *settings,
-                               const struct mbi_host *host)
+/* That of a model of tokens from settings "key=value", one after the other. */
+static inline void token_config(struct mbi_config *c, const char *settings)
 {
-    const struct mbi_arch *arch = mbi_arch_find("mamba-integer");
-    struct mbi_config c;
     mambaint_error err;
     char text[256], *at = text, *word;
 
-    mbi_config_init(&c, arch);
+    mbi_config_init(c, mbi_arch_find("mamba-integer"));
     snprintf(text, sizeof(text), "%s", settings);
     while ((word = strtok_r(at, " ", &at))) {
         char *value = strchr(word, '=');
@@ -162,12 +159,20 @@ static inline void token_graph(struct proof_stage *s, const char *settings,
 
         test_that(value);
         *value++ = '\0';
-        test_check(mbi_config_set(&c, word, value, &known, &err) == MAMBAINT_OK && known, "%s",
+        test_check(mbi_config_set(c, word, value, &known, &err) == MAMBAINT_OK && known, "%s",
                    word);
     }
-    test_check(arch->resolve(&c, true, &err) == MAMBAINT_OK &&
-                   mbi_arch_graph(&s->graph, host, &c, &err) == MAMBAINT_OK,
-               "%s", err.message);
+    test_check(c->arch->resolve(c, true, &err) == MAMBAINT_OK, "%s", err.message);
+}
+
+static inline void token_graph(struct proof_stage *s, const char *settings,
+                               const struct mbi_host *host)
+{
+    struct mbi_config c;
+    mambaint_error err;
+
+    token_config(&c, settings);
+    test_check(mbi_arch_graph(&s->graph, host, &c, &err) == MAMBAINT_OK, "%s", err.message);
     s->value = calloc(s->graph->n_nodes, sizeof(*s->value));
     s->param = calloc(s->graph->n_params, sizeof(*s->param));
     test_that(s->value && s->param);
@@ -272,7 +277,8 @@ static inline void case_commit(struct proof_case *c)
     used = c->vector;
     used.n = (size_t)mbi_weight_end(piece, n);
     mbi_free(&c->host, piece);
-    ck_assert_int_eq(MBI_EXT(commit)(&c->weights, &used, bits, &code, &ntt, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(MBI_EXT(commit)(&c->weights, &used, bits, &code, NULL, &ntt, NULL),
+                     MAMBAINT_OK);
     mbi_ntt_free(&ntt);
 }
 
@@ -298,7 +304,7 @@ static inline void case_plan(struct proof_case *c, bool public_weights)
     for (size_t i = 0; i < c->n_stages; i++)
         param[i] = (const void *const *)c->stage[i].param;
     test_check(mbi_plan_create(&c->plan, &c->host, &q, &err) == MAMBAINT_OK, "%s", err.message);
-    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, c->run, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, c->run, NULL, NULL), MAMBAINT_OK);
     c->job = (struct mbi_proof_job){.plan = c->plan,
                                     .statement = CASE_STATEMENT,
                                     .statement_size = sizeof(CASE_STATEMENT),
@@ -509,7 +515,7 @@ static inline void case_prove_with(struct mbi_proof_writer *w, const struct proo
         witness.vector = *other;
     mbi_proof_writer_init(w, &c->host, c->type);
     test_check(
-        MBI_EXT(proof_commit)(&vector[0], &c->job, &witness, &c->host, &err) == MAMBAINT_OK &&
+        MBI_EXT(proof_commit)(&vector[0], &c->job, &witness, NULL, &c->host, &err) == MAMBAINT_OK &&
             MBI_EXT(proof_prove)(&c->job, c->witness, vector, w, &c->host, &err) == MAMBAINT_OK,
         "%s", err.message);
     MBI_EXT(commitment_free)(&vector[0]);

@@ -22,6 +22,7 @@ struct certified {
     struct mbi_witness *witness;
     struct mbi_commitment commitment[2];
     struct mbi_proof_job job;
+    bool hidden;
 };
 
 /* 96 columns and two widths: with whole columns it would have a bit more. */
@@ -79,13 +80,16 @@ static void plan(struct certified *c)
         .graph = &c->graph, .n_stages = 1, .lanes = 1, .certificate = true};
     const struct mbi_stage_run run = {.value = c->value};
     const void *const *param = (const void *const *)c->param;
+    const struct mbi_mask_seed seed = {{2}};
     unsigned bits;
 
     OK(mbi_plan_create(&c->plan, &c->host, &q, NULL));
     test_that(c->plan->direct && !c->plan->n_vars);
     OK(mbi_weight_vector(&c->vector, &bits, &c->host, &c->graph, &param, 1, NULL));
     ck_assert_uint_eq(bits, c->plan->weight_bits);
-    OK(mbi_witness_create(&c->witness, c->plan, &run, NULL));
+    if (c->hidden)
+        OK(MBI_EXT(plan_hide)(c->plan, NULL));
+    OK(mbi_witness_create(&c->witness, c->plan, &run, c->hidden ? &seed : NULL, NULL));
     test_that(MBI_EXT(walk_code)(&c->job.code, c->plan));
 }
 
@@ -96,14 +100,15 @@ static void commit(struct certified *c, struct mbi_proof_writer *out)
 
     used.n = mbi_min_size(used.n, (size_t)mbi_weight_end(c->plan->piece, c->plan->n_pieces));
     OK(mbi_ntt_init(&ntt, &c->host, mbi_field_kernels_best(), c->job.code.log_length, NULL));
-    OK(MBI_EXT(commit)(&c->commitment[1], &used, c->plan->weight_bits, &c->job.code, &ntt, NULL));
+    OK(MBI_EXT(commit)(&c->commitment[1], &used, c->plan->weight_bits, &c->job.code, NULL, &ntt,
+                       NULL));
     mbi_ntt_free(&ntt);
     c->job.plan = c->plan;
     c->job.statement = statement;
     c->job.statement_size = sizeof(statement);
     c->job.weights = c->commitment[1].root;
     c->job.table = c->witness->table;
-    OK(MBI_EXT(proof_commit)(&c->commitment[0], &c->job, c->witness, &c->host, NULL));
+    OK(MBI_EXT(proof_commit)(&c->commitment[0], &c->job, c->witness, NULL, &c->host, NULL));
     mbi_proof_writer_init(out, &c->host, "cert");
     OK(MBI_EXT(proof_prove)(&c->job, c->witness, c->commitment, out, &c->host, NULL));
 }
@@ -129,7 +134,7 @@ static bool verdict(struct certified *c)
     return good;
 }
 
-START_TEST(weights_are_certified)
+static void certify(bool hidden)
 {
     struct mbi_proof_writer w;
     struct mbi_proof_shape shape;
@@ -137,8 +142,9 @@ START_TEST(weights_are_certified)
     struct certified c;
     uint32_t cut = 0;
 
-    test_random_init(&r, "weights_are_certified");
+    test_random_init(&r, hidden ? "hidden weights" : "weights");
     make(&c);
+    c.hidden = hidden;
     plan(&c);
     for (uint32_t i = 0; i < c.plan->n_pieces; i++)
         cut += c.plan->piece[i].col > 0;
@@ -160,6 +166,12 @@ START_TEST(weights_are_certified)
     free_proof(&c);
     unmake(&c);
 }
+
+START_TEST(weights_are_certified)
+{
+    certify(false);
+    certify(true);
+}
 END_TEST
 
 START_TEST(weights_beyond_their_interval_are_refused)
@@ -173,6 +185,7 @@ START_TEST(weights_beyond_their_interval_are_refused)
 
         if (!mbi_weight_is_committed(p) || (i && i + 4 < c.graph->n_params))
             continue; /* some of both types */
+        c.hidden = !c.hidden;
         memset(c.param[i], 0, mbi_param_size(p));
         plan(&c);
         test_that(verdict(&c));
@@ -201,8 +214,11 @@ static bool count_one(struct certified *c, unsigned k, int32_t more)
     looked[x] = value;
     looked[l->counts[k] + (uint32_t)value]++; /* beyond the last one: the next class's first */
     *weight = (int16_t)(value + c->plan->weight_lo[k]);
-    memcpy((void *)(uintptr_t)c->witness->vector.data, looked + l->counts[0],
-           (size_t)c->plan->end * sizeof(*looked));
+    for (size_t i = 0; i < c->plan->end; i++)
+        if (c->hidden)
+            ((mbi_fe *)(uintptr_t)c->witness->vector.data)[i] = (mbi_fe)looked[l->counts[0] + i];
+        else
+            ((int32_t *)(uintptr_t)c->witness->vector.data)[i] = looked[l->counts[0] + i];
     return verdict(c);
 }
 
@@ -211,12 +227,15 @@ START_TEST(counts_of_another_class_are_no_help)
     struct certified c;
 
     make(&c);
-    plan(&c);
-    test_that(count_one(&c, 0, 0));
-    plan(&c);
-    test_that(!count_one(&c, 0, 1));
-    plan(&c);
-    test_that(count_one(&c, 1, 0)); /* one more is none that the vector's type has */
+    for (int hidden = 0; hidden < 2; hidden++) {
+        c.hidden = hidden;
+        plan(&c);
+        test_that(count_one(&c, 0, 0));
+        plan(&c);
+        test_that(!count_one(&c, 0, 1));
+        plan(&c);
+        test_that(count_one(&c, 1, 0)); /* one more is none that the vector's type has */
+    }
     unmake(&c);
 }
 END_TEST

@@ -1,691 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lib/proof: commitments and their openings, complete for every shape, sound under every change. */
-#include "base/intmath.h"
-#include "ext_test.h"
-#include "proof/open.h"
+#include "commit_case.h"
 #include <math.h>
-
-/* A code without further layers. */
-#define FLAT(columns, length, n, bits, least)                                                      \
-    {                                                                                              \
-        .log_columns = (columns), .log_length = (length), .queries = (n), .work = (bits),          \
-        .level = (least)                                                                           \
-    }
-
-#define MAX_VECTORS 4
-#define MAX_CLAIMS 8
-#define MAX_BITS 12
-#define MAX_LIST 5
-
-static void setup(void) { ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK); }
-
-/* ---- vectors, commitments and claims that own their parts ---- */
-
-struct set {
-    struct mbi_opening o;
-    unsigned bits[MAX_VECTORS];
-    struct mbi_table table[MAX_VECTORS];
-    struct mbi_commitment vector[MAX_VECTORS];
-    struct mbi_root root[MAX_VECTORS];
-    struct mbi_claim claim[MAX_CLAIMS];
-    struct mbi_form form[MAX_CLAIMS];
-    struct mbi_ext scale[MAX_CLAIMS];
-    struct mbi_ext z[MAX_CLAIMS][2 * MAX_BITS];
-    uint32_t list[MAX_CLAIMS][MAX_LIST];
-    uint8_t rows[MAX_CLAIMS][1 << MAX_BITS];
-};
-
-struct machine {
-    struct mbi_host host;
-    const struct mbi_field_kernels *kernels;
-    struct mbi_ntt ntt;
-};
-
-static void machine_init(struct machine *m, uint32_t threads,
-                         const struct mbi_field_kernels *kernels)
-{
-    mbi_host_default(&m->host);
-    m->kernels = kernels;
-    test_that(mbi_pool_create(&m->host.pool, &m->host, threads, NULL) == MAMBAINT_OK);
-    test_that(mbi_ntt_init(&m->ntt, &m->host, kernels, 14, NULL) == MAMBAINT_OK);
-}
-
-static void machine_free(struct machine *m)
-{
-    mbi_ntt_free(&m->ntt);
-    mbi_pool_free(&m->host, m->host.pool);
-}
-
-static struct mbi_form_factor random_factor(struct set *s, size_t k, unsigned at, unsigned bits,
-                                            struct test_random *r)
-{
-    struct mbi_ext *z = s->z[k] + at;
-    const uint64_t size = (uint64_t)1 << bits, below = size - test_random_below(r, size / 3 + 1);
-    struct mbi_table rows = {MBI_TABLE_U8, s->rows[k], (size_t)below};
-
-    switch (test_random_below(r, 8)) {
-    case 0:
-        return MBI_EXT(form_shift)(at, bits, below, z, bits, size,
-                                   (int32_t)test_random_between(r, -1, 3));
-    case 1:
-        return MBI_EXT(form_rows)(at, bits, &rows, test_random_below(r, 2) ? z : NULL);
-    case 2:
-        for (size_t i = 0; i < MAX_LIST; i++)
-            s->list[k][i] = (uint32_t)test_random_below(r, below);
-        return MBI_EXT(form_list)(at, bits, below, s->list[k], 1 + random_size(r, MAX_LIST), NULL,
-                                  z, 3);
-    case 3:
-        return MBI_EXT(form_power)(at, bits, below, z);
-    case 4:
-        return MBI_EXT(form_upto)(at, bits, bits / 2, below, z);
-    case 5:
-        return MBI_EXT(form_triangle)(at, bits - bits / 2, at + bits - bits / 2, bits / 2,
-                                      (uint64_t)1 << (bits - bits / 2), z, z + bits);
-    default:
-        return MBI_EXT(form_eq)(at, bits, below, z);
-    }
-}
-
-static struct mbi_ext slow_scale(const struct mbi_claim *c)
-{
-    const struct mbi_ext unit = mbi_ext_pow(mbi_ext_from(2), c->shift);
-
-    return c->scale ? mbi_ext_mul(*c->scale, unit) : unit;
-}
-
-/* The true value of claim k. */
-static struct mbi_ext slow_value(const struct set *s, size_t k)
-{
-    const struct mbi_claim *c = &s->claim[k];
-    const size_t size = (size_t)1 << c->form->bits;
-    struct mbi_ext sum = mbi_ext_from(0), w;
-
-    for (size_t x = 0; x < size; x++) {
-        const size_t at = (size_t)c->block * size + x;
-
-        MBI_EXT(form_block)(&w, c->form, x, 0);
-        sum = mbi_ext_add(sum, mbi_ext_mul(w, mbi_table_ext(&s->table[c->vector], at)));
-    }
-    return mbi_ext_mul(sum, slow_scale(c));
-}
-
-/* The form of the claim before it, on any block of the same vector. */
-static void shared_claim(struct set *s, size_t k, struct test_random *r)
-{
-    s->claim[k] = s->claim[k - 1];
-    s->claim[k].block =
-        test_random_below(r, (uint64_t)1 << (s->bits[s->claim[k].vector] - s->claim[k].form->bits));
-}
-
-/* A form of one or two factors, on all or a block of a vector. */
-static void random_form(struct set *s, size_t k, struct test_random *r)
-{
-    const size_t vector = random_size(r, s->o.n_roots);
-    const unsigned all = s->bits[vector];
-    const unsigned bits = test_random_below(r, 2) ? all : (unsigned)test_random_below(r, all + 1);
-    const uint64_t block = test_random_below(r, (uint64_t)1 << (all - bits));
-    struct mbi_form *form = &s->form[k];
-    const unsigned cut = test_random_below(r, 2) ? (unsigned)test_random_below(r, bits + 1) : 0;
-
-    *form = (struct mbi_form){.bits = bits, .scale = random_ext(r)};
-    random_point(s->z[k], 2 * MAX_BITS, r);
-    if (cut)
-        form->factor[form->n_factors++] = random_factor(s, k, 0, cut, r);
-    form->factor[form->n_factors++] =
-        cut ? MBI_EXT(form_eq)(cut, bits - cut, (uint64_t)1 << (bits - cut), s->z[k] + MAX_BITS)
-            : random_factor(s, k, 0, bits, r);
-    s->claim[k] = (struct mbi_claim){.vector = vector, .block = block, .form = form};
-}
-
-static void random_claim(struct set *s, size_t k, struct test_random *r)
-{
-    const bool shared = k && test_random_below(r, 3) == 0;
-
-    (shared ? shared_claim : random_form)(s, k, r);
-    s->scale[k] = random_ext(r);
-    s->claim[k].scale = shared || test_random_below(r, 2) ? &s->scale[k] : NULL;
-    s->claim[k].shift = (uint8_t)(test_random_below(r, 2) ? test_random_below(r, 64) : 0);
-    s->claim[k].value = slow_value(s, k);
-}
-
-/* Makes claim k a further term of the claim before it. */
-static void join_claim(struct set *s, size_t k)
-{
-    size_t first = k - 1;
-
-    while (s->claim[first].joined)
-        first--;
-    s->claim[k].joined = true;
-    s->claim[first].value = mbi_ext_add(s->claim[first].value, s->claim[k].value);
-    s->claim[k].value = mbi_ext_from(0);
-}
-
-static void commit_all(struct set *s, const struct machine *m)
-{
-    for (size_t i = 0; i < s->o.n_roots; i++) {
-        ck_assert_int_eq(
-            MBI_EXT(commit)(&s->vector[i], &s->table[i], s->bits[i], &s->o.code, &m->ntt, NULL),
-            MAMBAINT_OK);
-        s->root[i] = s->vector[i].root;
-    }
-}
-
-/* Limbs of every type, some short. */
-static void random_set(struct set *s, struct mbi_code code, const unsigned *log_rows,
-                       size_t n_vectors, size_t n_claims, const struct machine *m,
-                       struct test_random *r)
-{
-    memset(s, 0, sizeof(*s));
-    s->o = (struct mbi_opening){code, s->root, n_vectors, s->claim, n_claims};
-    test_random_bytes(r, s->rows, sizeof(s->rows));
-    for (size_t i = 0; i < n_vectors; i++) {
-        const size_t size = (size_t)1 << (s->bits[i] = log_rows[i] + code.log_columns);
-
-        s->table[i] = random_table((enum mbi_table_type)test_random_below(r, MBI_TABLE_EXT),
-                                   random_size(r, 2) ? 1 + random_size(r, size) : size, r);
-    }
-    commit_all(s, m);
-    for (size_t k = 0; k < n_claims; k++)
-        random_claim(s, k, r);
-}
-
-/* Some of the claims become further terms of those before them; what they say is not looked at. */
-static void join_some(struct set *s, struct test_random *r)
-{
-    for (size_t k = 1; k < s->o.n_claims; k++)
-        if (test_random_below(r, 3) == 0) {
-            join_claim(s, k);
-            s->claim[k].value = random_ext(r);
-        }
-}
-
-static void free_commitments(struct set *s)
-{
-    for (size_t i = 0; i < s->o.n_roots; i++)
-        MBI_EXT(commitment_free)(&s->vector[i]);
-}
-
-static void free_set(struct set *s)
-{
-    free_commitments(s);
-    for (size_t i = 0; i < s->o.n_roots; i++)
-        free_table(&s->table[i]);
-}
-
-static void prove(struct mbi_proof_writer *w, const struct set *s, const struct machine *m)
-{
-    mbi_proof_writer_init(w, &m->host, "test");
-    ck_assert_int_eq(MBI_EXT(open_prove)(&s->o, s->vector, w, &m->host, m->kernels, NULL),
-                     MAMBAINT_OK);
-    test_that(!w->bytes.failed);
-}
-
-/* NULL if it is accepted with nothing left over, else the fault. */
-static const char *verify(const struct set *s, const uint8_t *proof, size_t n)
-{
-    struct mbi_proof_reader reader;
-    struct mbi_host host;
-    bool holds;
-
-    mbi_host_default(&host);
-    mbi_proof_reader_init(&reader, proof, n, "test");
-    holds = MBI_EXT(open_verify)(&s->o, &reader, &host);
-    test_that(holds == !reader.fault);
-    mbi_get_end(&reader);
-    return reader.fault;
-}
-
-static void refused(const struct set *s, const struct mbi_proof_writer *w, const char *words)
-{
-    const char *fault = verify(s, w->bytes.data, w->bytes.size);
-
-    test_check(fault && strstr(fault, words), "not refused for \"%s\": %s", words,
-               fault ? fault : "accepted");
-}
-
-/* ---- a second prover, from the text, that may cheat ---- */
-
-enum cheat {
-    HONEST,
-    ROW,            /* another folded row */
-    ROW_FOR_CLAIMS, /* one that gives the claims, also false ones */
-    NO_WORK,        /* a nonce that does not hold */
-    NOT_COMMITTED,  /* another column that folds to the same */
-    SYMBOLS,        /* some wrong columns, under the root */
-    ORDER,          /* leaves in another order, under the root */
-    NOT_THE_ROOT,   /* another root of a further layer than that of its matrix */
-    Q0,             /* another first value of a round, of the first one of the layer */
-};
-
-/* Encoded rows and their tree, of one vector or a further layer. */
-struct matrix {
-    mbi_fe *codeword;
-    struct mbi_digest *tree;
-    size_t rows, length;
-};
-
-struct plain {
-    const struct set *s;
-    const struct machine *m;
-    enum cheat cheat;
-    unsigned layer;        /* where */
-    size_t wrong, start;   /* columns, from one on */
-    struct mbi_ext *v, *w; /* the stack, its weights */
-    size_t size;
-    unsigned rounds, round;
-    struct mbi_ext alpha[MBI_MAX_BITS];
-    unsigned from; /* the first of them that folds the present layer */
-    uint32_t position[MBI_CODE_DEPTH + 1][256];
-    size_t n[MBI_CODE_DEPTH + 1]; /* positions */
-    struct mbi_ext sum[256];      /* folded columns */
-    struct matrix further;
-};
-
-static bool cheats(const struct plain *p, enum cheat cheat, unsigned layer)
-{
-    return p->cheat == cheat && p->layer == layer;
-}
-
-static void absorb_plain(struct mbi_transcript *t, const struct set *s)
-{
-    const struct mbi_code *c = &s->o.code;
-    const uint64_t code[] = {c->log_columns, c->log_length, c->queries,
-                             c->work,        s->o.n_roots,  s->o.n_claims};
-    uint8_t bytes[48], claims[MAX_CLAIMS * (16 + 8 * MBI_EXT_D)];
-    size_t size = 0;
-
-    for (size_t i = 0; i < 6; i++)
-        mbi_store64(bytes + 8 * i, code[i]);
-    mbi_transcript_absorb(t, "code", bytes, 48);
-    for (size_t i = 0; i < c->depth; i++) {
-        mbi_store64(bytes, c->further[i].log_columns);
-        mbi_store64(bytes + 8, c->further[i].log_length);
-        mbi_store64(bytes + 16, c->further[i].queries);
-        mbi_store64(bytes + 24, c->further[i].work);
-        mbi_transcript_absorb(t, "layer", bytes, 32);
-    }
-    for (size_t i = 0; i < s->o.n_roots; i++) {
-        mbi_store64(bytes, s->root[i].log_rows);
-        mbi_store64(bytes + 8, s->root[i].rows);
-        memcpy(bytes + 16, s->root[i].digest.byte, 32);
-        mbi_transcript_absorb(t, "vector", bytes, 48);
-    }
-    for (size_t k = 0; k < s->o.n_claims; k++) {
-        const bool joined = s->claim[k].joined;
-
-        mbi_store64(claims + size, s->claim[k].vector + ((uint64_t)joined << 63));
-        mbi_store64(claims + size + 8, s->claim[k].block);
-        size += 16;
-        for (size_t x = 0; x < MBI_EXT_D && !joined; x++, size += 8)
-            mbi_store64(claims + size, s->claim[k].value.c[x]);
-    }
-    mbi_transcript_absorb(t, "claims", claims, size);
-}
-
-static struct mbi_ext draw(struct mbi_transcript *t)
-{
-    struct mbi_ext r;
-
-    mbi_transcript_draw(r.c, MBI_EXT_D, t);
-    return r;
-}
-
-/* Vectors at the first multiple of their own size. */
-static void stack_plain(struct plain *p, struct mbi_ext join)
-{
-    const struct set *s = p->s;
-    size_t first[MAX_VECTORS], end = 0;
-    struct mbi_ext power = mbi_ext_from(1), w;
-
-    for (size_t i = 0; i < s->o.n_roots; i++) {
-        for (first[i] = 0; first[i] < end;)
-            first[i] += (size_t)1 << s->bits[i];
-        end = first[i] + ((size_t)1 << s->bits[i]);
-    }
-    for (p->size = (size_t)1 << s->o.code.log_columns, p->rounds = 0; p->size < end; p->rounds++)
-        p->size *= 2;
-    p->v = calloc(p->size, sizeof(*p->v));
-    p->w = calloc(p->size, sizeof(*p->w));
-    test_that(p->v && p->w);
-    for (size_t i = 0; i < s->o.n_roots; i++)
-        for (size_t x = 0; x < (size_t)1 << s->bits[i]; x++)
-            p->v[first[i] + x] = mbi_table_ext(&s->table[i], x);
-    for (size_t k = 0; k < s->o.n_claims; k++) {
-        const struct mbi_claim *c = &s->claim[k];
-        struct mbi_ext *to = p->w + first[c->vector] + (c->block << c->form->bits), scale;
-
-        if (k && !c->joined)
-            power = mbi_ext_mul(power, join);
-        scale = mbi_ext_mul(power, slow_scale(c));
-        for (size_t x = 0; x < (size_t)1 << c->form->bits; x++) {
-            MBI_EXT(form_block)(&w, c->form, x, 0);
-            to[x] = mbi_ext_add(to[x], mbi_ext_mul(scale, w));
-        }
-    }
-}
-
-static struct mbi_ext dot(const struct mbi_ext *a, const struct mbi_ext *b, size_t n)
-{
-    struct mbi_ext sum = mbi_ext_from(0);
-
-    for (size_t i = 0; i < n; i++)
-        sum = mbi_ext_add(sum, mbi_ext_mul(a[i], b[i]));
-    return sum;
-}
-
-/* The sum of v w with the first variable at x, over the rest. */
-static struct mbi_ext sum_at(const struct plain *p, unsigned x)
-{
-    const size_t half = p->size / 2;
-    struct mbi_ext sum = mbi_ext_from(0), v, w;
-
-    for (size_t i = 0; i < half; i++) {
-        MBI_EXT(table_fold)(&v, p->v + i, p->v + half + i, 1, mbi_ext_from(x));
-        MBI_EXT(table_fold)(&w, p->w + i, p->w + half + i, 1, mbi_ext_from(x));
-        sum = mbi_ext_add(sum, mbi_ext_mul(v, w));
-    }
-    return sum;
-}
-
-/* Returns what is left of the claim; in Lagrange's form, from q(1) = claim - q(0). */
-static struct mbi_ext round_plain(struct plain *p, struct mbi_ext claim, struct mbi_proof_writer *w,
-                                  bool lie)
-{
-    const struct mbi_ext q0 = mbi_ext_add(sum_at(p, 0), mbi_ext_from(lie)), q2 = sum_at(p, 2);
-    const struct mbi_ext message[2] = {q0, q2}, q1 = mbi_ext_sub(claim, q0);
-    const mbi_fe half = mbi_fe_inv(2);
-    struct mbi_ext r, r1, r2, sum;
-
-    mbi_put_elements(w, "round", (const mbi_fe *)message, 2 * MBI_EXT_D);
-    r = p->alpha[p->round++] = draw(&w->transcript);
-    r1 = mbi_ext_sub(r, mbi_ext_from(1));
-    r2 = mbi_ext_sub(r, mbi_ext_from(2));
-    sum = mbi_ext_scale(mbi_ext_mul(q0, mbi_ext_mul(r1, r2)), half);
-    sum = mbi_ext_sub(sum, mbi_ext_mul(q1, mbi_ext_mul(r, r2)));
-    p->size /= 2;
-    MBI_EXT(table_fold)(p->v, p->v, p->v + p->size, p->size, r);
-    MBI_EXT(table_fold)(p->w, p->w, p->w + p->size, p->size, r);
-    return mbi_ext_add(sum, mbi_ext_scale(mbi_ext_mul(q2, mbi_ext_mul(r, r1)), half));
-}
-
-/* Of the first n coordinates of n points. */
-static mbi_fe determinant(const struct mbi_ext *const *x, int n)
-{
-    mbi_fe sum = 0;
-
-    if (!n)
-        return 1;
-    for (int i = 0; i < n; i++) { /* by the last coordinate */
-        const struct mbi_ext *rest[MBI_EXT_D];
-        mbi_fe term;
-
-        for (int k = 0, to = 0; k < n; k++)
-            if (k != i)
-                rest[to++] = x[k];
-        term = mbi_fe_mul(x[i]->c[n - 1], determinant(rest, n - 1));
-        sum = (n - 1 - i) % 2 ? mbi_fe_sub(sum, term) : mbi_fe_add(sum, term);
-    }
-    return sum;
-}
-
-/* Adds to the first D + 1 entries what folds to zero: the minors of their weights, by turns
- * negative. The stack's first rows are these. */
-static void change_column(const struct plain *p, mbi_fe *column, size_t width)
-{
-    struct mbi_ext weight[MBI_EXT_D + 1], sum = mbi_ext_from(0);
-
-    for (size_t i = 0; i <= MBI_EXT_D; i++) {
-        struct mbi_ext one = {{0}};
-
-        one.c[i % width] = 1;
-        weight[i] = mbi_ext_mul(one, slow_eq(p->alpha + p->from, p->round - p->from, i / width));
-    }
-    for (int i = 0; i <= MBI_EXT_D; i++) {
-        const struct mbi_ext *rest[MBI_EXT_D];
-        mbi_fe minor;
-
-        for (int k = 0, to = 0; k <= MBI_EXT_D; k++)
-            if (k != i)
-                rest[to++] = &weight[k];
-        minor = determinant(rest, MBI_EXT_D);
-        if (i % 2)
-            minor = mbi_fe_neg(minor);
-        test_that(minor);
-        column[i] = mbi_fe_add(column[i], minor);
-        sum = mbi_ext_add(sum, mbi_ext_scale(weight[i], minor));
-    }
-    test_that(mbi_ext_is_zero(sum));
-}
-
-/* weight: of the rows, each of `width` elements; also folds what it shows. */
-static void columns_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
-                          const struct matrix *c, uint64_t first, size_t width)
-{
-    const unsigned rounds = p->round - p->from;
-    const size_t n = p->n[layer];
-    mbi_fe *column = malloc(n * c->rows * sizeof(*column));
-
-    test_that(column);
-    for (size_t k = 0; k < n * c->rows; k++)
-        column[k] = c->codeword[k % c->rows * c->length + p->position[layer][k / c->rows]];
-    if (cheats(p, NOT_COMMITTED, layer) && first == 0)
-        change_column(p, column, width);
-    for (size_t k = 0; k < n * c->rows; k++) {
-        const struct mbi_ext eq = slow_eq(p->alpha + p->from, rounds, first + k % c->rows / width);
-        struct mbi_ext entry = {{0}};
-
-        entry.c[k % c->rows % width] = column[k];
-        p->sum[k / c->rows] = mbi_ext_add(p->sum[k / c->rows], mbi_ext_mul(eq, entry));
-    }
-    mbi_put_elements(w, "columns", column, n * c->rows);
-    mbi_put_opening(w, c->tree, c->length, p->position[layer], n);
-    free(column);
-}
-
-static void work_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer, unsigned bits)
-{
-    uint8_t seed[MBI_SEED_SIZE], nonce[8] = {0};
-
-    if (!cheats(p, NO_WORK, layer)) {
-        mbi_put_work(w, bits);
-        return;
-    }
-    mbi_transcript_draw_seed(seed, &w->transcript);
-    while (mbi_work_holds(seed, mbi_load64(nonce), bits))
-        nonce[0]++;
-    mbi_put_bytes(w, "nonce", nonce, 8);
-}
-
-/* Work, positions, columns. */
-static void layer_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer)
-{
-    const struct mbi_layer a = mbi_code_layer(&p->s->o.code, layer);
-    uint32_t *position = p->position[layer];
-    size_t first[MAX_VECTORS], end = 0;
-
-    work_plain(p, w, layer, a.work);
-    test_that(a.queries <= MBI_COUNT(p->position[0]));
-    mbi_transcript_draw_indices(position, a.queries, &w->transcript, a.log_length);
-    p->n[layer] = mbi_sort_positions(position, a.queries);
-    memset(p->sum, 0, sizeof(p->sum));
-    if (layer)
-        columns_plain(p, w, layer, &p->further, 0, MBI_EXT_D);
-    for (size_t i = 0; i < p->s->o.n_roots && !layer; i++) {
-        const struct mbi_commitment *c = &p->s->vector[i];
-        const struct matrix m = {c->codeword, c->tree, (size_t)c->root.rows,
-                                 (size_t)1 << a.log_length};
-        const size_t height = (size_t)1 << c->root.log_rows;
-
-        for (first[i] = 0; first[i] < end;)
-            first[i] += height;
-        end = first[i] + height;
-        columns_plain(p, w, 0, &m, first[i], 1);
-    }
-}
-
-static void free_matrix(struct matrix *m)
-{
-    free(m->codeword);
-    free(m->tree);
-    *m = (struct matrix){0};
-}
-
-/* The values of every row's polynomial, coordinate by coordinate. */
-static struct matrix encode_plain(const struct plain *p, const struct mbi_layer *a)
-{
-    const size_t columns = (size_t)1 << a->log_columns, length = (size_t)1 << a->log_length;
-    struct matrix m = {NULL, NULL, p->size / columns * MBI_EXT_D, length};
-
-    m.codeword = calloc(m.rows * length, sizeof(*m.codeword));
-    m.tree = malloc(mbi_merkle_size(length) * sizeof(*m.tree));
-    test_that(m.codeword && m.tree);
-    for (size_t r = 0; r < m.rows; r++)
-        for (size_t j = 0; j < length; j++) {
-            const mbi_fe x = mbi_fe_pow(mbi_fe_root(a->log_length), j);
-            mbi_fe *value = &m.codeword[r * length + j];
-
-            for (size_t i = columns; i-- > 0;)
-                *value = mbi_fe_add(mbi_fe_mul(*value, x),
-                                    p->v[r / MBI_EXT_D * columns + i].c[r % MBI_EXT_D]);
-        }
-    return m;
-}
-
-static void swap_words(mbi_fe *a, mbi_fe *b)
-{
-    const mbi_fe c = *a;
-
-    *a = *b;
-    *b = c;
-}
-
-/* What a cheat makes of a matrix, and its tree. */
-static void finish_matrix(const struct plain *p, struct matrix *m, unsigned layer)
-{
-    struct mbi_columns columns = {m->codeword, m->rows, m->length, 1, NULL};
-
-    for (size_t k = 0; cheats(p, SYMBOLS, layer) && k < p->wrong; k++) { /* 5 is odd */
-        mbi_fe *x = &m->codeword[k % m->rows * m->length + (p->start + 5 * k) % m->length];
-
-        *x = mbi_fe_add(*x, 1 + k);
-    }
-    for (size_t r = 0; cheats(p, ORDER, layer) && r < m->rows; r++)
-        for (size_t j = 0; j < m->length / 2; j++)
-            swap_words(&m->codeword[r * m->length + j], &m->codeword[(r + 1) * m->length - 1 - j]);
-    mbi_merkle_leaves(m->tree, m->length, &p->m->host, 1, mbi_hash_columns, &columns);
-    mbi_merkle_build(m->tree, m->length, &p->m->host);
-}
-
-/* The row in v is shown or committed to as that of a layer. */
-static void row_plain(struct plain *p, struct mbi_ext claim, unsigned layer)
-{
-    const struct mbi_ext missing = mbi_ext_sub(claim, dot(p->v, p->w, p->size));
-    const size_t a = p->size - 1;
-
-    if (cheats(p, ROW, layer))
-        p->v[a].c[0] = mbi_fe_add(p->v[a].c[0], 1);
-    if (!cheats(p, ROW_FOR_CLAIMS, layer))
-        return;
-    p->v[a] = mbi_ext_add(p->v[a], mbi_ext_mul(missing, MBI_EXT(ext_inv)(p->w[a])));
-    p->v[0] = mbi_ext_add(p->v[0], p->w[1]); /* orthogonal to the weights */
-    p->v[1] = mbi_ext_sub(p->v[1], p->w[0]);
-    test_that(mbi_ext_equal(dot(p->v, p->w, p->size), claim));
-}
-
-/* Claims about the row: its value at the powers of every position is the folded column. */
-static struct mbi_ext join_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
-                                 struct mbi_ext claim)
-{
-    const unsigned log_length = mbi_code_layer(&p->s->o.code, layer).log_length;
-    const struct mbi_ext join = draw(&w->transcript);
-    struct mbi_ext power = join;
-
-    for (size_t j = 0; j < p->n[layer]; j++, power = mbi_ext_mul(power, join)) {
-        claim = mbi_ext_add(claim, mbi_ext_mul(power, p->sum[j]));
-        for (size_t y = 0; y < p->size; y++) {
-            const mbi_fe x = mbi_fe_pow(mbi_fe_root(log_length), y * p->position[layer][j]);
-
-            p->w[y] = mbi_ext_add(p->w[y], mbi_ext_scale(power, x));
-        }
-    }
-    return claim;
-}
-
-static struct mbi_ext rounds_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
-                                   unsigned n, struct mbi_ext claim)
-{
-    for (unsigned i = 0; i < n; i++)
-        claim = round_plain(p, claim, w, !i && cheats(p, Q0, layer));
-    return claim;
-}
-
-/* From one layer's folded row to the next one's. */
-static struct mbi_ext further_plain(struct plain *p, struct mbi_proof_writer *w, unsigned layer,
-                                    struct mbi_ext claim)
-{
-    const struct mbi_layer *next = &p->s->o.code.further[layer];
-    struct mbi_digest root;
-    struct matrix m;
-
-    row_plain(p, claim, layer);
-    m = encode_plain(p, next);
-    finish_matrix(p, &m, layer + 1);
-    root = m.tree[mbi_merkle_size(m.length) - 1];
-    root.byte[7] ^= cheats(p, NOT_THE_ROOT, layer + 1);
-    mbi_put_bytes(w, "folded", &root, sizeof(root));
-    layer_plain(p, w, layer);
-    free_matrix(&p->further);
-    p->further = m;
-    p->from = p->round;
-    claim = join_plain(p, w, layer, claim);
-    return rounds_plain(p, w, layer + 1, (unsigned)mbi_bitlen(p->size - 1) - next->log_columns,
-                        claim);
-}
-
-static void cheat_plain(struct plain *p, struct mbi_proof_writer *w, const struct set *s,
-                        const struct machine *m)
-{
-    struct mbi_ext claim = mbi_ext_from(0), join, power = mbi_ext_from(1);
-    const unsigned depth = s->o.code.depth;
-
-    p->s = s;
-    p->m = m;
-    p->round = p->from = 0;
-    p->further = (struct matrix){0};
-    mbi_proof_writer_init(w, &m->host, "test");
-    absorb_plain(&w->transcript, s);
-    join = draw(&w->transcript);
-    for (size_t k = 0; k < s->o.n_claims; k++) {
-        if (s->claim[k].joined)
-            continue;
-        claim = mbi_ext_add(claim, mbi_ext_mul(power, s->claim[k].value));
-        power = mbi_ext_mul(power, join);
-    }
-    stack_plain(p, join);
-    claim = rounds_plain(p, w, 0, p->rounds, claim);
-    for (unsigned i = 0; i < depth; i++)
-        claim = further_plain(p, w, i, claim);
-    row_plain(p, claim, depth);
-    mbi_put_elements(w, "row", (const mbi_fe *)p->v, MBI_EXT_D * p->size);
-    if (depth) {
-        const unsigned rounds = p->round;
-
-        claim = rounds_plain(p, w, depth + 1, s->o.code.further[depth - 1].log_columns, claim);
-        p->round = rounds; /* the layer's own */
-    }
-    layer_plain(p, w, depth);
-    free_matrix(&p->further);
-    free(p->v);
-    free(p->w);
-}
-
-static void prove_plain(struct plain *p, struct mbi_proof_writer *w, const struct set *s,
-                        const struct machine *m, enum cheat cheat)
-{
-    p->cheat = cheat;
-    p->layer = 0;
-    cheat_plain(p, w, s, m);
-}
 
 /* ---- the plan ---- */
 
@@ -860,35 +176,6 @@ END_TEST
 
 /* ---- completeness ---- */
 
-static void check_sizes(const struct set *s, const struct plain *p, size_t size)
-{
-    struct mbi_positions layer[MBI_CODE_DEPTH + 1];
-
-    for (size_t i = 0; i <= s->o.code.depth; i++)
-        layer[i] = (struct mbi_positions){p->position[i], p->n[i]};
-    ck_assert_uint_eq(MBI_EXT(open_size)(&s->o.code, s->root, s->o.n_roots, layer), size);
-    test_that(MBI_EXT(open_size_max)(&s->o.code, s->root, s->o.n_roots) >= size);
-}
-
-/* The proof is the second prover's, and it is accepted. */
-static void check_complete(const struct set *s, const struct machine *m)
-{
-    struct mbi_proof_writer ours, theirs;
-    struct plain p;
-    const char *fault;
-
-    prove(&ours, s, m);
-    prove_plain(&p, &theirs, s, m, HONEST);
-    ck_assert_uint_eq(ours.bytes.size, theirs.bytes.size);
-    test_same_bytes(ours.bytes.data, theirs.bytes.data, theirs.bytes.size);
-    fault = verify(s, ours.bytes.data, ours.bytes.size);
-    test_check(!fault, "2^%u columns, %zu vectors, %zu claims: %s", s->o.code.log_columns,
-               s->o.n_roots, s->o.n_claims, fault);
-    check_sizes(s, &p, ours.bytes.size);
-    mbi_proof_writer_free(&ours);
-    mbi_proof_writer_free(&theirs);
-}
-
 START_TEST(true_claims_are_accepted)
 {
     struct machine m;
@@ -915,22 +202,6 @@ START_TEST(true_claims_are_accepted)
     machine_free(&m);
 }
 END_TEST
-
-/* Gives a code up to `depth` further layers; rows become shorter each time. */
-static void add_layers(struct mbi_code *code, unsigned depth, struct test_random *r)
-{
-    unsigned columns = code->log_columns;
-
-    for (code->depth = 0; code->depth < depth && columns; code->depth++) {
-        struct mbi_layer *a = &code->further[code->depth];
-
-        columns -= 1 + (unsigned)test_random_below(r, columns < 3 ? columns : 3);
-        a->log_columns = columns;
-        a->log_length = columns + 1 + (unsigned)test_random_below(r, 3);
-        a->queries = 1 + (unsigned)test_random_below(r, 40);
-        a->work = (unsigned)test_random_below(r, 4);
-    }
-}
 
 START_TEST(true_claims_are_accepted_in_several_layers)
 {
@@ -1031,7 +302,8 @@ START_TEST(many_claims_are_accepted)
     for (o.code.depth = 0; o.code.depth < 2; o.code.depth++) {
         struct mbi_proof_writer w;
 
-        ck_assert_int_eq(MBI_EXT(commit)(&vector, &table, BITS, &code, &m.ntt, NULL), MAMBAINT_OK);
+        ck_assert_int_eq(MBI_EXT(commit)(&vector, &table, BITS, &code, NULL, &m.ntt, NULL),
+                         MAMBAINT_OK);
         ck_assert_uint_eq(vector.root.rows, o.code.depth ? 33 : 128);
         table.n = GIVEN;
         o.code.further[0] = (struct mbi_layer){4, 6, 20, 0};
@@ -1056,40 +328,6 @@ START_TEST(many_claims_are_accepted)
     machine_free(&m);
 }
 END_TEST
-
-/* The same proof for every table of kernels and several threads. */
-static void check_machines(const struct mbi_code *code, struct test_random *r)
-{
-    static const unsigned rows[] = {3, 1, 2};
-    const struct mbi_field_kernels *k;
-    struct machine plain;
-    struct mbi_proof_writer one, other;
-    struct set s;
-
-    machine_init(&plain, 1, &mbi_field_kernels_portable);
-    random_set(&s, *code, rows, 3, 6, &plain, r);
-    prove(&one, &s, &plain);
-    for (size_t i = 0; (k = mbi_field_kernels_at(i)); i++)
-        for (uint32_t threads = 1; threads <= 4; threads += 3) {
-            struct machine m;
-
-            if (!k->probe())
-                continue;
-            machine_init(&m, threads, k);
-            free_commitments(&s);
-            commit_all(&s, &m);
-            prove(&other, &s, &m);
-            ck_assert_uint_eq(one.bytes.size, other.bytes.size);
-            test_same_bytes(other.bytes.data, one.bytes.data, one.bytes.size);
-            mbi_proof_writer_free(&other);
-            free_commitments(&s);
-            machine_free(&m);
-        }
-    commit_all(&s, &plain); /* for free_set() */
-    mbi_proof_writer_free(&one);
-    free_set(&s);
-    machine_free(&plain);
-}
 
 /* Those that are made when they are asked for are those that are kept. */
 static void check_made(const struct mbi_ext *w, size_t n, const struct mbi_opening *o,
@@ -1169,29 +407,6 @@ START_TEST(every_machine_writes_the_same_proof)
 }
 END_TEST
 
-/* A set in which everything matters: random entries, eq over all of each vector and over the second
- * half of the first. */
-static void strict_set(struct set *s, struct mbi_code code, const unsigned *log_rows, size_t n,
-                       const struct machine *m, struct test_random *r)
-{
-    memset(s, 0, sizeof(*s));
-    s->o = (struct mbi_opening){code, s->root, n, s->claim, n + 1};
-    for (size_t i = 0; i < n; i++) {
-        s->bits[i] = log_rows[i] + code.log_columns;
-        s->table[i] = random_table(MBI_TABLE_I32, (size_t)1 << s->bits[i], r);
-    }
-    commit_all(s, m);
-    for (size_t k = 0; k <= n; k++) {
-        const unsigned bits = s->bits[k % n] - (k == n);
-
-        random_point(s->z[k], bits, r);
-        s->form[k] = (struct mbi_form){
-            bits, random_ext(r), 1, {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, s->z[k])}};
-        s->claim[k] = (struct mbi_claim){.vector = k % n, .block = k == n, .form = &s->form[k]};
-        s->claim[k].value = slow_value(s, k);
-    }
-}
-
 START_TEST(sizes_are_as_planned_on_average)
 {
     const unsigned rows[] = {3, 2}, bits[] = {8, 7};
@@ -1222,38 +437,6 @@ START_TEST(sizes_are_as_planned_on_average)
 }
 END_TEST
 
-static int32_t commit_and_open(const struct mbi_host *host, void *arg)
-{
-    const struct set *s = arg;
-    struct mbi_commitment c = {0};
-    struct mbi_opening o = s->o;
-    struct mbi_proof_writer w;
-    struct mbi_ntt ntt;
-    int32_t rc = mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), 8, NULL);
-
-    if (rc < 0)
-        return rc;
-    mbi_proof_writer_init(&w, host, "test");
-    rc = MBI_EXT(commit)(&c, &s->table[0], s->bits[0], &o.code, &ntt, NULL);
-    if (rc == MAMBAINT_OK)
-        rc = MBI_EXT(open_prove)(&o, &c, &w, host, mbi_field_kernels_best(), NULL);
-    if (rc == MAMBAINT_OK && w.bytes.failed)
-        rc = MAMBAINT_E_NO_MEMORY;
-    if (rc == MAMBAINT_OK) {
-        struct mbi_proof_reader in;
-
-        mbi_proof_reader_init(&in, w.bytes.data, w.bytes.size, "test");
-        if (!MBI_EXT(open_verify)(&o, &in, host)) {
-            test_that(strstr(in.fault, "memory"));
-            rc = MAMBAINT_E_NO_MEMORY;
-        }
-    }
-    mbi_proof_writer_free(&w);
-    MBI_EXT(commitment_free)(&c);
-    mbi_ntt_free(&ntt);
-    return rc;
-}
-
 START_TEST(refused_memory_leaves_nothing)
 {
     const unsigned rows = 2;
@@ -1277,10 +460,6 @@ START_TEST(refused_memory_leaves_nothing)
 END_TEST
 
 /* ---- soundness: what a prover may try ---- */
-
-static const char not_claims[] = "does not give its claims";
-static const char not_row[] = "does not fold to the row";
-static const char not_path[] = "do not lead to the root";
 
 static void check_cheat(const struct set *s, const struct machine *m, enum cheat cheat,
                         const char *words)
@@ -1344,19 +523,6 @@ START_TEST(a_row_is_checked_without_claims)
 }
 END_TEST
 
-/* The tree again, over a codeword that the test has changed. */
-static void hash_again(struct set *s, size_t i, const struct machine *m)
-{
-    struct mbi_commitment *c = &s->vector[i];
-    const size_t length = (size_t)1 << c->code.log_length;
-    struct mbi_columns columns = {c->codeword, (size_t)c->root.rows, length, 1, NULL};
-
-    mbi_merkle_leaves(c->tree, length, &m->host, 1, mbi_hash_columns, &columns);
-    c->root.digest = *mbi_merkle_build(c->tree, length, &m->host);
-    s->root[i] = c->root;
-}
-
-/* `wrong` columns of a vector have another entry in one row; how often is that not found? */
 static void check_rate(struct mbi_code code, size_t wrong, const struct machine *m,
                        struct test_random *r)
 {
@@ -1578,51 +744,6 @@ START_TEST(leaves_have_their_order)
 END_TEST
 
 /* ---- soundness: every change of a proof ---- */
-
-static void flip_bits(const struct set *s, const struct mbi_proof_writer *w)
-{
-    for (size_t bit = 0; bit < 8 * w->bytes.size; bit++) {
-        w->bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        test_check(verify(s, w->bytes.data, w->bytes.size), "bit %zu is free", bit);
-        w->bytes.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    }
-}
-
-static void change_length(const struct set *s, const struct mbi_proof_writer *w)
-{
-    const size_t size = w->bytes.size;
-    uint8_t *other = malloc(size + 1);
-
-    test_that(other);
-    memcpy(other, w->bytes.data, size);
-    other[size] = 0;
-    test_that(strstr(verify(s, other, size + 1), "after the end"));
-    free(other);
-    for (size_t n = 0; n < size; n++) {
-        other = malloc(n + 1); /* its end is seen by the sanitizer */
-        test_that(other);
-        memcpy(other, w->bytes.data, n);
-        test_check(verify(s, other, n), "%zu of %zu bytes are accepted", n, size);
-        free(other);
-    }
-}
-
-/* Any element that is not canonical, also one that stands for the right one. */
-static void change_elements(const struct set *s, const struct mbi_proof_writer *w, size_t end)
-{
-    for (size_t at = 0; at < end; at += 8) {
-        const uint64_t x = mbi_load64(w->bytes.data + at);
-        const uint64_t other[] = {MBI_FIELD_P, MBI_FIELD_P + 1, UINT64_MAX, x + MBI_FIELD_P};
-
-        for (size_t i = 0; i < MBI_COUNT(other); i++) {
-            if (other[i] < MBI_FIELD_P)
-                continue;
-            mbi_store64(w->bytes.data + at, other[i]);
-            test_that(strstr(verify(s, w->bytes.data, w->bytes.size), "prime"));
-        }
-        mbi_store64(w->bytes.data + at, x);
-    }
-}
 
 /* Exchanges two parts of n bytes that differ. */
 static void swap_parts(const struct set *s, const struct mbi_proof_writer *w, size_t a, size_t b,
@@ -1928,14 +1049,16 @@ START_TEST(wrong_commitments_are_named)
     test_random_init(&r, "wrong_commitments_are_named");
     machine_init(&m, 1, mbi_field_kernels_best());
     strict_set(&s, code, rows, 1, &m, &r);
-    ck_assert_int_eq(MBI_EXT(commit)(&c, &ext, 3, &code, &m.ntt, &err), MAMBAINT_E_INTERNAL);
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &ext, 3, &code, NULL, &m.ntt, &err), MAMBAINT_E_INTERNAL);
     test_that(strstr(err.message, "not over F"));
-    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 2, &code, &m.ntt, &err), MAMBAINT_E_INTERNAL);
-    test_that(strstr(err.message, "size"));
-    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 1, &code, &m.ntt, &err), MAMBAINT_E_INTERNAL);
-    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 33, &code, &m.ntt, &err),
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 2, &code, NULL, &m.ntt, &err),
                      MAMBAINT_E_INTERNAL);
-    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 12, &long_code, &m.ntt, &err),
+    test_that(strstr(err.message, "size"));
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 1, &code, NULL, &m.ntt, &err),
+                     MAMBAINT_E_INTERNAL);
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 33, &code, NULL, &m.ntt, &err),
+                     MAMBAINT_E_INTERNAL);
+    ck_assert_int_eq(MBI_EXT(commit)(&c, &s.table[0], 12, &long_code, NULL, &m.ntt, &err),
                      MAMBAINT_E_INVALID); /* the roots of unity do not reach */
     test_that(!c.codeword && !c.tree);
     mbi_proof_writer_init(&w, &m.host, "test");
@@ -2040,7 +1163,58 @@ static const struct golden {
       {2, POWER, 1, 1, false},
       {0, ROWS, 0, 0, false},
       {2, TRIANGLE, 3, 2, true}}},
+    /* hidden; pads are added */
+    {{.log_columns = 3, .log_length = 5, .queries = 5, .work = 2, .masks = 6},
+     {4},
+     1,
+     1,
+     {{0, EQ, 0, 0, false}}},
+    {{.log_columns = 2, .log_length = 6, .queries = 9, .masks = 20},
+     {5, 4},
+     2,
+     4,
+     {{0, EQ, 0, 0, false},
+      {1, SHIFT, 1, 1, false},
+      {0, LIST, 5, 3, false},
+      {1, ROWS, 0, 0, true}}},
+    {{.log_columns = 3, .log_length = 6, .queries = 7, .work = 1, .masks = 8},
+     {5, 4, 5},
+     3,
+     0,
+     {{0, EQ, 0, 0, false}}},
+    {{.log_columns = 4,
+      .log_length = 7,
+      .queries = 9,
+      .work = 2,
+      .depth = 1,
+      .further = {{2, 4, 6, 3}},
+      .masks = 11},
+     {6, 5},
+     2,
+     3,
+     {{0, POWER, 0, 0, false}, {1, ROWS, 0, 0, false}, {1, EQ, 3, 3, true}}},
+    {{.log_columns = 5,
+      .log_length = 7,
+      .queries = 8,
+      .depth = 2,
+      .further = {{4, 6, 11, 2}, {1, 4, 7, 0}},
+      .masks = 17},
+     {7, 6},
+     2,
+     2,
+     {{1, TRIANGLE, 0, 0, false}, {0, LIST, 3, 2, false}}},
 };
+
+static void golden_masks(struct set *s)
+{
+    const unsigned queries = s->o.code.queries;
+
+    for (size_t i = 0; i < s->o.n_roots; i++)
+        for (size_t k = 0; k < sizeof(s->seed[i].byte); k++)
+            s->seed[i].byte[k] = (uint8_t)(17 * i + 3 * k + 1);
+    test_that(MBI_EXT(code_fit)(&s->o.code, s->bits, s->o.n_roots)); /* pads */
+    s->o.code.queries = queries;
+}
 
 static uint32_t entry(size_t k, size_t x, uint32_t span)
 {
@@ -2108,6 +1282,8 @@ static void golden_set(struct set *s, const struct golden *g, const struct machi
         s->bits[i] = g->bits[i];
         golden_vector(s, i);
     }
+    if (g->code.masks)
+        golden_masks(s);
     commit_all(s, m);
     for (size_t k = 0; k < g->n_claims; k++) {
         const size_t vector = g->claim[k].vector;

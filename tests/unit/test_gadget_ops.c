@@ -842,7 +842,7 @@ static void token_init(struct gadget_case *c, const struct token_set *set, mbi_r
     c->in[0] = c->graph->node[node].in[0];
     token_run(c, set, r);
     test_check(gadget_plan(c, &plan, &err) == MAMBAINT_OK, "%s", err.message);
-    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, &c->run, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(mbi_witness_create(&c->witness, c->plan, &c->run, NULL, NULL), MAMBAINT_OK);
     ck_assert_uint_eq(mbi_witness_check(c->witness), MBI_NONE);
     c->honest = calloc(c->plan->n_vars, sizeof(*c->honest));
     c->is_other = calloc(c->plan->n_vars, 1);
@@ -859,7 +859,7 @@ static bool tokens_are_accepted(struct gadget_case *c)
     struct mbi_witness *w;
     bool accepted;
 
-    ck_assert_int_eq(mbi_witness_create(&w, c->plan, &c->run, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(mbi_witness_create(&w, c->plan, &c->run, NULL, NULL), MAMBAINT_OK);
     accepted = mbi_witness_check(w) == MBI_NONE;
     mbi_witness_free(w);
     return accepted;

@@ -2,6 +2,7 @@
 /* lib/proof: lookups, complete for every shape, and sound under every lie and every change. */
 #include "base/intmath.h"
 #include "proof/hash.h"
+#include "pads_test.h"
 #include "proof/lookup.h"
 #include "proof_changes.h"
 
@@ -741,6 +742,144 @@ START_TEST(counts_are_of_what_is_in_range)
 }
 END_TEST
 
+/* ---- hidden ---- */
+
+struct hidden {
+    struct test t;
+    struct test_pads p;
+};
+
+static void prove_hidden(struct mbi_proof_writer *w, struct hidden *h)
+{
+    struct mbi_lookup_end end;
+
+    mbi_proof_writer_init(w, &h->t.host, "test");
+    h->p.pads.next = 0;
+    w->pads = &h->p.pads;
+    ck_assert_int_eq(MBI_EXT(lookup_prove)(&end, &h->t.l, &h->t.table, w, &h->t.host,
+                                           mbi_field_kernels_best(), NULL),
+                     MAMBAINT_OK);
+    test_that(!w->bytes.failed);
+    ck_assert_uint_eq(h->p.pads.next, h->p.pads.n); /* each is used once */
+    test_that(w->bytes.size == 8 * MBI_EXT(lookup_hidden_size)(&h->t.l));
+}
+
+/* Accepted, and all that is left to prove is true of vector and pads? */
+static bool proves_hidden(const void *test, const uint8_t *proof, size_t n)
+{
+    const struct hidden *h = test;
+    struct mbi_hidden left = {.host = &h->t.host};
+    struct mbi_proof_reader reader;
+    struct mbi_lookup_end end;
+    bool holds;
+
+    mbi_proof_reader_init(&reader, proof, n, "test");
+    holds = MBI_EXT(lookup_verify_hidden)(&end, &h->t.l, &left, &reader);
+    test_that(holds == !reader.fault);
+    mbi_get_end(&reader);
+    holds = holds && !reader.fault;
+    if (holds) {
+        ck_assert_uint_eq(left.next, h->p.pads.n);
+        ck_assert_uint_eq(left.n_zero, 3 + h->t.l.bits);
+        end.limbs = affine_at(&h->p, &left, &left.end[0]);
+        end.counts = affine_at(&h->p, &left, &left.end[1]);
+        holds = zeros_hold(&h->p, &left) && end_is_true(&h->t, &end);
+    }
+    MBI_EXT(hidden_free)(&left);
+    return holds;
+}
+
+static bool hidden_holds(struct hidden *h)
+{
+    struct mbi_proof_writer w;
+    bool holds;
+
+    prove_hidden(&w, h);
+    holds = proves_hidden(h, w.bytes.data, w.bytes.size);
+    mbi_proof_writer_free(&w);
+    return holds;
+}
+
+START_TEST(hidden_lookups_are_accepted)
+{
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "hidden_lookups_are_accepted");
+    for (unsigned bits = 0; bits <= 14; bits++)
+        for (int round = 0; round < (bits < 9 ? 8 : 2); round++) {
+            random_shape(&h.t, bits, &r);
+            set_vector(&h.t, (enum content)(round % 3), &r);
+            pads_init(&h.p, MBI_EXT(lookup_pads)(&h.t.l), &r);
+            test_check(hidden_holds(&h), "2^%u", bits);
+            pads_free(&h.p);
+            free_test(&h.t);
+        }
+}
+END_TEST
+
+/* Every change, every pad left out or used twice, a limb out of range, and a wrong count. */
+START_TEST(every_change_of_a_hidden_one_is_refused)
+{
+    struct mbi_proof_writer w;
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "every_change_of_a_hidden_one_is_refused");
+    for (unsigned bits = 5; bits <= 7; bits++) {
+        mbi_fe was;
+
+        lying_shape(&h.t, bits, &r);
+        pads_init(&h.p, MBI_EXT(lookup_pads)(&h.t.l), &r);
+        prove_hidden(&w, &h);
+        test_that(proves_hidden(&h, w.bytes.data, w.bytes.size));
+        change_elements(proves_hidden, &h, &w, &r);
+        change_length(proves_hidden, &h, &w);
+        if (bits == 5)
+            flip_bits(proves_hidden, &h, &w);
+        mbi_proof_writer_free(&w);
+        for (size_t i = 0; i < h.p.pads.n; i++)
+            for (int twice = 0; twice < 2; twice++) {
+                pads_spoil(&h.p, i, twice);
+                test_check(!hidden_holds(&h), "pad %zu of %zu", i, h.p.pads.n);
+                pads_restore(&h.p);
+            }
+        was = h.t.field[0];
+        h.t.field[0] = 8;
+        test_that(!hidden_holds(&h));
+        h.t.field[0] = was;
+        h.t.field[h.t.l.counts[2]]++;
+        test_that(!hidden_holds(&h));
+        h.t.field[h.t.l.counts[2]]--;
+        test_that(hidden_holds(&h));
+        pads_free(&h.p);
+        free_test(&h.t);
+    }
+}
+END_TEST
+
+/* With a product of 0 all layers could be zeros. */
+START_TEST(hidden_zeros_prove_nothing)
+{
+    struct test_random r;
+    struct hidden h;
+    uint8_t *zeros;
+
+    test_random_init(&r, "hidden_zeros_prove_nothing");
+    for (unsigned bits = 0; bits <= 10; bits++) {
+        lying_shape(&h.t, bits < 5 ? 5 : bits, &r);
+        pads_init(&h.p, MBI_EXT(lookup_pads)(&h.t.l), &r);
+        memset(h.p.at, 0, h.p.pads.n * MBI_EXT_D * sizeof(*h.p.at));
+        zeros = calloc(MBI_EXT(lookup_hidden_size)(&h.t.l), 8);
+        test_that(zeros);
+        test_that(!proves_hidden(&h, zeros, 8 * MBI_EXT(lookup_hidden_size)(&h.t.l)));
+        free(zeros);
+        pads_free(&h.p);
+        free_test(&h.t);
+    }
+}
+END_TEST
+
 /* ---- another implementation ---- */
 
 /* tests/golden/proof_lookup.py: noise, in which limbs and counts are set. */
@@ -820,6 +959,74 @@ START_TEST(another_implementation_writes_the_same_proofs)
 }
 END_TEST
 
+/* A value that is affine: what is known, and the sum of w^i times the factor of pad i. */
+static void same_affine(const struct vectors *v, size_t *at, const struct mbi_hidden *h,
+                        const struct mbi_affine *a, struct mbi_ext w)
+{
+    struct mbi_ext want[2], sum = mbi_ext_from(0);
+
+    *at = vectors_ext(want, 2, v, *at);
+    for (size_t i = a->first; i < a->first + a->n; i++) {
+        struct mbi_ext x = h->term[i].scale;
+
+        for (size_t k = 0; k < h->term[i].pad; k++)
+            x = mbi_ext_mul(x, w);
+        sum = mbi_ext_add(sum, x);
+    }
+    test_that(mbi_ext_equal(want[0], a->known));
+    test_that(mbi_ext_equal(want[1], sum));
+}
+
+static void same_ends(const struct vectors *v, const struct hidden *h,
+                      const struct mbi_proof_writer *w)
+{
+    struct mbi_hidden left = {.host = &h->t.host};
+    struct mbi_lookup_end end, want;
+    struct mbi_proof_reader in;
+    size_t at = vectors_ext(want.point, h->t.l.bits, v, 4);
+
+    mbi_proof_reader_init(&in, w->bytes.data, w->bytes.size, "test");
+    test_that(MBI_EXT(lookup_verify_hidden)(&end, &h->t.l, &left, &in));
+    for (unsigned i = 0; i < h->t.l.bits; i++)
+        test_that(mbi_ext_equal(end.point[i], want.point[i]));
+    for (size_t i = 0; i < left.n_zero; i++)
+        same_affine(v, &at, &left, &left.zero[i], pad_at(&h->p, 0));
+    for (int i = 0; i < 2; i++)
+        same_affine(v, &at, &left, &left.end[i], pad_at(&h->p, 0));
+    test_that(at == v->n);
+    MBI_EXT(hidden_free)(&left);
+}
+
+START_TEST(another_implementation_writes_the_same_hidden_proofs)
+{
+    static struct vectors v;
+    struct test_random r;
+    size_t seen = 0;
+
+    test_random_init(&r, "another_implementation_writes_the_same_hidden_proofs");
+    vectors_open(&v, "golden/proof_lookup.txt");
+    while (vectors_next(&v)) {
+        struct mbi_proof_writer w;
+        struct hidden h;
+
+        if (!vectors_is(&v, "hidden") || vectors_u64(&v, 1) != MBI_EXT_D)
+            continue;
+        vector_case(&h.t, (size_t)vectors_u64(&v, 2));
+        pads_init(&h.p, MBI_EXT(lookup_pads)(&h.t.l), &r);
+        for (size_t i = 0; i < h.p.pads.n * MBI_EXT_D; i++)
+            h.p.at[i] = h.p.used[i] = mbi_fe_from_u64((1001 + i) * UINT64_C(0x9E3779B97F4A7C15));
+        prove_hidden(&w, &h);
+        vectors_same(&v, 3, w.bytes.data, w.bytes.size);
+        same_ends(&v, &h, &w);
+        mbi_proof_writer_free(&w);
+        pads_free(&h.p);
+        free_test(&h.t);
+        seen++;
+    }
+    ck_assert_uint_eq(seen, 6);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("lookup");
@@ -843,7 +1050,11 @@ int main(void)
     tcase_add_test(t, wrong_plans_are_named);
     tcase_add_test(t, a_table_of_the_extension_is_no_vector);
     tcase_add_test(t, counts_are_of_what_is_in_range);
+    tcase_add_test(t, hidden_lookups_are_accepted);
+    tcase_add_test(t, every_change_of_a_hidden_one_is_refused);
+    tcase_add_test(t, hidden_zeros_prove_nothing);
     tcase_add_test(t, another_implementation_writes_the_same_proofs);
+    tcase_add_test(t, another_implementation_writes_the_same_hidden_proofs);
     suite_add_tcase(s, t);
     return test_main(s);
 }

@@ -372,7 +372,8 @@ START_TEST(each_part_of_the_head_has_its_sentence)
         {8, 2, MAMBAINT_E_FORMAT, "steps"}, /* a certificate has none */
         {10, 4, MAMBAINT_E_FORMAT, "flags 4"},
         {10, 0x8000, MAMBAINT_E_FORMAT, "flags"},
-        {10, 2, MAMBAINT_E_UNSUPPORTED, "zero-knowledge"},
+        {10, 3, MAMBAINT_E_FORMAT, "public and hidden"},
+        {10, 2, MAMBAINT_E_FORMAT, "roots"}, /* whose number is another field */
         {10, 1, MAMBAINT_E_MISMATCH, "public"},
         {12, 0xffff, MAMBAINT_E_FORMAT, "statement should have"},
         {14, 0xffff, MAMBAINT_E_FORMAT, "statement should have"},
@@ -624,7 +625,8 @@ START_TEST(damaged_keys_are_refused)
         {0, 0x4c4c, MAMBAINT_E_FORMAT, "no key"},
         {4, 9, MAMBAINT_E_VERSION, "version 9"},
         {6, 9, MAMBAINT_E_VERSION, "profile 9"},
-        {8, 1, MAMBAINT_E_FORMAT, "reserved"},
+        {8, 1, MAMBAINT_E_FORMAT, "neither committed"},
+        {8, 2, MAMBAINT_E_FORMAT, "in its models"}, /* there are no roots */
         {12, 93, MAMBAINT_E_FORMAT, "lengths"},
         {12, 0, MAMBAINT_E_FORMAT, "lengths"},
         {14, 0xffff, MAMBAINT_E_FORMAT, "lengths"},
@@ -1331,7 +1333,7 @@ START_TEST(misuse_is_an_error)
     no_proof(MAMBAINT_E_INVALID, "features", c.model, 1, tiny_options(NULL));
     no_proof(MAMBAINT_E_INVALID, "features", c.model, 1, tiny_options("features", "1", NULL));
     no_proof(MAMBAINT_E_RANGE, "number 2", c.model, 1, tiny_options("features", "1,4", NULL));
-    no_proof(MAMBAINT_E_UNSUPPORTED, "zk", c.model, 1,
+    no_proof(MAMBAINT_E_INVALID, "zk", c.model, 1,
              tiny_options("features", FEATURES, "zk", "on", NULL));
     no_proof(MAMBAINT_E_INVALID, "zk", c.model, 1,
              tiny_options("features", FEATURES, "zk", "maybe", NULL));

@@ -32,7 +32,7 @@ struct chunk {
 struct part {
     uint32_t begin, lanes, n_outputs;
     bool behind; /* it hands its memory on */
-    bool public_weights;
+    bool public_weights, hidden;
 };
 
 static void commit_vector(struct chunk *k, enum mbi_side side)
@@ -46,8 +46,9 @@ static void commit_vector(struct chunk *k, enum mbi_side side)
     ck_assert_int_eq(
         mbi_ntt_init(&ntt, host, mbi_field_kernels_best(), k->job.code.log_length, NULL),
         MAMBAINT_OK);
-    ck_assert_int_eq(MBI_EXT(commit)(&k->commitment[side], &t, bits, &k->job.code, &ntt, NULL),
-                     MAMBAINT_OK);
+    ck_assert_int_eq(
+        MBI_EXT(commit)(&k->commitment[side], &t, bits, &k->job.code, NULL, &ntt, NULL),
+        MAMBAINT_OK);
     mbi_ntt_free(&ntt);
     k->job.boundary[side] = k->commitment[side].root.digest;
 }
@@ -91,12 +92,17 @@ static void chunk_init(struct chunk *k, const struct proof_case *c, const struct
                                        .n_outputs = part->n_outputs,
                                        .param = param,
                                        .boundary = {before != NULL, part->behind}};
+    const struct mbi_mask_seed seed = {{1, (uint8_t)part->begin}};
     mambaint_error err;
 
     *k = (struct chunk){.c = c};
     set_run(k, part->begin, before);
     test_check(mbi_plan_create(&k->plan, &c->host, &q, &err) == MAMBAINT_OK, "%s", err.message);
-    ck_assert_int_eq(mbi_witness_create(&k->witness, k->plan, &k->run, NULL), MAMBAINT_OK);
+    if (part->hidden)
+        test_check(MBI_EXT(plan_hide)(k->plan, &err) == MAMBAINT_OK, "%s", err.message);
+    ck_assert_int_eq(
+        mbi_witness_create(&k->witness, k->plan, &k->run, part->hidden ? &seed : NULL, NULL),
+        MAMBAINT_OK);
     k->job = (struct mbi_proof_job){.plan = k->plan,
                                     .statement = CASE_STATEMENT,
                                     .statement_size = sizeof(CASE_STATEMENT),
@@ -132,7 +138,7 @@ static void prove(struct mbi_proof_writer *w, const struct chunk *k)
         if (k->plan->boundary[side])
             vector[n++] = k->commitment[side];
     mbi_proof_writer_init(w, &k->c->host, "wit");
-    test_check(MBI_EXT(proof_commit)(&vector[0], &k->job, k->witness, &k->c->host, &err) >= 0 &&
+    test_check(MBI_EXT(proof_commit)(&vector[0], &k->job, k->witness, NULL, &k->c->host, &err) >= 0 &&
                    MBI_EXT(proof_prove)(&k->job, k->witness, vector, w, &k->c->host, &err) >= 0,
                "%s", err.message);
     MBI_EXT(commitment_free)(&vector[0]);
@@ -191,8 +197,12 @@ START_TEST(a_run_in_chunks_is_proved)
 
         case_init_tokens(&c, &set, &r);
         for (size_t i = 0; i < MBI_COUNT(length); i++) {
-            const struct part part = {begin, length[i], i < 2 ? 0 : length[i],
-                                      i + 1 < MBI_COUNT(length), set.public_weights};
+            const struct part part = {begin,
+                                      length[i],
+                                      i < 2 ? 0 : length[i],
+                                      i + 1 < MBI_COUNT(length),
+                                      set.public_weights,
+                                      m % 2 == i % 2};
             struct chunk k;
 
             chunk_init(&k, &c, &part, before);
@@ -214,14 +224,14 @@ END_TEST
 /* The same number of steps from a boundary to the next one; the case's run has three such parts. */
 #define PART 4
 
-static const struct part middle = {PART, PART, 0, true, false};
+static const struct part middle = {PART, PART, 0, true, false, false};
 
 /* A case whose run is long enough, and its middle part, with what the first one handed on. */
 static void middle_init(struct proof_case *c, struct chunk *k, const char *model,
                         struct test_random *r)
 {
     const struct token_settings set = {model, 3 * PART, PART, false};
-    const struct part first = {0, PART, 0, true, false};
+    const struct part first = {0, PART, 0, true, false, false};
     struct chunk before;
 
     case_init_tokens(c, &set, r);

@@ -433,7 +433,7 @@ static void other_input(struct proof_case *c, struct test_random *r)
         input[i] = (int8_t)test_random_u64(r);
     for (size_t i = 0; i < c->n_stages; i++)
         run_again(c, i);
-    ck_assert_int_eq(mbi_witness_create(&after, c->plan, c->run, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(mbi_witness_create(&after, c->plan, c->run, NULL, NULL), MAMBAINT_OK);
     same = same_output(c, before, after);
     for (size_t row = 0; row < v->n[0]; row++)
         for (size_t col = 0; col < v->n[2]; col++)

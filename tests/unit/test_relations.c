@@ -133,7 +133,7 @@ static void trial_end(struct trial *t, struct test_random *r)
     test_check(!p->fault, "%s", p->fault);
     t->c.run[0].token = t->token;
     t->c.type = "wit";
-    ck_assert_int_eq(mbi_witness_create(&t->c.witness, p, t->c.run, NULL), MAMBAINT_OK);
+    ck_assert_int_eq(mbi_witness_create(&t->c.witness, p, t->c.run, NULL, NULL), MAMBAINT_OK);
     fill_less(t);
     fill_randomly(t, r);
     follow(t);

@@ -2,6 +2,7 @@
 /* lib/proof: sum-check, complete for every degree and size, and sound under every change. */
 #include "base/intmath.h"
 #include "proof/hash.h"
+#include "pads_test.h"
 #include "proof/sumcheck.h"
 #include "proof_changes.h"
 
@@ -488,6 +489,224 @@ START_TEST(wrong_plans_are_named)
 }
 END_TEST
 
+/* ---- hidden ---- */
+
+/* A batch whose claims are hidden by the first pads; t has their known parts. */
+struct hidden {
+    struct batch t;
+    struct test_pads p;
+    size_t claim_pad[MAX_SUMS];
+    struct mbi_host host;
+};
+
+static void hide(struct hidden *h, struct test_random *r)
+{
+    const size_t n = h->t.b.n_sums;
+
+    mbi_host_default(&h->host);
+    pads_init(&h->p, n + MBI_EXT(sum_pads)(&h->t.b), r);
+    for (size_t k = 0; k < n; k++) {
+        h->claim_pad[k] = k;
+        h->t.sum[k].claim = mbi_ext_add(h->t.sum[k].claim, pad_at(&h->p, k));
+    }
+}
+
+static void free_hidden(struct hidden *h)
+{
+    pads_free(&h->p);
+    free_batch(&h->t);
+}
+
+static void prove_hidden(struct mbi_proof_writer *w, struct hidden *h)
+{
+    struct end end;
+
+    mbi_proof_writer_init(w, &h->host, "test");
+    h->p.pads.next = h->t.b.n_sums;
+    w->pads = &h->p.pads;
+    ck_assert_int_eq(
+        MBI_EXT(sum_prove)(end.point, end.value, &h->t.b, h->t.table, w, &h->host, NULL),
+        MAMBAINT_OK);
+    test_that(!w->bytes.failed);
+    ck_assert_uint_eq(h->p.pads.next, h->p.pads.n); /* each is used once */
+    test_that(w->bytes.size == 8 * MBI_EXT(sum_hidden_size)(&h->t.b));
+}
+
+/* Everything that it leaves to prove is true of the tables and of the pads. */
+static bool end_holds(const struct hidden *h, const struct mbi_hidden *left, const struct end *end)
+{
+    bool holds = left->n_zero == 1 && zeros_hold(&h->p, left);
+
+    ck_assert_uint_eq(left->next, h->p.pads.n);
+    for (size_t k = 0; k < h->t.b.n_tables; k++) {
+        const struct mbi_ext m = mbi_ext_mul(left->line.r, pad_at(&h->p, left->line.m + k));
+
+        holds &= mbi_ext_equal(mbi_ext_sub(end->value[k], m),
+                               MBI_EXT(table_at)(&h->t.table[k], end->point, h->t.b.bits));
+    }
+    return holds;
+}
+
+static bool accepts_hidden(const void *test, const uint8_t *proof, size_t n)
+{
+    const struct hidden *h = test;
+    struct mbi_hidden left = {.host = &h->host, .next = h->t.b.n_sums, .claim_pad = h->claim_pad};
+    struct mbi_proof_reader reader;
+    struct end end;
+    bool holds;
+
+    mbi_proof_reader_init(&reader, proof, n, "test");
+    holds = MBI_EXT(sum_verify_hidden)(end.point, end.value, &h->t.b, &left, &reader);
+    test_that(holds == !reader.fault);
+    mbi_get_end(&reader);
+    holds = holds && !reader.fault && end_holds(h, &left, &end);
+    MBI_EXT(hidden_free)(&left);
+    return holds;
+}
+
+static bool hidden_holds(struct hidden *h)
+{
+    struct mbi_proof_writer w;
+    bool holds;
+
+    prove_hidden(&w, h);
+    holds = accepts_hidden(h, w.bytes.data, w.bytes.size);
+    mbi_proof_writer_free(&w);
+    return holds;
+}
+
+START_TEST(hidden_claims_are_accepted)
+{
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "hidden_claims_are_accepted");
+    for (unsigned bits = 0; bits <= 10; bits++)
+        for (unsigned degree = 1; degree <= MBI_SUM_DEGREE; degree++)
+            for (size_t n_sums = 1; n_sums <= (bits < 7 ? MAX_SUMS : 2); n_sums++) {
+                random_batch(&h.t, bits, degree, n_sums, n_sums % 2 == 0, &r);
+                hide(&h, &r);
+                test_check(hidden_holds(&h), "2^%u, degree %u, %zu sums", bits, degree, n_sums);
+                free_hidden(&h);
+            }
+}
+END_TEST
+
+START_TEST(every_change_of_a_hidden_one_is_refused)
+{
+    struct mbi_proof_writer w;
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "every_change_of_a_hidden_one_is_refused");
+    for (unsigned bits = 0; bits <= 5; bits++)
+        for (unsigned degree = 2; degree <= MBI_SUM_DEGREE; degree++) {
+            strict_batch(&h.t, bits, degree, 1 + bits % 3, &r);
+            hide(&h, &r);
+            prove_hidden(&w, &h);
+            test_that(accepts_hidden(&h, w.bytes.data, w.bytes.size));
+            change_elements(accepts_hidden, &h, &w, &r);
+            change_length(accepts_hidden, &h, &w);
+            if (degree == 3 && bits < 4)
+                flip_bits(accepts_hidden, &h, &w);
+            for (size_t k = 0; k < h.t.b.n_sums; k++) {
+                h.t.sum[k].claim.c[1] = mbi_fe_add(h.t.sum[k].claim.c[1], 1);
+                test_that(!accepts_hidden(&h, w.bytes.data, w.bytes.size));
+                h.t.sum[k].claim.c[1] = mbi_fe_sub(h.t.sum[k].claim.c[1], 1);
+            }
+            test_that(accepts_hidden(&h, w.bytes.data, w.bytes.size));
+            mbi_proof_writer_free(&w);
+            free_hidden(&h);
+        }
+}
+END_TEST
+
+/* Every message and every point has a pad of its own, which the verifier knows of. */
+START_TEST(every_pad_is_used_once)
+{
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "every_pad_is_used_once");
+    for (unsigned bits = 0; bits <= 4; bits++)
+        for (unsigned degree = 2; degree <= MBI_SUM_DEGREE; degree++) {
+            strict_batch(&h.t, bits, degree, 2, &r);
+            hide(&h, &r);
+            for (size_t i = h.t.b.n_sums; i < h.p.pads.n; i++)
+                for (int twice = 0; twice < 2; twice++) {
+                    pads_spoil(&h.p, i, twice);
+                    test_check(!hidden_holds(&h), "pad %zu of %zu", i, h.p.pads.n);
+                    pads_restore(&h.p);
+                }
+            test_that(hidden_holds(&h));
+            free_hidden(&h);
+        }
+}
+END_TEST
+
+/* Honest tables and pads, and a claim that is wrong: no line ends it. */
+START_TEST(hidden_lies_are_refused)
+{
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "hidden_lies_are_refused");
+    for (int round = 0; round < 100; round++) {
+        const size_t n_sums = 1 + random_size(&r, 3), k = random_size(&r, n_sums);
+        const unsigned bits = (unsigned)test_random_below(&r, 7);
+
+        strict_batch(&h.t, bits, 2 + (unsigned)test_random_below(&r, 4), n_sums, &r);
+        hide(&h, &r);
+        h.t.sum[k].claim = mbi_ext_add(h.t.sum[k].claim, mbi_ext_from(1));
+        test_that(!hidden_holds(&h));
+        free_hidden(&h);
+    }
+}
+END_TEST
+
+/* A line is of no use at its origin, where it shows the values themselves. */
+START_TEST(the_origin_of_a_line_is_refused)
+{
+    struct mbi_line line = {.r = mbi_ext_from(0)};
+    struct mbi_hidden left = {0};
+    struct mbi_ext h[5];
+    struct mbi_host host;
+    struct test_random r;
+
+    test_random_init(&r, "the_origin_of_a_line_is_refused");
+    mbi_host_default(&host);
+    left.host = &host;
+    for (unsigned i = 0; i < 5; i++)
+        h[i] = random_ext(&r);
+    test_that(!MBI_EXT(line_join)(&line, h, 4, &left));
+    line.r.c[MBI_EXT_D - 1] = 1;
+    test_that(MBI_EXT(line_join)(&line, h, 4, &left));
+    ck_assert_uint_eq(left.n_terms, 8);
+    MBI_EXT(hidden_free)(&left);
+}
+END_TEST
+
+START_TEST(any_hidden_bytes_are_refused)
+{
+    struct test_random r;
+    struct hidden h;
+    uint8_t proof[3000];
+
+    test_random_init(&r, "any_hidden_bytes_are_refused");
+    strict_batch(&h.t, 5, 4, 2, &r);
+    hide(&h, &r);
+    for (int round = 0; round < 1000; round++) {
+        test_random_bytes(&r, proof, sizeof(proof));
+        for (size_t i = 7; i < sizeof(proof); i += 8)
+            proof[i] &= 0x7F; /* canonical */
+        if (round % 3 == 2)
+            memset(proof, 0, sizeof(proof));
+        test_that(!accepts_hidden(&h, proof, 8 * MBI_EXT(sum_hidden_size)(&h.t.b)));
+    }
+    free_hidden(&h);
+}
+END_TEST
+
 /* ---- vectors: the products of proof_forms.py ---- */
 
 static struct mbi_ext vector_coordinate(size_t k, size_t i)
@@ -529,16 +748,46 @@ static void vector_sum(struct batch *t, size_t k, int what)
     t->sum[k].claim = slow_sum(t, k);
 }
 
-START_TEST(another_implementation_writes_the_same_proofs)
+#define VECTOR_CASES 4
+
+/* One of them, with tables of its own. */
+struct vector_batch {
+    struct batch t;
+    uint8_t digit[16];
+    int8_t narrow[16];
+    int16_t wide[16];
+};
+
+static void vector_batch(struct vector_batch *b, uint64_t number)
 {
     static const struct {
         unsigned bits;
         size_t n;
         int what[3];
-    } shape[] = {{0, 1, {CLAMP}},
-                 {3, 1, {DIGITS}},
-                 {3, 2, {CLAMP, LINEAR}},
-                 {4, 3, {CLAMP, DIGITS, CONSTANT}}};
+    } shape[VECTOR_CASES] = {{0, 1, {CLAMP}},
+                             {3, 1, {DIGITS}},
+                             {3, 2, {CLAMP, LINEAR}},
+                             {4, 3, {CLAMP, DIGITS, CONSTANT}}};
+    const size_t c = (size_t)number, size = (size_t)1 << shape[c % VECTOR_CASES].bits;
+    struct batch *t = &b->t;
+
+    test_that(c < VECTOR_CASES);
+    memset(b, 0, sizeof(*b));
+    t->b = (struct mbi_sum_batch){shape[c].bits, t->sum, shape[c].n, 3};
+    for (size_t x = 0; x < size; x++) {
+        b->digit[x] = (uint8_t)vector_entry(0, x, 4);
+        b->narrow[x] = (int8_t)((int)vector_entry(1, x, 256) - 128);
+        b->wide[x] = (int16_t)((int)vector_entry(2, x, 1 << 16) - (1 << 15));
+    }
+    t->table[0] = (struct mbi_table){MBI_TABLE_U8, b->digit, size};
+    t->table[1] = (struct mbi_table){MBI_TABLE_I8, b->narrow, size > 4 ? size - 3 : 1};
+    t->table[2] = (struct mbi_table){MBI_TABLE_I16, b->wide, size};
+    for (size_t k = 0; k < shape[c].n; k++)
+        vector_sum(t, k, shape[c].what[k]);
+}
+
+START_TEST(another_implementation_writes_the_same_proofs)
+{
     static struct vectors v;
     struct mbi_host host;
     size_t seen = 0;
@@ -546,45 +795,100 @@ START_TEST(another_implementation_writes_the_same_proofs)
     mbi_host_default(&host);
     vectors_open(&v, "golden/proof_forms.txt");
     while (vectors_next(&v)) {
-        uint8_t digit[16];
-        int8_t narrow[16];
-        int16_t wide[16];
-        struct batch t;
+        struct vector_batch b;
+        struct batch *t = &b.t;
         struct end end, want;
         struct mbi_proof_writer w;
-        size_t c, size, at;
+        size_t at;
 
         if (!vectors_is(&v, "sumcheck") || vectors_u64(&v, 1) != MBI_EXT_D)
             continue;
-        c = (size_t)vectors_u64(&v, 2);
-        test_that(c < MBI_COUNT(shape));
-        size = (size_t)1 << shape[c].bits;
-        memset(&t, 0, sizeof(t));
-        t.b = (struct mbi_sum_batch){shape[c].bits, t.sum, shape[c].n, 3};
-        for (size_t x = 0; x < size; x++) {
-            digit[x] = (uint8_t)vector_entry(0, x, 4);
-            narrow[x] = (int8_t)((int)vector_entry(1, x, 256) - 128);
-            wide[x] = (int16_t)((int)vector_entry(2, x, 1 << 16) - (1 << 15));
-        }
-        t.table[0] = (struct mbi_table){MBI_TABLE_U8, digit, size};
-        t.table[1] = (struct mbi_table){MBI_TABLE_I8, narrow, size > 4 ? size - 3 : 1};
-        t.table[2] = (struct mbi_table){MBI_TABLE_I16, wide, size};
-        for (size_t k = 0; k < shape[c].n; k++)
-            vector_sum(&t, k, shape[c].what[k]);
-        prove(&end, &w, &t, &host);
+        vector_batch(&b, vectors_u64(&v, 2));
+        prove(&end, &w, t, &host);
         vectors_same(&v, 3, w.bytes.data, w.bytes.size);
-        at = vectors_ext(want.point, shape[c].bits, &v, 4);
+        at = vectors_ext(want.point, t->b.bits, &v, 4);
         at = vectors_ext(want.value, 3, &v, at);
         test_that(at == v.n);
-        test_that(verify(&end, &t, w.bytes.data, w.bytes.size));
-        for (unsigned i = 0; i < shape[c].bits; i++)
+        test_that(verify(&end, t, w.bytes.data, w.bytes.size));
+        for (unsigned i = 0; i < t->b.bits; i++)
             test_that(mbi_ext_equal(end.point[i], want.point[i]));
         for (size_t k = 0; k < 3; k++)
             test_that(mbi_ext_equal(end.value[k], want.value[k]));
         mbi_proof_writer_free(&w);
         seen++;
     }
-    ck_assert_uint_eq(seen, MBI_COUNT(shape));
+    ck_assert_uint_eq(seen, VECTOR_CASES);
+}
+END_TEST
+
+/* What is left of a hidden one, with the factors of all pads. */
+static void same_ends(const struct vectors *v, struct hidden *h, const struct mbi_proof_writer *w)
+{
+    struct mbi_hidden left = {.host = &h->host, .next = h->t.b.n_sums, .claim_pad = h->claim_pad};
+    struct mbi_ext factor[64] = {{{0}}}, want[64], known;
+    struct mbi_proof_reader in;
+    struct end end, said;
+    size_t at = vectors_ext(said.point, h->t.b.bits, v, 4);
+
+    at = vectors_ext(said.value, 3, v, at);
+    at = vectors_ext(&known, 1, v, at);
+    test_that(h->p.pads.n <= MBI_COUNT(want));
+    at = vectors_ext(want, h->p.pads.n, v, at);
+    test_that(at == v->n);
+    mbi_proof_reader_init(&in, w->bytes.data, w->bytes.size, "test");
+    test_that(MBI_EXT(sum_verify_hidden)(end.point, end.value, &h->t.b, &left, &in));
+    for (unsigned i = 0; i < h->t.b.bits; i++)
+        test_that(mbi_ext_equal(end.point[i], said.point[i]));
+    for (size_t k = 0; k < 3; k++)
+        test_that(mbi_ext_equal(end.value[k], said.value[k]));
+    test_that(left.n_zero == 1 && mbi_ext_equal(left.zero[0].known, known));
+    for (size_t i = left.zero[0].first; i < left.zero[0].first + left.zero[0].n; i++)
+        factor[left.term[i].pad] = mbi_ext_add(factor[left.term[i].pad], left.term[i].scale);
+    for (size_t i = 0; i < h->p.pads.n; i++)
+        test_check(mbi_ext_equal(factor[i], want[i]), "pad %zu has another factor", i);
+    MBI_EXT(hidden_free)(&left);
+}
+
+START_TEST(another_implementation_writes_the_same_hidden_proofs)
+{
+    static struct vectors v;
+    struct test_random r;
+    size_t seen = 0;
+
+    test_random_init(&r, "another_implementation_writes_the_same_hidden_proofs");
+    vectors_open(&v, "golden/proof_forms.txt");
+    while (vectors_next(&v)) {
+        struct mbi_proof_writer w;
+        struct vector_batch b;
+        struct hidden h;
+
+        if (!vectors_is(&v, "hidden") || vectors_u64(&v, 1) != MBI_EXT_D)
+            continue;
+        vector_batch(&b, vectors_u64(&v, 2));
+        mbi_host_default(&h.host);
+        h.t = b.t;
+        h.t.b.sum = h.t.sum;
+        for (size_t k = 0; k < h.t.b.n_sums; k++)
+            h.t.sum[k].weight = h.t.weight[k];
+        pads_init(&h.p, h.t.b.n_sums + MBI_EXT(sum_pads)(&h.t.b), &r);
+        for (size_t i = 0; i < h.p.pads.n; i++) {
+            const struct mbi_ext x = vector_coordinate(1000, i);
+
+            memcpy(h.p.used + i * MBI_EXT_D, x.c, sizeof(x.c));
+        }
+        memcpy(h.p.at, h.p.used, h.p.pads.n * MBI_EXT_D * sizeof(*h.p.at));
+        for (size_t k = 0; k < h.t.b.n_sums; k++) {
+            h.claim_pad[k] = k;
+            h.t.sum[k].claim = mbi_ext_add(h.t.sum[k].claim, pad_at(&h.p, k));
+        }
+        prove_hidden(&w, &h);
+        vectors_same(&v, 3, w.bytes.data, w.bytes.size);
+        same_ends(&v, &h, &w);
+        mbi_proof_writer_free(&w);
+        pads_free(&h.p);
+        seen++;
+    }
+    ck_assert_uint_eq(seen, VECTOR_CASES);
 }
 END_TEST
 
@@ -604,7 +908,14 @@ int main(void)
     tcase_add_test(t, any_bytes_are_read_and_refused);
     tcase_add_test(t, no_bytes_prove_no_zero);
     tcase_add_test(t, wrong_plans_are_named);
+    tcase_add_test(t, hidden_claims_are_accepted);
+    tcase_add_test(t, every_change_of_a_hidden_one_is_refused);
+    tcase_add_test(t, every_pad_is_used_once);
+    tcase_add_test(t, hidden_lies_are_refused);
+    tcase_add_test(t, the_origin_of_a_line_is_refused);
+    tcase_add_test(t, any_hidden_bytes_are_refused);
     tcase_add_test(t, another_implementation_writes_the_same_proofs);
+    tcase_add_test(t, another_implementation_writes_the_same_hidden_proofs);
     suite_add_tcase(s, t);
     return test_main(s);
 }
