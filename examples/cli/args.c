@@ -214,11 +214,10 @@ static bool parse_number(long *out, const char *text, long lo, long hi)
 
 /* Options are read by the call that needs them. Threads are read by all, so a mistake in them is
  * told here, where it is known to be one of usage. */
-static int set_option(const struct args *args, const char *where, const char *key,
-                      const char *value)
+static int set_option(struct args *args, const char *where, const char *key, const char *value)
 {
     mambaint_error err;
-    long n;
+    long n = args_processors();
 
     if (!strcmp(key, "threads") && strcmp(value, "auto") &&
         !parse_number(&n, value, 1, MAX_THREADS)) {
@@ -226,6 +225,8 @@ static int set_option(const struct args *args, const char *where, const char *ke
                 args->command->name, where, value, MAX_THREADS);
         return CLI_USAGE;
     }
+    if (!strcmp(key, "threads"))
+        args->threads = n;
     if (mambaint_options_set(args->options, key, value, &err) == MAMBAINT_OK)
         return CLI_DONE;
     fprintf(stderr, "mambaint %s: %s: %s\n", args->command->name, where, err.message);

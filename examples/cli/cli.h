@@ -57,6 +57,7 @@ struct args {
     const char **operand;
     size_t n_operands;
     mambaint_options *options;
+    long threads; /* that the option asks for */
 };
 
 extern const struct flag flags_help[];

@@ -51,16 +51,24 @@ static int key_of_models(struct sides *s, const struct args *args)
     return status;
 }
 
-static int key_of_file(struct sides *s, const char *path)
+static int key_of_file(struct sides *s, const char *path, const struct args *args)
 {
-    size_t size;
-    char *data = read_all(path, &size);
+    mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
+    mambaint_context *ctx;
     mambaint_error err;
+    size_t size;
+    char *data;
     int32_t rc;
 
-    if (!data)
+    setup.threads = (uint32_t)args->threads;
+    if ((rc = mambaint_context_create(&ctx, &setup, &err)) < 0)
+        return fail_error(rc, &err);
+    if (!(data = read_all(path, &size))) {
+        mambaint_context_unref(ctx);
         return CLI_FAILED;
-    rc = mambaint_key_load(&s->key, NULL, data, size, &err);
+    }
+    rc = mambaint_key_load(&s->key, ctx, data, size, &err);
+    mambaint_context_unref(ctx); /* the key keeps its own */
     free(data);
     return rc < 0 ? fail("%s: %s", path, err.message) : CLI_DONE;
 }
@@ -93,7 +101,7 @@ static int read_sides(struct sides *s, const struct args *args)
         return CLI_FAILED;
     if (tokenizer && (rc = mambaint_tokenizer_open(&s->tokenizer, NULL, tokenizer, &err)) < 0)
         return fail_error(rc, &err);
-    status = key ? key_of_file(s, key) : key_of_models(s, args);
+    status = key ? key_of_file(s, key, args) : key_of_models(s, args);
     return status == CLI_DONE ? read_expected(s, args_text(args, "expect", NULL)) : status;
 }
 

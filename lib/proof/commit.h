@@ -186,7 +186,7 @@ void MBI_EXT(commitment_free)(struct mbi_commitment *c); /* zeroed is fine */
  * <block of a vector, form> = value. The block has as many bits as the form: with all of the
  * vector's it is block 0, the whole vector. A claim costs the prover no more than its block.
  * With `joined` it is a further term of the claim before it: their sum has that one's value. A form
- * that several terms share is mostly evaluated once.
+ * that several terms share is mostly evaluated once. See open_verify_at() for claims without one.
  */
 struct mbi_claim {
     size_t vector;
@@ -194,9 +194,16 @@ struct mbi_claim {
     const struct mbi_form *form; /* times scale, times 2^shift */
     const struct mbi_ext *scale; /* NULL: 1 */
     struct mbi_ext value;        /* joined: not looked at */
+    uint32_t number;             /* without a form: which it is of those that are not made, ... */
+    uint8_t bits;                /* ... and of the block */
     uint8_t shift;               /* below 64 */
     bool joined;                 /* not the first one */
 };
+
+static inline unsigned mbi_claim_bits(const struct mbi_claim *c)
+{
+    return c->form ? c->form->bits : c->bits;
+}
 
 /* What the form of a claim is multiplied with. */
 static inline struct mbi_ext mbi_claim_scale(const struct mbi_claim *c)
@@ -237,5 +244,20 @@ int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commit
  */
 bool MBI_EXT(open_verify)(const struct mbi_opening *o, struct mbi_proof_reader *in,
                           const struct mbi_host *host);
+
+#define MBI_OPEN_PARTS 2 /* of the claims, which threads look at side by side */
+
+/* Forms that are not made: the extension of one at a point of as many coordinates as the block has
+ * bits. The same number and point again and again should cost one evaluation. Each part is called
+ * by one thread at a time. */
+struct mbi_open_forms {
+    struct mbi_ext (*at)(void *user, uint32_t number, const struct mbi_ext *point);
+    void *user[MBI_OPEN_PARTS];
+};
+
+/* The same of claims that may lack their form. The code has to have a further layer, so that forms
+ * are asked for at one point only. */
+bool MBI_EXT(open_verify_at)(const struct mbi_opening *o, const struct mbi_open_forms *forms,
+                             struct mbi_proof_reader *in, const struct mbi_host *host);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Variables that follow from public parameters and tokens. */
 #include "proof/known.h"
+#include "base/intmath.h"
 #include "graph/element.h"
 
 int64_t mbi_typed_at(const struct mbi_type *t, const void *data, size_t row, size_t col)
@@ -11,6 +12,21 @@ int64_t mbi_typed_at(const struct mbi_type *t, const void *data, size_t row, siz
         return (packed[col / 4] >> (2 * (col % 4)) & 3) - 1;
     }
     return mbi_get(data, t->dtype, row * t->cols + col);
+}
+
+void mbi_typed_ends(int64_t *lo, int64_t *hi, const struct mbi_type *t, const void *data)
+{
+    const size_t n = (size_t)t->rows * t->cols;
+
+    *lo = t->hi;
+    *hi = t->lo;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t x = t->dtype == MBI_TERNARY ? mbi_typed_at(t, data, i / t->cols, i % t->cols)
+                                                  : mbi_get(data, t->dtype, i);
+
+        *lo = mbi_min_i64(*lo, x);
+        *hi = mbi_max_i64(*hi, x);
+    }
 }
 
 bool mbi_is_known(const struct mbi_plan *p, const struct mbi_var *v)
@@ -34,21 +50,71 @@ int64_t mbi_known_at(const struct mbi_plan *p, const struct mbi_var *v,
     return v->input == MBI_PUBLIC_POWER ? (int64_t)1 << (v->from - x) : x;
 }
 
+/* A parameter keeps its own type, where tables have it; powers lie in their interval. */
+static enum mbi_table_type type_of(const struct mbi_plan *p, const struct mbi_var *v)
+{
+    if (v->input == MBI_PUBLIC_POWER && v->hi <= INT32_MAX)
+        return MBI_TABLE_I32;
+    if (v->input != MBI_PUBLIC_PARAM)
+        return MBI_TABLE_FIELD;
+    switch (p->stage[v->stage].graph->param[v->param].type.dtype) {
+    case MBI_I8:
+        return MBI_TABLE_I8;
+    case MBI_I16:
+        return MBI_TABLE_I16;
+    case MBI_I32:
+        return MBI_TABLE_I32;
+    default:
+        return MBI_TABLE_FIELD;
+    }
+}
+
+static size_t width_of(enum mbi_table_type type)
+{
+    return type == MBI_TABLE_I8    ? sizeof(int8_t)
+           : type == MBI_TABLE_I16 ? sizeof(int16_t)
+           : type == MBI_TABLE_I32 ? sizeof(int32_t)
+                                   : sizeof(mbi_fe);
+}
+
+/* One row, of a variable whose middle index has one value. */
+static void fill_row(void *x, enum mbi_table_type type, const struct mbi_plan *p,
+                     const struct mbi_var *v, const struct mbi_known *from, size_t row)
+{
+    const size_t width = width_of(type);
+    int32_t *narrow = x;
+    mbi_fe *field = x;
+
+    if (v->input == MBI_PUBLIC_POWER && type == MBI_TABLE_I32) {
+        for (size_t col = 0; col < v->n[2]; col++)
+            narrow[col] = (int32_t)mbi_known_at(p, v, from, row, col);
+        return;
+    }
+    if (type != MBI_TABLE_FIELD) {
+        memcpy(x, (const char *)from->param[v->stage][v->param] + row * v->n[2] * width,
+               v->n[2] * width);
+        return;
+    }
+    for (size_t col = 0; col < v->n[2]; col++)
+        field[col] = mbi_fe_from_i64(mbi_known_at(p, v, from, row, col));
+}
+
 int32_t mbi_known_tables(struct mbi_table *table, const struct mbi_plan *p,
                          const struct mbi_known *from, mambaint_error *err)
 {
     for (uint32_t i = 0; i < p->n_vars; i++) {
         const struct mbi_var *v = &p->var[i];
-        mbi_fe *x;
+        size_t width;
+        char *x;
 
         if (!mbi_is_known(p, v) || v->input == MBI_PUBLIC_LESS)
             continue;
-        table[i] = (struct mbi_table){MBI_TABLE_FIELD, NULL, (size_t)v->n[0] << mbi_row_log(v)};
-        if (!(table[i].data = x = mbi_alloc_aligned(p->host, table[i].n * sizeof(*x))))
+        table[i] = (struct mbi_table){type_of(p, v), NULL, (size_t)v->n[0] << mbi_row_log(v)};
+        width = width_of(table[i].type);
+        if (!(table[i].data = x = mbi_alloc_aligned(p->host, table[i].n * width)))
             return mbi_fail_memory(err, "what is public of a proof");
         for (size_t row = 0; row < v->n[0]; row++)
-            for (size_t col = 0; col < v->n[2]; col++)
-                x[mbi_var_place(v, row, col)] = mbi_fe_from_i64(mbi_known_at(p, v, from, row, col));
+            fill_row(x + mbi_var_place(v, row, 0) * width, table[i].type, p, v, from, row);
     }
     return MAMBAINT_OK;
 }

@@ -15,6 +15,9 @@ struct mbi_known {
 /* Element (row, col) of a parameter of a graph, or of a value. */
 int64_t mbi_typed_at(const struct mbi_type *t, const void *data, size_t row, size_t col);
 
+/* The smallest and the largest one. */
+void mbi_typed_ends(int64_t *lo, int64_t *hi, const struct mbi_type *t, const void *data);
+
 /* Is it one of the variables that this file fills? */
 bool mbi_is_known(const struct mbi_plan *p, const struct mbi_var *v);
 /* One integer of such a variable. */

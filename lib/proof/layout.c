@@ -260,15 +260,20 @@ static bool is_committed(const struct mbi_var *v)
     return v->kind == MBI_VAR_COMMITTED && v->bits;
 }
 
+/* How many boxes a committed variable has, at most. */
+static uint32_t most_boxes(const struct mbi_plan *p, const struct mbi_var *v)
+{
+    if (!p->large)
+        return 1;
+    return steps_of(v) ? CUTS * steps_of(v) : cut_range(v->n[0]).n * cut_range(v->n[2]).n;
+}
+
 static bool add_boxes(struct mbi_plan *p)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < p->n_vars; i++)
-        n += !is_committed(&p->var[i]) ? 0
-             : !p->large               ? 1
-             : steps_of(&p->var[i])    ? CUTS * steps_of(&p->var[i])
-                                       : CUTS * CUTS;
+        n += is_committed(&p->var[i]) ? most_boxes(p, &p->var[i]) : 0;
     mbi_free(p->host, p->box);
     p->n_boxes = 0;
     if (!(p->box = mbi_alloc(p->host, (size_t)n + 1, sizeof(*p->box)))) {

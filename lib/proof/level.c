@@ -111,8 +111,8 @@ static bool count(struct mbi_proof_shape *out, const struct mbi_plan *plan,
 bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
                           const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup, count_opening,
-                                              nothing};
+    static const struct mbi_walk_side side = {count_value,   count_sum, count_lookup,
+                                              count_opening, nothing,   false};
 
     return count(out, plan, &side, host);
 }
@@ -120,7 +120,8 @@ bool MBI_EXT(proof_shape)(struct mbi_proof_shape *out, const struct mbi_plan *pl
 bool MBI_EXT(proof_pads)(struct mbi_proof_shape *out, const struct mbi_plan *plan,
                          const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup, NULL, nothing};
+    static const struct mbi_walk_side side = {count_value, count_sum, count_lookup,
+                                              NULL,        nothing,   false};
 
     return count(out, plan, &side, host);
 }

@@ -30,8 +30,9 @@ static const char *root_fault(const struct mbi_opening *o)
     return NULL;
 }
 
-/* known: its form is without a fault. */
-static const char *claim_fault(const struct mbi_claim *c, const struct mbi_opening *o, bool known)
+/* known: its form is without a fault. formless: it may have none. */
+static const char *claim_fault(const struct mbi_claim *c, const struct mbi_opening *o, bool known,
+                               bool formless)
 {
     const char *fault;
 
@@ -39,15 +40,17 @@ static const char *claim_fault(const struct mbi_claim *c, const struct mbi_openi
         return "a claim names a vector that is not there";
     if (c->shift >= 64)
         return "a claim is of digits that are not there";
-    fault = known ? NULL : MBI_EXT(form_fault)(c->form);
-    if (!fault && c->form->bits > mbi_open_bits(o, c->vector))
+    if (!c->form && (!formless || !o->code.depth))
+        return "a claim has no form";
+    fault = known || !c->form ? NULL : MBI_EXT(form_fault)(c->form);
+    if (!fault && mbi_claim_bits(c) > mbi_open_bits(o, c->vector))
         fault = "a form has more bits than its vector";
-    if (!fault && c->block >> (mbi_open_bits(o, c->vector) - c->form->bits))
+    if (!fault && c->block >> (mbi_open_bits(o, c->vector) - mbi_claim_bits(c)))
         fault = "a claim names a block that is not there";
     return fault;
 }
 
-const char *MBI_EXT(open_fault)(const struct mbi_opening *o)
+const char *MBI_EXT(open_fault_of)(const struct mbi_opening *o, bool formless)
 {
     const char *fault = MBI_EXT(code_fault)(&o->code);
 
@@ -58,8 +61,14 @@ const char *MBI_EXT(open_fault)(const struct mbi_opening *o)
     if (!fault && o->n_claims && o->claim[0].joined)
         fault = "the first claim is joined to none";
     for (size_t k = 0; k < o->n_claims && !fault; k++)
-        fault = claim_fault(&o->claim[k], o, k && o->claim[k].form == o->claim[k - 1].form);
+        fault =
+            claim_fault(&o->claim[k], o, k && o->claim[k].form == o->claim[k - 1].form, formless);
     return fault;
+}
+
+const char *MBI_EXT(open_fault)(const struct mbi_opening *o)
+{
+    return MBI_EXT(open_fault_of)(o, false);
 }
 
 /* ---- the transcript ---- */
@@ -112,12 +121,14 @@ static void absorb_code(struct mbi_transcript *t, const struct mbi_opening *o)
 
 #define FURTHER ((uint64_t)1 << 63) /* beside the vector of a term that begins no claim */
 
+#define CLAIMS 64 /* that are hashed at a time */
+
 /* Each claim, without its form, at once: there are many, and few bytes of each. */
 static void absorb_claims(struct mbi_transcript *t, const struct mbi_opening *o)
 {
-    uint8_t bytes[16 + MBI_EXT_BYTES];
+    uint8_t bytes[CLAIMS * (16 + MBI_EXT_BYTES)];
     struct mbi_hash h;
-    size_t size = 16 * o->n_claims;
+    size_t size = 16 * o->n_claims, n = 0;
 
     for (size_t k = 0; k < o->n_claims; k++)
         size += o->claim[k].joined ? 0 : MBI_EXT_BYTES;
@@ -125,11 +136,18 @@ static void absorb_claims(struct mbi_transcript *t, const struct mbi_opening *o)
     for (size_t k = 0; k < o->n_claims; k++) {
         const bool joined = o->claim[k].joined;
 
-        mbi_store64(bytes, o->claim[k].vector | (joined ? FURTHER : 0));
-        mbi_store64(bytes + 8, o->claim[k].block);
-        MBI_EXT(ext_to_bytes)(bytes + 16, &o->claim[k].value, 1);
-        mbi_hash_add(&h, bytes, joined ? 16 : sizeof(bytes));
+        if (n + 16 + MBI_EXT_BYTES > sizeof(bytes)) {
+            mbi_hash_add(&h, bytes, n);
+            n = 0;
+        }
+        mbi_store64(bytes + n, o->claim[k].vector | (joined ? FURTHER : 0));
+        mbi_store64(bytes + n + 8, o->claim[k].block);
+        n += 16;
+        if (!joined)
+            MBI_EXT(ext_to_bytes)(bytes + n, &o->claim[k].value, 1);
+        n += joined ? 0 : MBI_EXT_BYTES;
     }
+    mbi_hash_add(&h, bytes, n);
     mbi_transcript_absorb_end(t, &h);
 }
 

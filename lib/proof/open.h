@@ -49,6 +49,9 @@ struct mbi_open_stack {
     unsigned rounds;
 };
 
+/* open_fault(); with `formless`, claims may lack their form. */
+const char *MBI_EXT(open_fault_of)(const struct mbi_opening *o, bool formless);
+
 void MBI_EXT(open_stack_init)(struct mbi_open_stack *s, const struct mbi_opening *o);
 
 /* log2 of the entries of a vector. */
@@ -156,6 +159,18 @@ bool MBI_EXT(open_fold_masks)(struct mbi_ext *out, const struct mbi_opening *o,
 /* The n entries of each blind row, one row after the other; for mbi_free_aligned(). NULL for want
  * of memory. */
 mbi_fe *MBI_EXT(open_blind)(const struct mbi_commitment *c, size_t n, const struct mbi_host *host);
+/* ---- places of blocks (open_place.c) ---- */
+
+#define MBI_PLACE_GROUP 8u /* coordinates of one table */
+
+/* eq(alpha, place) for the first coordinates of alpha, of any number up to n and any place of as
+ * many bits: by tables for every begin of each group of coordinates. */
+struct mbi_open_places {
+    struct mbi_ext table[MBI_MAX_BITS / MBI_PLACE_GROUP][2 << MBI_PLACE_GROUP];
+};
+
+void MBI_EXT(open_places_init)(struct mbi_open_places *p, const struct mbi_ext *alpha, unsigned n);
+struct mbi_ext MBI_EXT(open_place)(const struct mbi_open_places *p, unsigned bits, uint64_t place);
 
 /* ---- the prover's weights (open_fill.c) ---- */
 
@@ -172,16 +187,16 @@ bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, s
  * The same for vectors with few forms for an entry, whose weights are made when they are asked for
  * and take no memory. NULL for want of it.
  */
-struct mbi_open_forms;
-struct mbi_open_forms *MBI_EXT(open_forms)(const struct mbi_opening *o, struct mbi_ext join,
-                                           const struct mbi_host *host,
-                                           const struct mbi_field_kernels *kernels);
-void MBI_EXT(open_forms_free)(struct mbi_open_forms *f, const struct mbi_host *host);
+struct mbi_open_weights;
+struct mbi_open_weights *MBI_EXT(open_weights)(const struct mbi_opening *o, struct mbi_ext join,
+                                               const struct mbi_host *host,
+                                               const struct mbi_field_kernels *kernels);
+void MBI_EXT(open_weights_free)(struct mbi_open_weights *f, const struct mbi_host *host);
 /* Is this vector one of them? */
-bool MBI_EXT(open_forms_has)(const struct mbi_open_forms *f, size_t vector);
+bool MBI_EXT(open_weights_has)(const struct mbi_open_weights *f, size_t vector);
 /* Its weights of the entries begin .. begin + n, which lie between two multiples of
  * 2^MBI_FORM_BLOCK_LOG and below its reach. */
-void MBI_EXT(open_forms_make)(struct mbi_ext *w, const struct mbi_open_forms *f, size_t vector,
-                              size_t begin, size_t n);
+void MBI_EXT(open_weights_make)(struct mbi_ext *w, const struct mbi_open_weights *f, size_t vector,
+                                size_t begin, size_t n);
 
 #endif

@@ -56,7 +56,7 @@ struct fill {
     bool skipped[MBI_OPEN_VECTORS]; /* whose claims are not taken */
 };
 
-struct mbi_open_forms {
+struct mbi_open_weights {
     struct fill fill; /* with the products of the vectors that are made */
     struct chunks chunks[MBI_OPEN_VECTORS];
 };
@@ -518,7 +518,7 @@ static void choose_vectors(struct fill *a)
     }
 }
 
-void MBI_EXT(open_forms_free)(struct mbi_open_forms *f, const struct mbi_host *host)
+void MBI_EXT(open_weights_free)(struct mbi_open_weights *f, const struct mbi_host *host)
 {
     if (!f)
         return;
@@ -528,11 +528,11 @@ void MBI_EXT(open_forms_free)(struct mbi_open_forms *f, const struct mbi_host *h
     mbi_free(host, f);
 }
 
-struct mbi_open_forms *MBI_EXT(open_forms)(const struct mbi_opening *o, struct mbi_ext join,
-                                           const struct mbi_host *host,
-                                           const struct mbi_field_kernels *kernels)
+struct mbi_open_weights *MBI_EXT(open_weights)(const struct mbi_opening *o, struct mbi_ext join,
+                                               const struct mbi_host *host,
+                                               const struct mbi_field_kernels *kernels)
 {
-    struct mbi_open_forms *f = mbi_alloc(host, 1, sizeof(*f));
+    struct mbi_open_weights *f = mbi_alloc(host, 1, sizeof(*f));
     struct mbi_ext power = mbi_ext_from(1);
     bool made;
 
@@ -551,17 +551,17 @@ struct mbi_open_forms *MBI_EXT(open_forms)(const struct mbi_opening *o, struct m
             made = chunks_init(&f->chunks[i], &f->fill, i, host);
     if (made)
         return f;
-    MBI_EXT(open_forms_free)(f, host);
+    MBI_EXT(open_weights_free)(f, host);
     return NULL;
 }
 
-bool MBI_EXT(open_forms_has)(const struct mbi_open_forms *f, size_t vector)
+bool MBI_EXT(open_weights_has)(const struct mbi_open_weights *f, size_t vector)
 {
     return !f->fill.skipped[vector];
 }
 
-void MBI_EXT(open_forms_make)(struct mbi_ext *w, const struct mbi_open_forms *f, size_t vector,
-                              size_t begin, size_t n)
+void MBI_EXT(open_weights_make)(struct mbi_ext *w, const struct mbi_open_weights *f, size_t vector,
+                                size_t begin, size_t n)
 {
     memset(w, 0, n * sizeof(*w));
     add_claims(&f->fill, &f->chunks[vector], w, begin >> chunk_log(f->fill.o, vector), begin, n);

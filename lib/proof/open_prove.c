@@ -43,7 +43,7 @@ struct prover {
     struct row *row;
     unsigned log_columns; /* entries of a row */
     size_t half;          /* pairs of rows in this round */
-    struct mbi_open_forms *forms;
+    struct mbi_open_weights *forms;
     struct mbi_ext *weight;          /* of the vectors whose weights are kept */
     struct mbi_ext **batch, **spare; /* rows of E: as they were asked for, and those not in use */
     size_t n_batches, n_spare;
@@ -75,7 +75,7 @@ static const struct mbi_ext *weights(struct mbi_ext *room, const struct prover *
 {
     if (!row->forms)
         return row->w ? row->w + x : NULL;
-    MBI_EXT(open_forms_make)(room, a->forms, row->vector, row->begin + x, n);
+    MBI_EXT(open_weights_make)(room, a->forms, row->vector, row->begin + x, n);
     return room;
 }
 
@@ -439,7 +439,7 @@ static bool stack_rows(struct prover *a)
 
     memset(a->row, 0, sizeof(*a->row) << a->stack.rounds);
     for (size_t i = 0; i < a->o->n_roots; i++) {
-        const bool forms = MBI_EXT(open_forms_has)(a->forms, i);
+        const bool forms = MBI_EXT(open_weights_has)(a->forms, i);
         struct row *row = a->row + a->stack.first[i];
 
         w[i] = forms ? NULL : next;
@@ -797,7 +797,7 @@ static bool alloc_rows(struct prover *a)
 
     for (size_t i = 0; i < a->o->n_roots; i++) {
         rows += a->reach[i] >> a->log_columns;
-        kept += MBI_EXT(open_forms_has)(a->forms, i) ? 0 : a->reach[i];
+        kept += MBI_EXT(open_weights_has)(a->forms, i) ? 0 : a->reach[i];
     }
     for (unsigned i = 1; i <= a->o->code.depth; i++)
         most = mbi_max_size(most, (size_t)1 << mbi_open_log_rows(&a->o->code, i));
@@ -837,7 +837,7 @@ static void prover_free(struct prover *a)
 {
     MBI_EXT(matrix_free)(&a->matrix, a->host);
     mbi_ntt_free(&a->ntt);
-    MBI_EXT(open_forms_free)(a->forms, a->host);
+    MBI_EXT(open_weights_free)(a->forms, a->host);
     for (size_t i = 0; i < a->n_batches; i++)
         mbi_free_aligned(a->host, a->batch[i]);
     mbi_free(a->host, a->batch);
@@ -873,7 +873,7 @@ static int32_t prove(struct prover *a, mambaint_error *err)
         return rc;
     a->claim = MBI_EXT(open_join)(&a->join, &a->pads, &a->out->transcript, a->o, &a->stack);
     MBI_EXT(open_reach)(a->reach, a->o);
-    a->forms = MBI_EXT(open_forms)(a->o, a->join, a->host, a->kernels);
+    a->forms = MBI_EXT(open_weights)(a->o, a->join, a->host, a->kernels);
     if (!a->forms || !alloc_rows(a) || (a->o->code.masks && !take_pads(a)) || !stack_rows(a))
         return mbi_fail_memory(err, "an opening");
     prove_rounds(a, a->stack.rounds);

@@ -5,7 +5,6 @@
 #if MBI_HAVE_SODIUM
 
 #define BLOCK ((size_t)1 << MBI_FORM_BLOCK_LOG)
-#define SELECTOR 10u /* bits of the place of a block that one table decides */
 
 /* What the positions of a layer say of the next one's vector. */
 struct joined {
@@ -18,6 +17,7 @@ struct joined {
 
 struct verifier {
     const struct mbi_opening *o;
+    const struct mbi_open_forms *forms; /* of claims that have none */
     struct mbi_proof_reader *in;
     const struct mbi_host *host;
     struct mbi_open_stack stack;
@@ -38,10 +38,8 @@ struct verifier {
     void *scratch;
     size_t n;
     struct joined joined[MBI_CODE_DEPTH];
-    struct mbi_ext *selector; /* eq(alpha, .) of the first coordinates */
-    struct mbi_form_memo *memo;
-    const struct mbi_form *last; /* of the last claim that was looked at */
-    struct mbi_ext last_value;   /* at alpha */
+    struct mbi_open_places *places; /* in the stack */
+    struct mbi_form_memo *memo;     /* one for each part of the claims */
 };
 
 /* ---- memory: the most that any layer takes ---- */
@@ -88,8 +86,8 @@ static bool verifier_alloc(struct verifier *v)
                   mbi_alloc(v->host, mbi_code_layer(code, i).queries, sizeof(*v->joined[i].x))))
             return false;
     return (v->row = mbi_alloc(v->host, mbi_layer_entries(code, code->depth), sizeof(*v->row))) &&
-           (v->selector = mbi_alloc(v->host, (size_t)1 << SELECTOR, sizeof(*v->selector))) &&
-           (v->memo = mbi_alloc(v->host, 1, sizeof(*v->memo))) &&
+           (v->places = mbi_alloc(v->host, 1, sizeof(*v->places))) &&
+           (v->memo = mbi_alloc(v->host, MBI_OPEN_PARTS, sizeof(*v->memo))) &&
            (v->weight = mbi_alloc(v->host, most.rows, sizeof(*v->weight))) &&
            (v->sum = mbi_alloc(v->host, most.positions, sizeof(*v->sum))) &&
            (v->position = mbi_alloc(v->host, most.queries, sizeof(*v->position))) &&
@@ -102,7 +100,7 @@ static void verifier_free(struct verifier *v)
 {
     mbi_free(v->host, v->row);
     mbi_free(v->host, v->memo);
-    mbi_free(v->host, v->selector);
+    mbi_free(v->host, v->places);
     mbi_free(v->host, v->weight);
     mbi_free(v->host, v->sum);
     mbi_free(v->host, v->position);
@@ -130,24 +128,24 @@ static void get_rounds(struct verifier *v, unsigned n)
     }
 }
 
-/* eq(alpha, place) for the first `bits` coordinates of alpha. */
-static struct mbi_ext selector(const struct verifier *v, unsigned bits, uint64_t place)
-{
-    const unsigned rest = bits - SELECTOR;
-
-    if (bits < SELECTOR)
-        return MBI_EXT(eq_index)(v->point, bits, place);
-    return mbi_ext_mul(v->selector[place >> rest],
-                       MBI_EXT(eq_index)(v->point + SELECTOR, rest, place));
-}
+/* Claims begin .. end, which a thread joins. */
+struct part {
+    const struct verifier *verifier;
+    struct mbi_ext (*form)(struct part *p, const struct mbi_claim *c);
+    size_t number, begin, end, n_claims; /* that begin in it */
+    struct mbi_ext sum, rest;
+    const struct mbi_form *last; /* of the last claim that was looked at */
+    struct mbi_ext last_value;   /* at alpha */
+};
 
 /*
  * <row, W~(alpha, .)> for the form W of a claim. In the stack, the bits before those of the form
  * select its place: `before` coordinates of alpha and, of a form shorter than a row, some of the
  * column.
  */
-static struct mbi_ext form_of_row(struct verifier *v, const struct mbi_claim *c)
+static struct mbi_ext form_of_row(struct part *p, const struct mbi_claim *c)
 {
+    const struct verifier *v = p->verifier;
     const unsigned rounds = v->stack.rounds, columns = v->o->code.log_columns;
     const unsigned bits = c->form->bits, inner = bits < columns ? bits : columns;
     const unsigned log = inner < MBI_FORM_BLOCK_LOG ? inner : MBI_FORM_BLOCK_LOG;
@@ -161,41 +159,81 @@ static struct mbi_ext form_of_row(struct verifier *v, const struct mbi_claim *c)
         MBI_EXT(form_rest)(block, c->form, v->point + before, bits - inner, begin, log);
         sum = mbi_ext_add(sum, MBI_EXT(table_dot)(&row, column + begin, block, (size_t)1 << log));
     }
-    return mbi_ext_mul(sum, selector(v, before, place >> (rounds + columns - before)));
+    return mbi_ext_mul(
+        sum, MBI_EXT(open_place)(v->places, before, place >> (rounds + columns - before)));
 }
 
 /* W~(alpha) for the form W of a claim, with a coordinate for every bit of the stack. */
-static struct mbi_ext form_at_point(struct verifier *v, const struct mbi_claim *c)
+static struct mbi_ext form_at_point(struct part *p, const struct mbi_claim *c)
 {
-    const unsigned bits = c->form->bits;
-    const unsigned before = v->stack.rounds + v->o->code.log_columns - bits;
+    const struct verifier *v = p->verifier;
+    const unsigned bits = mbi_claim_bits(c),
+                   before = v->stack.rounds + v->o->code.log_columns - bits;
     const uint64_t place = (v->stack.first[c->vector] << v->o->code.log_columns >> bits) + c->block;
 
-    if (v->last != c->form) {
-        v->last = c->form;
-        v->last_value = MBI_EXT(form_at_known)(c->form, v->point + before, v->memo);
+    if (!c->form) {
+        p->last = NULL;
+        p->last_value = v->forms->at(v->forms->user[p->number], c->number, v->point + before);
+    } else if (p->last != c->form) {
+        p->last = c->form;
+        p->last_value = MBI_EXT(form_at_known)(c->form, v->point + before, &v->memo[p->number]);
     }
-    return mbi_ext_mul(v->last_value, selector(v, before, place));
+    return mbi_ext_mul(p->last_value, MBI_EXT(open_place)(v->places, before, place));
 }
 
-/* All claims, each form by itself; in powers of the challenge that joined them. */
-static struct mbi_ext join_forms(struct verifier *v,
-                                 struct mbi_ext (*form)(struct verifier *v,
-                                                        const struct mbi_claim *c))
+/* The terms of a part: of the claims that begin in it, and of the one that began before it. */
+static void join_part(struct part *p)
 {
-    struct mbi_ext sum = mbi_ext_from(0), terms = sum;
+    struct mbi_ext terms = mbi_ext_from(0);
 
-    MBI_EXT(eq_table)(v->selector, v->point, SELECTOR, mbi_ext_from(1));
-    for (size_t k = v->o->n_claims; k-- > 0;) {
-        const struct mbi_claim *c = &v->o->claim[k];
+    for (size_t k = p->end; k-- > p->begin;) {
+        const struct mbi_claim *c = &p->verifier->o->claim[k];
 
-        terms = mbi_ext_add(terms, mbi_ext_mul(form(v, c), mbi_claim_scale(c)));
+        terms = mbi_ext_add(terms, mbi_ext_mul(p->form(p, c), mbi_claim_scale(c)));
         if (c->joined)
             continue;
-        sum = mbi_ext_add(mbi_ext_mul(sum, v->join), terms);
+        p->sum = mbi_ext_add(mbi_ext_mul(p->sum, p->verifier->join), terms);
+        p->n_claims++;
         terms = mbi_ext_from(0);
     }
-    return sum;
+    p->rest = terms;
+}
+
+static void join_parts(void *arg, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++)
+        join_part((struct part *)arg + i);
+}
+
+/* All claims, each form by itself; in powers of the challenge that joined them. Sums are the same
+ * in any parts. */
+static struct mbi_ext join_forms(struct verifier *v,
+                                 struct mbi_ext (*form)(struct part *p, const struct mbi_claim *c))
+{
+    const size_t n = mbi_pool_threads(v->host->pool) > 1 ? MBI_OPEN_PARTS : 1;
+    struct part part[MBI_OPEN_PARTS];
+    const unsigned coordinates = v->stack.rounds + (v->o->code.depth ? v->o->code.log_columns : 0);
+    struct mbi_ext sum = mbi_ext_from(0), rest = sum;
+
+    MBI_EXT(open_places_init)(v->places, v->point, coordinates);
+    for (size_t i = 0; i < n; i++)
+        part[i] = (struct part){.verifier = v,
+                                .form = form,
+                                .number = i,
+                                .begin = v->o->n_claims * i / n,
+                                .end = v->o->n_claims * (i + 1) / n};
+    mbi_parallel_for(v->host, n, 1, join_parts, part);
+    for (size_t i = n; i-- > 0;) { /* the rest of what is behind a part is of its last claim */
+        const size_t before = part[i].n_claims ? part[i].n_claims - 1 : 0;
+
+        if (part[i].n_claims) {
+            sum = mbi_ext_add(mbi_ext_mul(sum, v->join), rest);
+            sum = mbi_ext_add(part[i].sum, mbi_ext_mul(sum, mbi_ext_pow(v->join, before)));
+            rest = mbi_ext_from(0);
+        }
+        rest = mbi_ext_add(rest, part[i].rest);
+    }
+    return sum; /* the first claim begins in the first part */
 }
 
 /* The extension of the powers of x at a point of n coordinates. */
@@ -455,8 +493,14 @@ static void verify(struct verifier *v)
 bool MBI_EXT(open_verify)(const struct mbi_opening *o, struct mbi_proof_reader *in,
                           const struct mbi_host *host)
 {
-    const char *fault = MBI_EXT(open_fault)(o);
-    struct verifier v = {.o = o, .in = in, .host = host, .gamma = mbi_ext_from(1)};
+    return MBI_EXT(open_verify_at)(o, NULL, in, host);
+}
+
+bool MBI_EXT(open_verify_at)(const struct mbi_opening *o, const struct mbi_open_forms *forms,
+                             struct mbi_proof_reader *in, const struct mbi_host *host)
+{
+    const char *fault = MBI_EXT(open_fault_of)(o, forms != NULL);
+    struct verifier v = {.o = o, .forms = forms, .in = in, .host = host, .gamma = mbi_ext_from(1)};
 
     if (fault) {
         mbi_refuse(in, fault);

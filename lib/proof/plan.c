@@ -58,14 +58,7 @@ static void narrow(struct mbi_plan *p, struct mbi_var *v, const struct mbi_type 
 
     if (!data)
         return;
-    v->lo = t->hi;
-    v->hi = t->lo;
-    for (size_t i = 0; i < (size_t)t->rows * t->cols; i++) {
-        const int64_t x = mbi_typed_at(t, data, i / t->cols, i % t->cols);
-
-        v->lo = mbi_min_i64(v->lo, x);
-        v->hi = mbi_max_i64(v->hi, x);
-    }
+    mbi_typed_ends(&v->lo, &v->hi, t, data);
     if (v->lo < t->lo || v->hi > t->hi)
         mbi_plan_fault(p, "a public parameter leaves its interval");
 }
@@ -297,11 +290,15 @@ static int32_t init_stages(struct mbi_plan *p, const struct mbi_plan_request *q,
 static int32_t fill_plan(struct mbi_plan *p, const struct mbi_plan_request *q, mambaint_error *err)
 {
     const int32_t rc = init_stages(p, q, err);
+    size_t nodes = 0;
 
     if (rc < 0)
         return rc;
     if (q->certificate && mbi_plan_lay_out_direct(p))
         return MAMBAINT_OK;
+    for (size_t s = 0; s < p->n_stages && !q->certificate; s++)
+        nodes += p->stage[s].graph->n_nodes;
+    mbi_plan_expect(p, nodes);
     for (uint32_t s = 0; s < p->n_stages && !p->fault; s++)
         if (q->certificate)
             declare_certificate(p, s);
@@ -351,9 +348,9 @@ void mbi_plan_free(struct mbi_plan *plan)
         return;
     for (size_t s = 0; s < plan->n_stages; s++)
         mbi_free(plan->host, plan->stage[s].node);
-    mbi_free(plan->host, plan->var);
-    mbi_free(plan->host, plan->relation);
-    mbi_free(plan->host, plan->term);
+    mbi_free_aligned(plan->host, plan->var);
+    mbi_free_aligned(plan->host, plan->relation);
+    mbi_free_aligned(plan->host, plan->term);
     mbi_free(plan->host, plan->piece);
     mbi_free(plan->host, plan->box);
     mbi_free(plan->host, plan);
@@ -361,24 +358,37 @@ void mbi_plan_free(struct mbi_plan *plan)
 
 /* ---- the digest ---- */
 
-static void add32(struct mbi_blake2b *s, uint32_t v)
-{
-    uint8_t bytes[4];
+#define ROOM ((size_t)1 << 12) /* bytes that are hashed at a time */
 
-    mbi_store32(bytes, v);
-    mbi_blake2b_add(s, bytes, sizeof(bytes));
+/* Numbers on their way into the hash. */
+struct digest {
+    struct mbi_blake2b hash;
+    size_t n;
+    uint8_t bytes[ROOM];
+};
+
+static void hash_bytes(struct digest *s)
+{
+    mbi_blake2b_add(&s->hash, s->bytes, s->n);
+    s->n = 0;
 }
 
-static void add64(struct mbi_blake2b *s, uint64_t v)
+static void add32(struct digest *s, uint32_t v)
 {
-    uint8_t bytes[8];
+    if (s->n + sizeof(v) > ROOM)
+        hash_bytes(s);
+    mbi_store32(s->bytes + s->n, v);
+    s->n += sizeof(v);
+}
 
-    mbi_store64(bytes, v);
-    mbi_blake2b_add(s, bytes, sizeof(bytes));
+static void add64(struct digest *s, uint64_t v)
+{
+    add32(s, (uint32_t)v);
+    add32(s, (uint32_t)(v >> 32));
 }
 
 /* Where the digits of a committed variable lie. */
-static void add_digits(struct mbi_blake2b *s, const struct mbi_plan *p, const struct mbi_var *v)
+static void add_digits(struct digest *s, const struct mbi_plan *p, const struct mbi_var *v)
 {
     add32(s, v->bits);
     if (p->large) {
@@ -405,7 +415,7 @@ static void add_digits(struct mbi_blake2b *s, const struct mbi_plan *p, const st
 }
 
 /* The regions of the witness vector. */
-static void add_regions(struct mbi_blake2b *s, const struct mbi_plan *p)
+static void add_regions(struct digest *s, const struct mbi_plan *p)
 {
     const struct mbi_lookup *l = &p->lookup;
 
@@ -428,7 +438,7 @@ static void add_regions(struct mbi_blake2b *s, const struct mbi_plan *p)
     }
 }
 
-static void add_var(struct mbi_blake2b *s, const struct mbi_plan *p, const struct mbi_var *v)
+static void add_var(struct digest *s, const struct mbi_plan *p, const struct mbi_var *v)
 {
     add32(s, v->kind);
     for (int k = 0; k < MBI_AXES; k++)
@@ -455,7 +465,7 @@ static void add_var(struct mbi_blake2b *s, const struct mbi_plan *p, const struc
         add_digits(s, p, v);
 }
 
-static void add_view(struct mbi_blake2b *s, const struct mbi_view *w)
+static void add_view(struct digest *s, const struct mbi_view *w)
 {
     add32(s, w->var);
     for (int k = 0; k < MBI_AXES; k++) {
@@ -472,8 +482,7 @@ static void add_view(struct mbi_blake2b *s, const struct mbi_view *w)
     }
 }
 
-static void add_relation(struct mbi_blake2b *s, const struct mbi_plan *p,
-                         const struct mbi_relation *r)
+static void add_relation(struct digest *s, const struct mbi_plan *p, const struct mbi_relation *r)
 {
     add32(s, r->n_letters);
     for (uint32_t k = 0; k < r->n_letters; k++)
@@ -496,10 +505,11 @@ static void add_relation(struct mbi_blake2b *s, const struct mbi_plan *p,
 
 void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
 {
-    struct mbi_blake2b s;
+    struct digest s;
 
-    mbi_blake2b_init(&s);
-    mbi_blake2b_add(&s, "mambaint-plan", 13);
+    s.n = 0;
+    mbi_blake2b_init(&s.hash);
+    mbi_blake2b_add(&s.hash, "mambaint-plan", 13);
     add32(&s, (uint32_t)plan->n_stages);
     add32(&s, plan->lanes);
     add32(&s, plan->n_outputs);
@@ -519,5 +529,6 @@ void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
     for (uint32_t i = 0; i < plan->n_relations; i++)
         add_relation(&s, plan, &plan->relation[i]);
     add_regions(&s, plan);
-    mbi_blake2b_end(&s, out);
+    hash_bytes(&s);
+    mbi_blake2b_end(&s.hash, out);
 }

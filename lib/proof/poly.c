@@ -161,16 +161,40 @@ static struct mbi_ext times_entry(struct mbi_ext w, const struct mbi_table *t, s
     return mbi_ext_scale(w, mbi_table_field(t, i));
 }
 
+/* Reduced once. */
+static struct mbi_ext dot_field(const mbi_fe *x, const struct mbi_ext *weight, size_t n)
+{
+    struct mbi_fe_sum sum[MBI_EXT_D] = {{0}};
+    struct mbi_ext r;
+
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < MBI_EXT_D; k++)
+            mbi_fe_sum_add(&sum[k], weight[i].c[k], x[i]);
+    for (int k = 0; k < MBI_EXT_D; k++)
+        r.c[k] = mbi_fe_sum_value(&sum[k]);
+    return r;
+}
+
 struct mbi_ext MBI_EXT(table_dot)(const struct mbi_table *t, size_t begin,
                                   const struct mbi_ext *weight, size_t n)
 {
     struct mbi_ext sum = mbi_ext_from(0);
     int32_t x[BLOCK];
+    mbi_fe y[BLOCK];
 
     n = mbi_min_size(n, begin < t->n ? t->n - begin : 0);
-    if (!is_narrow(t))
+    if (t->type == MBI_TABLE_FIELD)
+        return dot_field((const mbi_fe *)t->data + begin, weight, n);
+    if (t->type == MBI_TABLE_EXT)
         for (size_t i = 0; i < n; i++)
             sum = mbi_ext_add(sum, times_entry(weight[i], t, begin + i));
+    else if (!is_narrow(t))
+        for (size_t i = 0; i < n; i += BLOCK) {
+            const size_t part = mbi_min_size(BLOCK, n - i);
+
+            MBI_EXT(table_load)(y, t, begin + i, part);
+            sum = mbi_ext_add(sum, dot_field(y, weight + i, part));
+        }
     else
         for (size_t i = 0; i < n; i += BLOCK) {
             const size_t part = mbi_min_size(BLOCK, n - i);

@@ -435,8 +435,8 @@ static void nothing(struct mbi_walk *w) { (void)w; }
 
 static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {write_value, prove_sum, prove_lookup, prove_opening,
-                                              nothing};
+    static const struct mbi_walk_side side = {write_value,   prove_sum, prove_lookup,
+                                              prove_opening, nothing,   false};
     struct mbi_hidden hidden = {.host = host};
     struct mbi_pads pads = {.n = (size_t)job->plan->n_pads};
     struct mbi_walk w = {.job = job,

@@ -5,6 +5,7 @@
  */
 #include "proof/relation.h"
 #include "base/intmath.h"
+#include <string.h>
 
 void mbi_plan_fault(struct mbi_plan *p, const char *fault)
 {
@@ -16,18 +17,46 @@ void mbi_plan_fault(struct mbi_plan *p, const char *fault)
 static void *grow(struct mbi_plan *p, void *array, uint32_t n, uint32_t *cap, size_t size)
 {
     const uint32_t more = *cap ? 2 * *cap : 64;
-    void *bigger;
+    void *bigger = NULL;
+    size_t bytes;
 
     if (n < *cap)
         return array;
-    bigger = *cap <= UINT32_MAX / 4 ? mbi_realloc(p->host, array, more, size) : NULL;
+    if (*cap <= UINT32_MAX / 4 && mbi_mul_size(&bytes, more, size))
+        bigger = mbi_alloc_huge(p->host, bytes);
     if (!bigger) {
         mbi_plan_fault(p, "there is not enough memory for its plan");
         p->no_memory = true;
-    } else {
-        *cap = more;
+        return NULL;
     }
+    if (n)
+        memcpy(bigger, array, n * size);
+    mbi_free_aligned(p->host, array);
+    *cap = more;
     return bigger;
+}
+
+/* Room for n elements, if there is memory; they may also do with less, and grow. */
+static void *expect(struct mbi_plan *p, uint32_t *cap, uint32_t n, size_t size)
+{
+    void *array = mbi_alloc_huge(p->host, n * size);
+
+    *cap = array ? n : 0;
+    return array;
+}
+
+#define FEW 64u       /* operations */
+#define MANY 1000000u /* more of them cannot be */
+
+void mbi_plan_expect(struct mbi_plan *p, size_t operations)
+{
+    const uint32_t n = (uint32_t)operations;
+
+    if (p->n_vars || p->var || operations < FEW || operations > MANY)
+        return;
+    p->var = expect(p, &p->var_cap, 10 * n, sizeof(*p->var));
+    p->relation = expect(p, &p->relation_cap, 8 * n, sizeof(*p->relation));
+    p->term = expect(p, &p->term_cap, 32 * n, sizeof(*p->term));
 }
 
 static uint8_t index_bits(uint32_t n) { return (uint8_t)mbi_bitlen(n - 1); }

@@ -8,6 +8,10 @@
 /* The first mistake stays. */
 void mbi_plan_fault(struct mbi_plan *p, const char *fault);
 
+/* Room for what so many operations of a large plan declare, so that it does not move when it grows;
+ * before there is any. */
+void mbi_plan_expect(struct mbi_plan *p, size_t operations);
+
 /* MBI_NONE after a fault. Index bits are filled in here. */
 uint32_t mbi_plan_add_var(struct mbi_plan *p, const struct mbi_var *v);
 

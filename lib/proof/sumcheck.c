@@ -177,16 +177,20 @@ struct mbi_ext MBI_EXT(sum_weight_at)(const struct mbi_sum *s, const struct mbi_
 static struct mbi_ext end_value(const struct mbi_sum_batch *batch, struct mbi_ext join,
                                 const struct mbi_ext *point, const struct mbi_ext *value)
 {
-    struct mbi_ext sum = mbi_ext_from(0);
+    struct mbi_ext sum = mbi_ext_from(0), weight = sum;
+    const struct mbi_sum *last = NULL;
 
     for (size_t k = batch->n_sums; k-- > 0;) {
         const struct mbi_sum *s = &batch->sum[k];
         struct mbi_ext g[MBI_SUM_TABLES];
 
+        if (!last || last->weight != s->weight || last->n_weights != s->n_weights)
+            weight = MBI_EXT(sum_weight_at)(s, point); /* many sums share it with the one before */
+        last = s;
         for (size_t i = 0; i < s->n_tables; i++)
             g[i] = value[s->table[i]];
         sum = mbi_ext_mul(sum, join);
-        sum = mbi_ext_add(sum, mbi_ext_mul(MBI_EXT(sum_weight_at)(s, point), polynomial(s, g)));
+        sum = mbi_ext_add(sum, mbi_ext_mul(weight, polynomial(s, g)));
     }
     return sum;
 }

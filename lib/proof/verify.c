@@ -46,7 +46,7 @@ static void verify_opening(struct mbi_walk *w, const struct mbi_opening *o)
     if (w->hidden && w->hidden->next != w->plan->n_pads)
         mbi_refuse(in, "its pads are not those of its plan");
     if (!in->fault)
-        (void)MBI_EXT(open_verify)(o, in, w->host);
+        (void)MBI_EXT(open_verify_at)(o, w->forms, in, w->host);
 }
 
 static void refuse(struct mbi_walk *w)
@@ -97,11 +97,35 @@ static void check_weights(const struct mbi_proof_job *job, struct mbi_proof_read
         mbi_refuse(in, "the root of the weights is of another size than the plan's");
 }
 
+/* What needs no byte of the proof, in two parts. */
+struct ahead {
+    struct mbi_walk *walk;
+    struct mbi_proof_reader *in;
+    uint8_t digest[MBI_DIGEST_SIZE];
+};
+
+#define KEPT ((size_t)430) /* bytes for each term of a plan, or some more */
+
+static void look_ahead(void *arg, size_t begin, size_t end)
+{
+    struct ahead *a = arg;
+
+    for (size_t i = begin; i < end; i++) {
+        if (i == 0) {
+            if (!a->walk->job->begun)
+                mbi_plan_digest(a->digest, a->walk->plan);
+        } else {
+            check_public(a->walk->job, a->in);
+            MBI_EXT(walk_touch)(a->walk);
+        }
+    }
+}
+
 bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_reader *in,
                            const struct mbi_host *host)
 {
-    static const struct mbi_walk_side side = {read_value, verify_sum, verify_lookup, verify_opening,
-                                              refuse};
+    static const struct mbi_walk_side side = {read_value,     verify_sum, verify_lookup,
+                                              verify_opening, refuse,     true};
     struct mbi_hidden hidden = {.host = host};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
@@ -110,11 +134,14 @@ bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_rea
                          .transcript = &in->transcript,
                          .user = in,
                          .hidden = job->plan->n_pads ? &hidden : NULL};
+    struct ahead ahead = {.walk = &w, .in = in};
     const struct mbi_plan *plan = job->plan;
 
     check_weights(job, in);
     w.witness = mbi_walk_root(&job->code, plan->bits, mbi_witness_end(plan));
-    check_public(job, in);
+    MBI_EXT(walk_expect)(&w, plan->n_terms * KEPT);
+    mbi_parallel_for(host, 2, 1, look_ahead, &ahead);
+    w.digest = ahead.digest;
     MBI_EXT(walk_start)(&w);
     mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");
     if (!in->fault && !MBI_EXT(walk)(&w))

@@ -13,32 +13,77 @@
 
 /* ---- memory ---- */
 
+/*
+ * All that is kept shares blocks, which are linked. After some small ones they are as large as the
+ * system's huge pages: a fresh page costs more than what most of these are computed from.
+ */
+struct mbi_walk_block {
+    _Alignas(64) struct mbi_walk_block *next;
+    size_t left;
+};
+
+#define SMALL ((size_t)1 << 15) /* bytes of a block, ... */
+#define SMALL_BLOCKS 8          /* ... of which there are so many */
+#define LARGE ((size_t)1 << 21)
+
+static bool add_block(struct mbi_walk *w, size_t least)
+{
+    const size_t usual = w->n_blocks < SMALL_BLOCKS ? SMALL : LARGE;
+    struct mbi_walk_block *b;
+    size_t bytes;
+
+    if (!mbi_add_size(&bytes, least, sizeof(*b)) ||
+        !(b = mbi_alloc_huge(w->host, bytes < usual ? usual : bytes)))
+        return false;
+    *b = (struct mbi_walk_block){w->block, (bytes < usual ? usual : bytes) - sizeof(*b)};
+    w->block = b;
+    w->room = (uint8_t *)(b + 1);
+    w->n_blocks++;
+    return true;
+}
+
+#define PAGE ((size_t)4096)
+
+void MBI_EXT(walk_expect)(struct mbi_walk *w, size_t size)
+{
+    if (!w->block && size >= LARGE)
+        (void)add_block(w, size); /* no memory: what needs it says so */
+}
+
+void MBI_EXT(walk_touch)(const struct mbi_walk *w)
+{
+    for (size_t at = 0; w->block && at < w->block->left; at += PAGE)
+        w->room[at] = 0;
+}
+
 void *MBI_EXT(walk_keep)(struct mbi_walk *w, size_t n, size_t size)
 {
-    if (w->n_blocks == w->block_cap) {
-        const size_t cap = 2 * w->block_cap + 16;
-        void **more = mbi_realloc(w->host, w->block, cap, sizeof(*more));
+    size_t bytes;
+    void *kept;
 
-        if (!more) {
-            w->failed = true;
-            return NULL;
-        }
-        w->block = more;
-        w->block_cap = cap;
-    }
-    w->block[w->n_blocks] = mbi_alloc(w->host, n ? n : 1, size);
-    if (!w->block[w->n_blocks]) {
+    if (!mbi_mul_size(&bytes, n, size) || !mbi_add_size(&bytes, bytes, 15)) {
         w->failed = true;
         return NULL;
     }
-    return w->block[w->n_blocks++];
+    bytes &= ~(size_t)15; /* any type is aligned to 16 bytes */
+    if ((!w->block || w->block->left < bytes) && !add_block(w, bytes)) {
+        w->failed = true;
+        return NULL;
+    }
+    kept = memset(w->room, 0, bytes);
+    w->room += bytes;
+    w->block->left -= bytes;
+    return kept;
 }
 
 void MBI_EXT(walk_free)(struct mbi_walk *w)
 {
-    for (size_t i = 0; i < w->n_blocks; i++)
-        mbi_free(w->host, w->block[i]);
-    mbi_free(w->host, w->block);
+    while (w->block) {
+        struct mbi_walk_block *b = w->block;
+
+        w->block = b->next;
+        mbi_free_aligned(w->host, b);
+    }
     mbi_free(w->host, w->part);
     mbi_free(w->host, w->first);
     mbi_free(w->host, w->value);
@@ -56,8 +101,7 @@ struct mbi_ext *MBI_EXT(walk_draw)(struct mbi_walk *w, size_t n)
 
 /* ---- factors ---- */
 
-#define KNOWN 512u /* hashes */
-#define ROOM 64u   /* factors that memory is taken for at a time */
+#define KNOWN 2048u /* hashes */
 
 static bool same_index(const struct mbi_form_index *a, const struct mbi_form_index *b)
 {
@@ -85,8 +129,10 @@ static bool same_factor(const struct mbi_form_factor *a, const struct mbi_form_f
 static unsigned hash_factor(const struct mbi_form_factor *f)
 {
     const struct mbi_form_index *x = &f->index[f->n_indices - 1];
-    uint64_t h = x->bits && x->weight != MBI_FORM_ONES ? x->z->c[0] : x->bits;
+    uint64_t h = x->bits;
 
+    for (unsigned k = 0; k < x->bits && x->weight == MBI_FORM_EQ; k++)
+        h = 31 * h + x->z[k].c[0];
     for (unsigned k = 0; k < f->n_rules; k++)
         h = 31 * h + f->rule[k].n;
     return (unsigned)(h * UINT64_C(0x9E3779B97F4A7C15) >> 32) % KNOWN;
@@ -101,20 +147,28 @@ const struct mbi_form_factor *MBI_EXT(walk_factor)(struct mbi_walk *w,
         .n_rules = 1,
         .rule = {{.order = MBI_FORM_BELOW, .high = MBI_MAX_BITS, .n = 1}}};
     const struct mbi_form_factor **known;
+    struct mbi_form_factor *own;
 
     if (!w->known && !(w->known = MBI_EXT(walk_keep)(w, KNOWN, sizeof(*w->known))))
         return &other;
     known = &w->known[hash_factor(f)];
     if (*known && same_factor(*known, f))
         return *known;
-    if (!w->n_room) {
-        if (!(w->room = MBI_EXT(walk_keep)(w, ROOM, sizeof(*w->room))))
-            return &other;
-        w->n_room = ROOM;
-    }
-    w->n_room--;
-    *w->room = *f;
-    return *known = w->room++;
+    if (!(own = MBI_EXT(walk_keep)(w, 1, sizeof(*own))))
+        return &other;
+    *own = *f;
+    return *known = own;
+}
+
+void MBI_EXT(walk_give_back)(struct mbi_walk *w, uint8_t *room, const struct mbi_form_factor *f)
+{
+    const uintptr_t first = (uintptr_t)(w->block + 1), at = (uintptr_t)room;
+    const uintptr_t end = (uintptr_t)w->room, own = (uintptr_t)f;
+
+    if (w->failed || !w->block || at < first || at > end || (own >= at && own < end))
+        return; /* in another block than now, or the factor is new */
+    w->block->left += end - at;
+    w->room = room;
 }
 
 /* ---- claims and their parts ---- */
@@ -335,37 +389,60 @@ static void count_ranges(struct mbi_walk *w)
 
 /* ---- the whole ---- */
 
+#define ELEMENTS ((size_t)256) /* that are absorbed at a time */
+
+/* n elements of a table from one on. */
+static void hash_elements(struct mbi_hash *h, const struct mbi_table *table, size_t begin, size_t n)
+{
+    uint8_t bytes[ELEMENTS * MBI_FE_BYTES];
+    mbi_fe x[ELEMENTS];
+
+    for (size_t at = 0; at < n; at += ELEMENTS) {
+        const size_t here = mbi_min_size(ELEMENTS, n - at);
+
+        MBI_EXT(table_load)(x, table, begin + at, here);
+        mbi_fe_to_bytes(bytes, x, here);
+        mbi_hash_add(h, bytes, here * MBI_FE_BYTES);
+    }
+}
+
 /* The elements of a public variable, whatever the statement says of them. */
 static void absorb_public(struct mbi_walk *w, uint32_t var)
 {
     const struct mbi_var *v = &w->plan->var[var];
-    const size_t cols = mbi_var_cols(v), n = v->n[0] * cols;
-    uint8_t *bytes = MBI_EXT(walk_keep)(w, n, MBI_FE_BYTES);
+    struct mbi_hash h;
 
-    if (!bytes)
-        return;
-    for (size_t i = 0; i < n; i++)
-        mbi_store64(bytes + MBI_FE_BYTES * i,
-                    mbi_table_field(&w->job->table[var], mbi_var_place(v, i / cols, i % cols)));
-    mbi_transcript_absorb(w->transcript, "public", bytes, n * MBI_FE_BYTES);
+    mbi_transcript_absorb_begin(&h, w->transcript, "public",
+                                v->n[0] * mbi_var_cols(v) * MBI_FE_BYTES);
+    for (size_t r = 0; r < v->n[0]; r++)
+        for (size_t m = 0; m < v->n[1]; m++)
+            hash_elements(&h, &w->job->table[var], mbi_var_place(v, r, m * v->n[2]), v->n[2]);
+    mbi_transcript_absorb_end(w->transcript, &h);
 }
 
-void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job)
+/* known: the plan's digest, or NULL. */
+static void begin(struct mbi_transcript *t, const struct mbi_proof_job *job, const uint8_t *known)
 {
     uint8_t digest[MBI_DIGEST_SIZE], protocol[16];
 
     mbi_store64(protocol, job->plan->n_pads ? HIDDEN_VERSION : VERSION);
     mbi_store64(protocol + 8, MBI_EXT_D);
     mbi_transcript_absorb(t, "protocol", protocol, sizeof(protocol));
-    mbi_plan_digest(digest, job->plan);
-    mbi_transcript_absorb(t, "plan", digest, sizeof(digest));
+    if (!known)
+        mbi_plan_digest(digest, job->plan);
+    mbi_transcript_absorb(t, "plan", known ? known : digest, sizeof(digest));
     mbi_transcript_absorb(t, "statement", job->statement, job->statement_size);
+}
+
+void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job)
+{
+    begin(t, job, NULL);
 }
 
 void MBI_EXT(walk_start)(struct mbi_walk *w)
 {
     if (!w->job->begun)
-        MBI_EXT(proof_begin)(w->transcript, w->job);
+        begin(w->transcript, w->job, w->digest);
     mbi_transcript_absorb(w->transcript, "weights", &w->job->weights.digest,
                           sizeof(struct mbi_digest));
     for (uint32_t i = 0; i < w->plan->n_vars; i++)

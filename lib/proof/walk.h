@@ -93,6 +93,8 @@ struct mbi_walk_side {
     void (*open)(struct mbi_walk *w, const struct mbi_opening *o); /* NULL: it ends before */
     /* A claim that nothing is left of, but a value that is not zero. */
     void (*contradiction)(struct mbi_walk *w);
+    /* Of a code with further layers it asks for claims at one point: terms need no forms. */
+    bool at_point;
 };
 
 struct mbi_walk {
@@ -102,7 +104,9 @@ struct mbi_walk {
     const struct mbi_walk_side *side;
     struct mbi_transcript *transcript;
     void *user;
-    struct mbi_root witness; /* the witness vector's */
+    const uint8_t *digest;              /* of the plan; NULL: nobody has it yet */
+    const struct mbi_open_forms *forms; /* for a side that asks for them at one point */
+    struct mbi_root witness;            /* the witness vector's */
     struct mbi_part *part;
     struct mbi_part_list *first; /* by variable */
     struct mbi_ext *value;       /* by claim; if it is hidden, the known part */
@@ -110,15 +114,19 @@ struct mbi_walk {
     struct mbi_hidden *hidden; /* of a hidden proof, else NULL */
     struct mbi_walk_pad *pad;
     size_t n_pads, pad_cap;
-    void **block; /* memory for points and tables */
-    size_t n_blocks, block_cap;
+    struct mbi_walk_block *block; /* memory for points and tables: the last one, and ... */
+    uint8_t *room;                /* ... what is left of it */
+    size_t n_blocks;
     const struct mbi_form_factor **known; /* of each hash the last factor */
-    struct mbi_form_factor *room;         /* for more of them */
-    size_t n_room;
-    bool failed;       /* for want of memory, ... */
-    const char *fault; /* ... or if not NULL for this, as a part of a sentence */
+    struct mbi_walk_known *of_factors;    /* NULL: nothing yet */
+    bool failed;                          /* for want of memory, ... */
+    const char *fault;                    /* ... or if not NULL for this, as a part of a sentence */
 };
 
+/* Memory that a large walk will need, more or less, before it keeps any; and its pages, so that the
+ * system finds them while another thread does something else. */
+void MBI_EXT(walk_expect)(struct mbi_walk *w, size_t size);
+void MBI_EXT(walk_touch)(const struct mbi_walk *w);
 /* Protocol, plan and statement, before anything else. */
 void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job);
 /* The rest of what is known, and the former if it was not yet; then comes the root. */

@@ -83,16 +83,44 @@ static bool read_eq(struct shift *out, const struct mbi_form_factor *f)
     return read_shift(out, f) && f->n_indices == 1;
 }
 
-/* The extension where every bit is one half, times the number of entries. Of eq without a mask that
- * is 1, of ones their number. */
-struct mbi_ext MBI_EXT(factor_total)(const struct mbi_form_factor *f, unsigned bits)
+/* The sum over x < n <= 2^bits of eq(z, x): from the lowest bit on, that of those read so far. */
+static struct mbi_ext eq_below(const struct mbi_ext *z, unsigned bits, uint64_t n)
 {
-    const struct mbi_form form = form_of(f, bits);
-    struct mbi_ext half[MBI_MAX_BITS] = {{{0}}};
+    struct mbi_ext sum = mbi_ext_from(n >> bits);
+
+    for (unsigned k = bits; k-- > 0 && !(n >> bits);) {
+        const struct mbi_ext one = mbi_ext_from(1);
+
+        if (n >> (bits - 1 - k) & 1)
+            sum = mbi_ext_sub(one, mbi_ext_mul(z[k], mbi_ext_sub(one, sum)));
+        else
+            sum = mbi_ext_sub(sum, mbi_ext_mul(z[k], sum));
+    }
+    return sum;
+}
+
+bool MBI_EXT(factor_below)(struct mbi_ext *out, const struct mbi_form_factor *f, unsigned bits,
+                           uint64_t n)
+{
     struct shift q;
 
-    if (read_eq(&q, f) && (!q.z || q.below >> bits))
-        return mbi_ext_from(q.z ? 1 : mbi_min_u64(q.below, (uint64_t)1 << bits));
+    if (!read_eq(&q, f))
+        return false;
+    n = mbi_min_u64(n, q.below);
+    *out = q.z ? eq_below(q.z, bits, n) : mbi_ext_from(n);
+    return true;
+}
+
+/* Unless it has a closed form, the extension where every bit is one half, times the number of
+ * entries. */
+struct mbi_ext MBI_EXT(factor_total)(const struct mbi_form_factor *f, unsigned bits)
+{
+    struct mbi_ext half[MBI_MAX_BITS] = {{{0}}}, sum;
+    struct mbi_form form;
+
+    if (MBI_EXT(factor_below)(&sum, f, bits, (uint64_t)1 << bits))
+        return sum;
+    form = form_of(f, bits);
     for (unsigned k = 0; k < bits; k++)
         half[k] = mbi_ext_from((MBI_FIELD_P + 1) / 2);
     return mbi_ext_scale(MBI_EXT(form_at)(&form, half), (mbi_fe)1 << bits);
@@ -330,9 +358,11 @@ struct mbi_part MBI_EXT(part_of_view)(struct mbi_walk *w, const struct mbi_view 
         p.factor[0] = MBI_EXT(walk_factor)(w, &f);
     }
     for (int k = 0; k < MBI_AXES && !p.joint; k++) {
+        uint8_t *room = w->room;
         const struct mbi_form_factor f = factor_of(w, &p.scale, &view->axis[k], l, v, v->n[k]);
 
         p.factor[k] = MBI_EXT(walk_factor)(w, &f);
+        MBI_EXT(walk_give_back)(w, room, p.factor[k]);
     }
     for (uint32_t k = 0; k < l->relation->n_letters; k++)
         if ((live >> k & 1) && !MBI_EXT(view_has)(view, k))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The claims that are left, as terms of one opening: digits of variables, pieces of weights. */
-#include "proof/walk_parts.h"
+#include "proof/walk_terms.h"
 #if MBI_HAVE_SODIUM
 
 /* The form of a part over the bits of its variable, but for the part's scale. */
@@ -22,89 +22,6 @@ static void put_form(struct mbi_form *form, const struct mbi_walk *w, const stru
             form->scale = mbi_ext_mul(form->scale, MBI_EXT(factor_total)(part->factor[k], 0));
         form->bits += v->log[k];
     }
-}
-
-/* The entries of the factors of a part; NULL for want of memory. */
-static struct mbi_ext *expand(struct mbi_walk *w, const struct mbi_part *part, int axis)
-{
-    const struct mbi_var *v = &w->plan->var[part->var];
-    struct mbi_ext *e = mbi_alloc(w->host, (size_t)1 << v->log[axis], sizeof(*e));
-
-    if (e)
-        MBI_EXT(walk_expand)(e, part->factor[axis], v->log[axis]);
-    else
-        w->failed = true;
-    return e;
-}
-
-/* Sum over rows and middle of their weights, times the row's product with the last weights. */
-static struct mbi_ext fold_rows(const struct mbi_var *v, const struct mbi_table *table,
-                                const struct mbi_ext *row, const struct mbi_ext *mid,
-                                const struct mbi_ext *col)
-{
-    struct mbi_ext sum = mbi_ext_from(0);
-
-    for (size_t r = 0; r < v->n[0]; r++)
-        for (size_t m = 0; m < v->n[1]; m++) {
-            const size_t begin = mbi_var_place(v, r, m * v->n[2]);
-
-            sum = mbi_ext_add(sum, mbi_ext_mul(mbi_ext_mul(row[r], mid[m]),
-                                               MBI_EXT(table_dot)(table, begin, col, v->n[2])));
-        }
-    return sum;
-}
-
-struct mbi_ext MBI_EXT(walk_part_value)(struct mbi_walk *w, const struct mbi_part *part,
-                                        const struct mbi_table *table)
-{
-    struct mbi_ext *e[MBI_AXES] = {NULL}, sum = mbi_ext_from(0);
-
-    if (part->joint) {
-        mbi_walk_cannot(w, "a list of places is of what is public");
-        return sum;
-    }
-    for (int k = 0; k < MBI_AXES; k++)
-        e[k] = expand(w, part, k);
-    if (e[0] && e[1] && e[2])
-        sum = fold_rows(&w->plan->var[part->var], table, e[0], e[1], e[2]);
-    for (int k = 0; k < MBI_AXES; k++)
-        mbi_free(w->host, e[k]);
-    return mbi_ext_mul(sum, part->scale);
-}
-
-/* [col < token of the row]: of each row the sum of the first columns' weights. */
-static struct mbi_ext less_value(struct mbi_walk *w, const struct mbi_part *part)
-{
-    const struct mbi_var *v = &w->plan->var[part->var];
-    struct mbi_ext *row = expand(w, part, 0), *col = expand(w, part, 2);
-    struct mbi_ext sum = mbi_ext_from(0), begin = sum;
-
-    if (row && col && w->job->token) {
-        for (size_t c = 0; c < v->n[2]; c++) { /* col[c]: the sum of all before it */
-            const struct mbi_ext next = mbi_ext_add(begin, col[c]);
-
-            col[c] = begin;
-            begin = next;
-        }
-        for (size_t r = 0; r < v->n[0]; r++) {
-            const uint32_t token = w->job->token[(size_t)v->from + r];
-
-            sum = mbi_ext_add(sum, mbi_ext_mul(row[r], token < v->n[2] ? col[token] : begin));
-        }
-    }
-    mbi_free(w->host, row);
-    mbi_free(w->host, col);
-    return mbi_ext_mul(mbi_ext_mul(sum, part->scale),
-                       MBI_EXT(factor_total)(part->factor[1], v->log[1]));
-}
-
-struct mbi_ext MBI_EXT(walk_public_value)(struct mbi_walk *w, const struct mbi_part *part)
-{
-    const struct mbi_var *v = &w->plan->var[part->var];
-
-    return v->kind == MBI_VAR_PUBLIC && v->input == MBI_PUBLIC_LESS && !part->joint
-               ? less_value(w, part)
-               : MBI_EXT(walk_part_value)(w, part, &w->job->table[part->var]);
 }
 
 static size_t terms_of(const struct mbi_walk *w, const struct mbi_part *part)
@@ -177,7 +94,8 @@ static bool cut_rules(struct mbi_form_factor *r, struct mbi_ext *scale, unsigned
     if (x->at == MBI_FORM_SUMMED || x->weight == MBI_FORM_POWER)
         return false;
     x->bits = (uint8_t)log;
-    x->z = x->weight == MBI_FORM_EQ ? z + (bits - log) : z;
+    if (x->weight == MBI_FORM_EQ)
+        x->z = z + (bits - log);
     for (unsigned k = 0; k < r->n_rules; k++) {
         struct mbi_form_rule *rule = &r->rule[k];
 
@@ -209,10 +127,9 @@ static struct mbi_form_factor as_rows(struct mbi_walk *w, const struct mbi_form_
     return e ? MBI_EXT(form_rows)(0, bits, &rows, NULL) : *f;
 }
 
-/* The entries [row, row + 2^log) of a factor, of which `bits` is the length. */
-static struct mbi_form_factor cut(struct mbi_walk *w, struct mbi_ext *scale,
-                                  const struct mbi_form_factor *f, unsigned bits, uint32_t row,
-                                  unsigned log)
+struct mbi_form_factor MBI_EXT(walk_cut)(struct mbi_walk *w, struct mbi_ext *scale,
+                                         const struct mbi_form_factor *f, unsigned bits,
+                                         uint32_t row, unsigned log)
 {
     struct mbi_form_factor r = *f;
 
@@ -238,8 +155,7 @@ static void add_factor(struct mbi_form *form, const struct mbi_form_factor *f, u
     form->bits += bits;
 }
 
-/* The list of places in a variable, as places in a box. */
-static struct mbi_form_factor list_in_box(struct mbi_walk *w, const struct mbi_form_factor *f,
+struct mbi_form_factor MBI_EXT(walk_list)(struct mbi_walk *w, const struct mbi_form_factor *f,
                                           const struct mbi_var *v, const struct mbi_box *box)
 {
     const size_t n = f->values.n;
@@ -265,34 +181,52 @@ static struct mbi_form_factor list_in_box(struct mbi_walk *w, const struct mbi_f
                               f->index[1].bits);
 }
 
-/* The pieces of a weight. */
-static void put_pieces(struct mbi_claim *claim, struct mbi_walk *w, const struct mbi_part *part)
+/* The pieces of a weight: the forms. */
+static void put_piece_forms(struct mbi_claim *claim, struct mbi_walk *w,
+                            const struct mbi_part *part)
 {
     const struct mbi_var *v = &w->plan->var[part->var];
     struct mbi_form *form = MBI_EXT(walk_keep)(w, v->n_pieces, sizeof(*form));
-    struct mbi_ext own;
+    const struct mbi_ext own = MBI_EXT(factor_total)(part->factor[1], 0);
 
-    if (part->joint) {
-        mbi_walk_cannot(w, "a list of places is of what is public");
-        return;
-    }
-    own = mbi_ext_mul(part->scale, MBI_EXT(factor_total)(part->factor[1], 0));
     for (size_t k = 0; k < v->n_pieces && !w->failed; k++) {
         const struct mbi_piece *piece = &w->plan->piece[v->first_piece + k];
         struct mbi_ext scale = own;
         const struct mbi_form_factor row =
-            cut(w, &scale, part->factor[0], v->log[0], piece->row, piece->log_rows);
+            MBI_EXT(walk_cut)(w, &scale, part->factor[0], v->log[0], piece->row, piece->log_rows);
         const struct mbi_form_factor col =
-            cut(w, &scale, part->factor[2], v->log[2], piece->col, piece->col_bits);
+            MBI_EXT(walk_cut)(w, &scale, part->factor[2], v->log[2], piece->col, piece->col_bits);
 
         form[k] = (struct mbi_form){.bits = (unsigned)piece->log_rows + piece->col_bits,
                                     .scale = scale,
                                     .n_factors = 2,
                                     .factor = {row, MBI_EXT(factor_moved)(&col, piece->log_rows)}};
         claim[k].form = &form[k];
+    }
+}
+
+/* The same: where they are. */
+static void put_pieces(struct mbi_claim *claim, struct mbi_walk *w, struct mbi_walk_terms *terms,
+                       const struct mbi_part *part)
+{
+    const struct mbi_var *v = &w->plan->var[part->var];
+
+    if (part->joint) {
+        mbi_walk_cannot(w, "a list of places is of what is public");
+        return;
+    }
+    for (uint32_t k = 0; k < v->n_pieces; k++) {
+        const struct mbi_piece *piece = &w->plan->piece[v->first_piece + k];
+
+        claim[k].scale = &part->scale;
         claim[k].vector = 1;
         claim[k].block = piece->block;
+        claim[k].bits = (uint8_t)(piece->log_rows + piece->col_bits);
+        if (terms)
+            claim[k].number = MBI_EXT(walk_terms_add)(terms, part, k);
     }
+    if (!terms)
+        put_piece_forms(claim, w, part);
 }
 
 static bool is_weight(const struct mbi_walk *w, const struct mbi_part *part)
@@ -312,14 +246,14 @@ static void put_box_form(struct mbi_form *form, struct mbi_walk *w, const struct
     form->scale = mbi_ext_from(1);
     form->bits = form->n_factors = 0;
     if (part->joint) {
-        f = list_in_box(w, part->factor[0], v, box);
+        f = MBI_EXT(walk_list)(w, part->factor[0], v, box);
         add_factor(form, &f, box->bits);
         return;
     }
-    f = cut(w, &form->scale, part->factor[0], v->log[0], box->row, box->log_rows);
+    f = MBI_EXT(walk_cut)(w, &form->scale, part->factor[0], v->log[0], box->row, box->log_rows);
     add_factor(form, &f, box->log_rows);
     add_factor(form, part->factor[1], v->log[1]);
-    f = cut(w, &form->scale, part->factor[2], v->log[2], box->col, box->log_cols);
+    f = MBI_EXT(walk_cut)(w, &form->scale, part->factor[2], v->log[2], box->col, box->log_cols);
     add_factor(form, &f, box->log_cols);
 }
 
@@ -399,59 +333,83 @@ static size_t boundary_vector(const struct mbi_plan *p, enum mbi_side side)
     return first + (side == MBI_BEHIND && p->boundary[MBI_BEFORE]);
 }
 
-/* The witness vector, or the digits of a variable in it, box by box. */
-static void put_digits(struct mbi_claim *claim, const struct mbi_form *const *form,
-                       const struct mbi_walk *w, const struct mbi_part *part)
+/* The block of a part that has no boxes: the witness vector, or what lies in one of a boundary. */
+static void put_whole(struct mbi_claim *claim, const struct mbi_walk *w,
+                      const struct mbi_part *part)
 {
     const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
-    const unsigned digits = v ? mbi_var_digits(v) : 1;
 
-    if (form && v && v->kind == MBI_VAR_BOUNDARY) {
-        *claim = (struct mbi_claim){.vector = boundary_vector(w->plan, v->side),
-                                    .block = v->block,
-                                    .form = *form,
-                                    .scale = &part->scale,
-                                    .joined = true};
+    claim->scale = &part->scale;
+    claim->bits = (uint8_t)(v ? mbi_var_bits(v) : w->plan->bits);
+    if (!v)
         return;
+    claim->vector = boundary_vector(w->plan, v->side);
+    claim->block = v->block;
+}
+
+/* The digits of a variable in a box. */
+static void put_box(struct mbi_claim *claim, const struct mbi_part *part, const struct mbi_var *v,
+                    const struct mbi_box *box)
+{
+    for (unsigned k = 0; k < mbi_var_digits(v); k++, claim++) {
+        claim->scale = &part->scale;
+        claim->bits = box->bits;
+        claim->block = mbi_box_digit(v, box, k);
+        claim->shift = (uint8_t)mbi_var_digit(v, k).shift; /* less than v->bits */
     }
-    for (size_t b = 0; form && b < (v ? v->n_boxes : 1); b++)
-        for (unsigned k = 0; k < digits; k++, claim++) {
-            claim->form = form[b];
-            claim->scale = &part->scale;
-            if (!v)
-                continue;
-            claim->block = mbi_box_digit(v, &w->plan->box[v->first_box + b], k);
-            claim->shift = (uint8_t)mbi_var_digit(v, k).shift; /* less than v->bits */
+}
+
+/* The witness vector, or the digits of a variable in it, box by box: with forms, or with numbers
+ * of their terms. */
+static void put_digits(struct mbi_claim *claim, struct forms *forms, struct mbi_walk *w,
+                       struct mbi_walk_terms *terms, const struct mbi_part *part)
+{
+    const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
+    const bool boxes = v && v->kind == MBI_VAR_COMMITTED;
+    const unsigned n = boxes ? mbi_var_digits(v) : 1;
+    const struct mbi_form *const *form = terms ? NULL : find_forms(forms, w, part);
+
+    for (uint32_t b = 0; (form || terms) && b < (boxes ? v->n_boxes : 1); b++, claim += n) {
+        const uint32_t number = terms ? MBI_EXT(walk_terms_add)(terms, part, b) : 0;
+
+        if (boxes)
+            put_box(claim, part, v, &w->plan->box[v->first_box + b]);
+        else
+            put_whole(claim, w, part);
+        for (unsigned k = 0; k < n; k++) {
+            claim[k].form = form ? form[b] : NULL;
+            claim[k].number = number;
         }
+    }
 }
 
 /* ---- terms ---- */
 
 /* One term of an opening for each block of a part. Returns how many. */
 static size_t put_terms(struct mbi_claim *claim, struct forms *forms, struct mbi_walk *w,
-                        const struct mbi_part *part)
+                        struct mbi_walk_terms *terms, const struct mbi_part *part)
 {
     const size_t n = terms_of(w, part);
 
     for (size_t k = 0; k < n; k++)
         claim[k] = (struct mbi_claim){.joined = true};
     if (is_weight(w, part))
-        put_pieces(claim, w, part);
+        put_pieces(claim, w, terms, part);
     else if (n)
-        put_digits(claim, find_forms(forms, w, part), w, part);
+        put_digits(claim, forms, w, terms, part);
     return n;
 }
 
 /* The sum of all weights of a part. */
-static struct mbi_ext part_total(const struct mbi_walk *w, const struct mbi_part *part)
+static struct mbi_ext part_total(struct mbi_walk *w, const struct mbi_part *part)
 {
     const struct mbi_var *v = &w->plan->var[part->var];
     struct mbi_ext x = part->scale;
 
     if (part->joint)
-        return mbi_ext_mul(x, MBI_EXT(factor_total)(part->factor[0], mbi_var_bits(v)));
+        return mbi_ext_mul(x, MBI_EXT(walk_total)(w, part->factor[0], mbi_var_bits(v)));
     for (int k = 0; k < MBI_AXES; k++)
-        x = mbi_ext_mul(x, MBI_EXT(factor_total)(part->factor[k], v->log[k]));
+        x = mbi_ext_mul(x, MBI_EXT(walk_total)(w, part->factor[k], v->log[k]));
     return x;
 }
 
@@ -563,6 +521,10 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     struct mbi_root root[2 + MBI_SIDES] = {w->witness, w->job->weights};
     struct mbi_opening o = {
         .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
+    const size_t n_parts = mbi_pool_threads(w->host->pool) > 1 ? MBI_OPEN_PARTS : 1;
+    struct mbi_open_forms forms_at = {.at = MBI_EXT(walk_terms_at)};
+    struct mbi_walk_found found[MBI_OPEN_PARTS];
+    struct mbi_walk_terms terms, *at_point = NULL;
     struct forms forms = {.room = NULL};
     struct order order = {0};
     struct pad_order pads = {0};
@@ -574,13 +536,17 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     if (!sort_parts(&order, w) || !sort_pads(&pads, w))
         return;
     claim = MBI_EXT(walk_keep)(w, order.n_terms + pads.n_claims + w->job->n_claims, sizeof(*claim));
+    if (w->side->at_point && o.code.depth && MBI_EXT(walk_terms_init)(&terms, w, order.n_terms))
+        at_point = &terms;
+    for (size_t i = 0; at_point && i < n_parts && MBI_EXT(walk_found_init)(&found[i], &terms); i++)
+        forms_at.user[i] = &found[i];
     if (w->failed)
         return;
     for (size_t i = 0; i < w->n_claims; i++) {
         const size_t begin = o.n_claims;
 
         for (size_t k = order.first[i]; k != SIZE_MAX; k = order.next[k])
-            o.n_claims += put_terms(claim + o.n_claims, &forms, w, &w->part[k]);
+            o.n_claims += put_terms(claim + o.n_claims, &forms, w, at_point, &w->part[k]);
         o.n_claims += put_pads(claim + o.n_claims, w, &pads, i);
         if (o.n_claims > begin) {
             claim[begin].joined = false;
@@ -594,7 +560,9 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     for (size_t k = 0; k < w->job->n_claims; k++)
         claim[o.n_claims++] = w->job->claim[k];
     o.claim = claim;
+    w->forms = at_point ? &forms_at : NULL;
     w->side->open(w, &o);
+    w->forms = NULL;
 }
 
 #endif

@@ -51,10 +51,26 @@ static inline unsigned mbi_index_bits(uint32_t n) { return (unsigned)mbi_bitlen(
  * evaluated. After a failure it is another one. */
 const struct mbi_form_factor *MBI_EXT(walk_factor)(struct mbi_walk *w,
                                                    const struct mbi_form_factor *f);
-/* The sum of a factor's entries. */
+/* If it was there before: what has been kept since the room was what it is said to be, for a factor
+ * that it was equal to. */
+void MBI_EXT(walk_give_back)(struct mbi_walk *w, uint8_t *room, const struct mbi_form_factor *f);
+/* The sum of a factor's entries; of a factor in the walk's memory, which keeps it. */
 struct mbi_ext MBI_EXT(factor_total)(const struct mbi_form_factor *f, unsigned bits);
+struct mbi_ext MBI_EXT(walk_total)(struct mbi_walk *w, const struct mbi_form_factor *f,
+                                   unsigned bits);
+/* The sum of the entries below n <= 2^bits; false if the factor is not so simple. */
+bool MBI_EXT(factor_below)(struct mbi_ext *out, const struct mbi_form_factor *f, unsigned bits,
+                           uint64_t n);
 /* The factor moved so that its free indices begin `at` bits later. */
 struct mbi_form_factor MBI_EXT(factor_moved)(const struct mbi_form_factor *f, unsigned at);
+
+/* The entries [row, row + 2^log) of a factor, of which `bits` is the length, times scale. */
+struct mbi_form_factor MBI_EXT(walk_cut)(struct mbi_walk *w, struct mbi_ext *scale,
+                                         const struct mbi_form_factor *f, unsigned bits,
+                                         uint32_t row, unsigned log);
+/* The list of places in a variable, as places in a box. */
+struct mbi_form_factor MBI_EXT(walk_list)(struct mbi_walk *w, const struct mbi_form_factor *f,
+                                          const struct mbi_var *v, const struct mbi_box *box);
 
 /* ---- letters ---- */
 

@@ -31,6 +31,9 @@ static void add_linear(struct mbi_walk *w, uint32_t claim, const struct mbi_term
 
 /* A sum-check under construction: `sum` and `table` have room for what is added. */
 struct batch {
+    uint32_t *latest, *before; /* the last table of a variable, and the one before a table */
+    struct mbi_form *weight;   /* of the last sum, and its relation */
+    const struct mbi_relation *of_weight;
     unsigned bits;
     struct mbi_sum *sum;
     struct mbi_walk_table *table;
@@ -172,15 +175,35 @@ static bool same_letters(const struct mbi_relation *a, const struct mbi_relation
     return same;
 }
 
-/* The number of a view among the tables; it is added if it is not there. Views of one variable are
- * near each other. */
+/* The number of a view among the tables; it is added if it is not there. */
 static uint32_t find_table(struct batch *b, const struct mbi_view *view,
                            const struct mbi_weights *l)
 {
-    for (uint32_t i = b->n_tables; i-- > 0;)
-        if (same_view(&b->table[i].view, view) && same_letters(b->table[i].relation, l->relation))
-            return i;
-    return add_table(b, view, l, ALL_LETTERS);
+    uint32_t i = b->latest[view->var];
+
+    while (i != MBI_NONE &&
+           !(same_view(&b->table[i].view, view) && same_letters(b->table[i].relation, l->relation)))
+        i = b->before[i];
+    if (i != MBI_NONE)
+        return i;
+    i = add_table(b, view, l, ALL_LETTERS);
+    b->before[i] = b->latest[view->var];
+    return b->latest[view->var] = i;
+}
+
+/* What find_table() looks at; `latest` has room for all variables. */
+static bool find_tables(struct batch *b, struct mbi_walk *w, uint32_t n_tables, uint32_t *latest)
+{
+    b->latest = latest;
+    b->before = MBI_EXT(walk_keep)(w, n_tables, sizeof(*b->before));
+    for (uint32_t i = 0; i < w->plan->n_vars; i++)
+        latest[i] = MBI_NONE;
+    return b->before;
+}
+
+static bool same_weight(const struct mbi_relation *a, const struct mbi_relation *b)
+{
+    return same_letters(a, b) && a->small == b->small && a->large == b->large;
 }
 
 /* A relation with products, as one sum over its letters. */
@@ -188,14 +211,20 @@ static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_r
                          const struct tau *tau)
 {
     const struct mbi_weights l = weights_at(r, tau);
-    struct mbi_form *weight = MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
+    struct mbi_form *weight = b->of_weight && same_weight(b->of_weight, r)
+                                  ? b->weight
+                                  : MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
     struct mbi_sum_term *term = MBI_EXT(walk_keep)(w, r->n_terms, sizeof(*term));
-    uint32_t *table = MBI_EXT(walk_keep)(w, MBI_SUM_TABLES, sizeof(*table));
+    uint32_t *table =
+        MBI_EXT(walk_keep)(w, mbi_min_size(r->n_views, MBI_SUM_TABLES), sizeof(*table));
     size_t n_tables = 0;
 
     if (w->failed)
         return;
-    *weight = MBI_EXT(sum_weight)(w, &l, ALL_LETTERS);
+    if (weight != b->weight)
+        *weight = MBI_EXT(sum_weight)(w, &l, ALL_LETTERS);
+    b->weight = weight;
+    b->of_weight = r;
     for (uint32_t i = 0; i < r->n_terms && !w->failed; i++) {
         const struct mbi_term *t = &w->plan->term[r->first_term + i];
 
@@ -230,7 +259,8 @@ static bool is_zero_product(const struct mbi_relation *r)
 }
 
 /* One sum-check for all relations with products of the size of relation `first`. */
-static void check_products(struct mbi_walk *w, uint32_t first, const struct tau *tau)
+static void check_products(struct mbi_walk *w, uint32_t first, const struct tau *tau,
+                           uint32_t *latest)
 {
     const struct mbi_plan *p = w->plan;
     const struct mbi_relation *like = &p->relation[first];
@@ -242,7 +272,7 @@ static void check_products(struct mbi_walk *w, uint32_t first, const struct tau 
             n++;
             n_views += p->relation[i].n_views;
         }
-    if (!batch_init(&b, w, n, n_views))
+    if (!batch_init(&b, w, n, n_views) || !find_tables(&b, w, n_views, latest))
         return;
     b.bits = bits_of(like, ALL_LETTERS);
     for (uint32_t i = first; i < p->n_relations && !w->failed; i++)
@@ -255,6 +285,7 @@ void MBI_EXT(walk_relations)(struct mbi_walk *w)
 {
     const struct mbi_plan *p = w->plan;
     unsigned bits[MBI_LETTERS] = {0};
+    uint32_t *latest = MBI_EXT(walk_keep)(w, p->n_vars, sizeof(*latest));
     struct tau tau;
 
     for (uint32_t i = 0; i < p->n_relations; i++)
@@ -267,7 +298,7 @@ void MBI_EXT(walk_relations)(struct mbi_walk *w)
             claim_relation(w, &p->relation[i], &tau);
     for (uint32_t i = 0; i < p->n_relations && !w->failed; i++)
         if (is_zero_product(&p->relation[i]) && p->relation[i].like == i)
-            check_products(w, i, &tau);
+            check_products(w, i, &tau, latest);
 }
 
 /* ---- products ---- */

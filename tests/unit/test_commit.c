@@ -334,17 +334,17 @@ static void check_made(const struct mbi_ext *w, size_t n, const struct mbi_openi
                        struct mbi_ext join, const struct machine *m)
 {
     const size_t most = (size_t)1 << MBI_FORM_BLOCK_LOG;
-    struct mbi_open_forms *f = MBI_EXT(open_forms)(o, join, &m->host, m->kernels);
+    struct mbi_open_weights *f = MBI_EXT(open_weights)(o, join, &m->host, m->kernels);
     struct mbi_ext made[1 << MBI_FORM_BLOCK_LOG];
 
-    test_that(f && MBI_EXT(open_forms_has)(f, 0));
+    test_that(f && MBI_EXT(open_weights_has)(f, 0));
     for (size_t begin = 0, size = 1; begin < n; begin += size, size = size % most + 1) {
         size = most - begin % most < size ? most - begin % most : size;
-        MBI_EXT(open_forms_make)(made, f, 0, begin, size);
+        MBI_EXT(open_weights_make)(made, f, 0, begin, size);
         test_check(!memcmp(made, w + begin, size * sizeof(*made)), "%zu weights from %zu on", size,
                    begin);
     }
-    MBI_EXT(open_forms_free)(f, &m->host);
+    MBI_EXT(open_weights_free)(f, &m->host);
 }
 
 /* Claims about a whole vector that is longer than what is expanded at a time: masked at its parts'

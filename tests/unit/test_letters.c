@@ -37,9 +37,9 @@ static void trial_init(struct trial *t, struct test_random *r)
 static void trial_free(struct trial *t)
 {
     MBI_EXT(walk_free)(&t->walk);
-    mbi_free(&t->host, t->plan.var);
-    mbi_free(&t->host, t->plan.relation);
-    mbi_free(&t->host, t->plan.term);
+    mbi_free_aligned(&t->host, t->plan.var);
+    mbi_free_aligned(&t->host, t->plan.relation);
+    mbi_free_aligned(&t->host, t->plan.term);
 }
 
 static struct mbi_ext *point(struct trial *t, size_t n, struct test_random *r)
