@@ -41,26 +41,57 @@ static int tell(const mambaint_statement *said)
     return 0;
 }
 
+static int32_t load_key(mambaint_key **key, const char *path, mambaint_error *err)
+{
+    size_t size;
+    void *file = read_file(path, &size);
+    const int32_t rc = file ? mambaint_key_load(key, NULL, file, size, err) : err->code;
+
+    free(file);
+    return rc;
+}
+
+#define MOST 16 /* models of a chain */
+
+/* One key, or one for each proof of a linked chain. */
+static int32_t load_keys(mambaint_key **key, char **path, size_t n, mambaint_error *err)
+{
+    mambaint_key *each[MOST] = {NULL};
+    int32_t rc = 0;
+
+    if (n == 1)
+        return load_key(key, path[0], err);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = load_key(&each[i], path[i], err);
+    if (!rc)
+        rc = mambaint_key_join(key, each, n, err);
+    for (size_t i = 0; i < n; i++)
+        mambaint_key_free(each[i]);
+    return rc;
+}
+
 int main(int argc, char **argv)
 {
     mambaint_key *key = NULL;
     mambaint_statement *said = NULL;
     mambaint_error err = {MAMBAINT_E_IO, "cannot read these files"};
-    size_t n_key = 0, n_proof = 0;
-    void *key_file = argc == 3 ? read_file(argv[1], &n_key) : NULL;
-    void *proof = argc == 3 ? read_file(argv[2], &n_proof) : NULL;
+    const size_t n_keys = argc > 2 ? (size_t)argc - 2 : 0;
+    size_t n_proof = 0;
+    void *proof;
     int status = 1;
 
-    if (argc != 3)
-        fprintf(stderr, "usage: verify KEY PROOF\n");
-    else if (key_file && proof && !mambaint_key_load(&key, NULL, key_file, n_key, &err) &&
-             mambaint_proof_verify(&said, key, NULL, proof, n_proof, &err) == MAMBAINT_ACCEPTED)
+    if (!n_keys || n_keys > MOST) {
+        fprintf(stderr, "usage: verify KEY ... PROOF\n");
+        return 2;
+    }
+    proof = read_file(argv[argc - 1], &n_proof);
+    if (proof && !load_keys(&key, argv + 1, n_keys, &err) &&
+        mambaint_proof_verify(&said, key, NULL, proof, n_proof, &err) == MAMBAINT_ACCEPTED)
         status = tell(said);
     else
         fprintf(stderr, "NOT accepted: %s\n", err.message);
     mambaint_statement_free(said);
     mambaint_key_free(key);
-    free(key_file);
     free(proof);
-    return argc == 3 ? status : 2;
+    return status;
 }

@@ -97,7 +97,7 @@ extern const struct command command_tokenizer_decode, command_tokenizer_import;
 
 extern const struct command command_prove, command_verify;
 extern const struct command command_receipt;
-extern const struct command command_proof_inspect, command_proof_key;
+extern const struct command command_proof_inspect, command_proof_join, command_proof_key;
 
 /* generate with the flag --features (features.c) */
 int generate_features(const struct args *args, const char *features);

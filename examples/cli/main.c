@@ -25,6 +25,7 @@ static const struct command *const commands[] = {
     &command_prove,
     &command_verify,
     &command_proof_inspect,
+    &command_proof_join,
     &command_proof_key,
     NULL,
 };

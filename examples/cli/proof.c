@@ -49,9 +49,32 @@ static int print_json(const mambaint_statement *s, const mambaint_tokenizer *tok
     return CLI_DONE;
 }
 
+/* Each proof of a linked chain. */
+static void print_size(void *user, const char *path, const char *text)
+{
+    const char **before = user;
+
+    if (strncmp(path, "proof_sizes[", 12))
+        return;
+    printf("%s%s", *before, text);
+    *before = " + ";
+}
+
+static bool print_sizes(const mambaint_statement *s)
+{
+    char *json = statement_text(s, NULL, "json");
+    const char *before = ", the proofs ";
+    const bool ok = json && json_read(json, print_size, &before);
+
+    free(json);
+    return ok;
+}
+
 static int print_words(const mambaint_statement *s, const mambaint_tokenizer *tokenizer,
                        size_t size, size_t saved)
 {
+    bool ok = true;
+
     char *words = statement_text(s, tokenizer, "text");
 
     if (!words)
@@ -62,9 +85,11 @@ static int print_words(const mambaint_statement *s, const mambaint_tokenizer *to
     if (saved)
         printf(" = head %d + statement %zu + body %zu + digest %d", HEAD, saved - HEAD - DIGEST,
                size - saved, DIGEST);
+    else
+        ok = print_sizes(s);
     putchar('\n');
     free(words);
-    return CLI_DONE;
+    return ok ? CLI_DONE : fail_memory();
 }
 
 static int save_statement(const char *path, const mambaint_statement *s, size_t size)
@@ -225,6 +250,63 @@ const struct command command_proof_inspect = {
                 "  mambaint proof inspect run.proof --statement run.statement --json\n"
                 "  mambaint proof inspect simple.mipk\n",
     .run = inspect,
+};
+
+/* ---- join ---- */
+
+static int save_series(const char *out, char *const *data, const size_t *size, size_t n)
+{
+    mambaint_proof *series = NULL;
+    mambaint_error err;
+    const int32_t rc = mambaint_proof_join(&series, NULL, (const void *const *)data, size, n, &err);
+    const void *bytes;
+    size_t n_bytes;
+    int status;
+
+    if (rc < 0)
+        return fail_error(rc, &err);
+    bytes = mambaint_proof_data(series, &n_bytes);
+    if ((status = write_all(out, bytes, n_bytes)) == CLI_DONE)
+        printf("%s: %zu bytes, %zu proofs; 'mambaint verify' finds out whether they are true\n",
+               out, n_bytes, n);
+    mambaint_proof_free(series);
+    return status;
+}
+
+static int join(struct args *args)
+{
+    const char *out = args_needed(args, "out", "where to?");
+    char **data = calloc(args->n_operands, sizeof(*data));
+    size_t *size = calloc(args->n_operands, sizeof(*size));
+    int status = out ? CLI_DONE : CLI_USAGE;
+
+    if (status == CLI_DONE && (!data || !size))
+        status = fail_memory();
+    if (status == CLI_DONE)
+        status = check_writable(out);
+    for (size_t i = 0; status == CLI_DONE && i < args->n_operands; i++)
+        if (!(data[i] = read_all(args->operand[i], &size[i])))
+            status = CLI_FAILED;
+    if (status == CLI_DONE)
+        status = save_series(out, data, size, args->n_operands);
+    for (size_t i = 0; data && i < args->n_operands; i++)
+        free(data[i]);
+    free(data);
+    free(size);
+    return status;
+}
+
+static const struct flag join_flags[] = {{0}};
+
+const struct command command_proof_join = {
+    .name = "proof join",
+    .summary = "Put proofs that follow each other into one file.",
+    .operands = "FILE ...",
+    .min_operands = 1,
+    .max_operands = MANY_OPERANDS,
+    .flags = (const struct flag *const[]){flags_out, join_flags, flags_help, NULL},
+    .examples = "  mambaint proof join one.proof two.proof three.proof --out chain.proof\n",
+    .run = join,
 };
 
 /* ---- key ---- */

@@ -6,11 +6,15 @@
 
 /* ---- what was proved, for the report ---- */
 
+#define MOST_PROOFS 16 /* of a chain */
+
 struct said {
     char model_id[65];
     long tokens, n_outputs; /* steps; outputs of features, or tokens of an answer */
     int32_t *outputs;       /* of features */
     size_t n, cap;
+    long proof_size[MOST_PROOFS]; /* of a linked chain */
+    size_t n_proofs;
     int32_t *ids; /* of a text: the answer's */
     char *text;
     size_t n_ids, text_size;
@@ -34,6 +38,8 @@ static void take(void *user, const char *path, const char *text)
         s->tokens = strtol(text, NULL, 10);
     if (!strcmp(path, "n_outputs"))
         s->n_outputs = strtol(text, NULL, 10);
+    if (!strncmp(path, "proof_sizes[", 12) && s->n_proofs < MOST_PROOFS)
+        s->proof_size[s->n_proofs++] = strtol(text, NULL, 10);
     if (strncmp(path, "outputs[", 8) || s->failed)
         return;
     if (s->n == s->cap) {
@@ -100,12 +106,19 @@ struct numbers {
 static void print_json(const struct said *said, size_t size, double seconds,
                        const struct stages *stages, const struct numbers *n)
 {
+    int32_t sizes[MOST_PROOFS]; /* far below 2^31 */
     struct json j;
 
     json_open(&j, stdout);
     json_number(&j, "prove_ms", 1e3 * seconds);
     stages_json(&j, stages);
     json_integer(&j, "proof_bytes", (long long)size);
+    if (said->n_proofs)
+        json_integer(&j, "proofs", (long long)said->n_proofs);
+    for (size_t i = 0; i < said->n_proofs; i++)
+        sizes[i] = (int32_t)said->proof_size[i];
+    if (said->n_proofs)
+        json_ids(&j, "proof_sizes", sizes, said->n_proofs);
     json_integer(&j, "peak_rss_bytes", peak_bytes());
     json_integer(&j, "log2_trace", n->trace);
     json_integer(&j, "soundness_bits", n->bits);
@@ -141,6 +154,9 @@ static int report(const struct args *args, const char *out, const mambaint_proof
         print_json(&said, size, seconds, stages, &n);
     if (status == CLI_DONE && said.text)
         fprintf(stderr, "%s: %ld steps, of which %ld answer\n", out, said.tokens, said.n_outputs);
+    for (size_t i = 0; status == CLI_DONE && i < said.n_proofs; i++)
+        fprintf(stderr, "%s: proof %zu of %zu: %ld bytes\n", out, i + 1, said.n_proofs,
+                said.proof_size[i]);
     if (status == CLI_DONE)
         fprintf(stderr,
                 "%s: %zu bytes in %.0f ms; 2^%d values committed, %d bits of soundness\n"
@@ -181,6 +197,7 @@ static int set_prompt(const struct args *args)
 static int set_options(const struct args *args, const mambaint_tokenizer *tokenizer)
 {
     static const char *const key[] = {"tokens", "ids", "features", "prover-key"};
+    const char *chain = args_text(args, "part", args_switch(args, "linked") ? "linked" : NULL);
     mambaint_error err;
 
     for (size_t i = 0; i < sizeof(key) / sizeof(*key); i++) {
@@ -189,6 +206,8 @@ static int set_options(const struct args *args, const mambaint_tokenizer *tokeni
         if (value && mambaint_options_set(args->options, key[i], value, &err) < 0)
             return fail_memory();
     }
+    if (chain && mambaint_options_set(args->options, "chain", chain, &err) < 0)
+        return fail_memory();
     if (args_text(args, "features", NULL) || (!tokenizer && !args_text(args, "prompt", NULL)))
         return CLI_DONE;
     return set_prompt(args);
@@ -246,6 +265,11 @@ static const struct flag flags[] = {
     {"tokens", 'n', FLAG_TEXT, "N", "most tokens to answer (64)"},
     {"features", 0, FLAG_TEXT, "A,B,...",
      "no text: what goes into a model of numbers, or a chain: decimals from -4 to 3.96875"},
+    {"linked", 0, FLAG_SWITCH, NULL,
+     "a proof for each model of a chain, for the keys of each (else one of all together)"},
+    {"part", 0, FLAG_TEXT, "NAME",
+     "the proof of one model of a linked chain: first, middle or last; --features is what it "
+     "takes"},
     {"chunk-steps", 0, FLAG_OPTION, "N",
      "a proof for every N steps of a text (none: one for all); memory is that of one"},
     {"weights", 0, FLAG_OPTION, "NAME",
@@ -270,6 +294,8 @@ const struct command command_prove = {
         "  mambaint prove -m storyteller.gguf -p \"Once upon a time\" -n 32 --out story.proof\n"
         "  mambaint prove -m simple.gguf --features 0.5,-1.25,0,0,0,0,0,0,0,1 --out run.proof\n"
         "  mambaint prove -m one.gguf -m two.gguf --features 1,1,1,1,1,1,1,1,1,1 \\\n"
-        "      --weights public --out chain.proof --json\n",
+        "      --weights public --out chain.proof --json\n"
+        "  mambaint prove -m one.gguf -m two.gguf --features 1,1,1,1,1,1,1,1,1,1 \\\n"
+        "      --linked --out chain.proof\n",
     .run = run,
 };

@@ -22,11 +22,14 @@ static void free_sides(struct sides *s)
     mambaint_tokenizer_unref(s->tokenizer);
 }
 
+/* A series is of one model of text, or of the models of a linked chain. */
+static bool is_series(const struct sides *s) { return s->size > 4 && !memcmp(s->proof, "MIPS", 4); }
+
 /* The proof says whether it is about public weights (docs/proof-files.md: flag 1 at byte 10; of a
  * series the first proof, which begins at byte 16). */
 static bool is_public(const struct sides *s)
 {
-    const size_t at = s->size > 4 && !memcmp(s->proof, "MIPS", 4) ? 26 : 10;
+    const size_t at = is_series(s) ? 26 : 10;
 
     return s->size > at && (s->proof[at] & 1);
 }
@@ -40,7 +43,8 @@ static int key_of_models(struct sides *s, const struct args *args)
     int status;
 
     if (mambaint_options_set(args->options, "weights", is_public(s) ? "public" : "committed",
-                             &err) < 0)
+                             &err) < 0 ||
+        mambaint_options_set(args->options, "chain", is_series(s) ? "linked" : "merged", &err) < 0)
         return fail_memory();
     if ((status = open_models(&models, args)) == CLI_DONE &&
         (rc = mambaint_key_create(&s->key, models.model, models.n, args->options, &err)) < 0)
@@ -51,26 +55,47 @@ static int key_of_models(struct sides *s, const struct args *args)
     return status;
 }
 
-static int key_of_file(struct sides *s, const char *path, const struct args *args)
+static int read_key(mambaint_key **key, mambaint_context *ctx, const char *path)
 {
-    mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
-    mambaint_context *ctx;
-    mambaint_error err;
     size_t size;
-    char *data;
+    char *data = read_all(path, &size);
+    mambaint_error err;
     int32_t rc;
 
-    setup.threads = (uint32_t)args->threads;
-    if ((rc = mambaint_context_create(&ctx, &setup, &err)) < 0)
-        return fail_error(rc, &err);
-    if (!(data = read_all(path, &size))) {
-        mambaint_context_unref(ctx);
+    if (!data)
         return CLI_FAILED;
-    }
-    rc = mambaint_key_load(&s->key, ctx, data, size, &err);
-    mambaint_context_unref(ctx); /* the key keeps its own */
+    rc = mambaint_key_load(key, ctx, data, size, &err);
     free(data);
     return rc < 0 ? fail("%s: %s", path, err.message) : CLI_DONE;
+}
+
+/* One, or one for each proof of a linked chain. */
+static int key_of_files(struct sides *s, const struct args *args)
+{
+    mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
+    mambaint_key **key = calloc(args->n_given, sizeof(mambaint_key *));
+    int status = key ? CLI_DONE : fail_memory();
+    mambaint_context *ctx = NULL;
+    mambaint_error err;
+    int32_t rc;
+    size_t n = 0;
+
+    setup.threads = (uint32_t)args->threads;
+    if (status == CLI_DONE && (rc = mambaint_context_create(&ctx, &setup, &err)) < 0)
+        status = fail_error(rc, &err);
+    for (size_t i = 0; status == CLI_DONE && i < args->n_given; i++)
+        if (!strcmp(args->given[i]->name, "key") &&
+            (status = read_key(&key[n], ctx, args->value[i])) == CLI_DONE)
+            n++;
+    if (status == CLI_DONE && n > 1 && (rc = mambaint_key_join(&s->key, key, n, &err)) < 0)
+        status = fail_error(rc, &err);
+    if (status == CLI_DONE && n == 1)
+        s->key = key[--n];
+    while (n > 0)
+        mambaint_key_free(key[--n]);
+    mambaint_context_unref(ctx); /* a key keeps its own */
+    free(key);
+    return status;
 }
 
 static int read_expected(struct sides *s, const char *path)
@@ -101,7 +126,7 @@ static int read_sides(struct sides *s, const struct args *args)
         return CLI_FAILED;
     if (tokenizer && (rc = mambaint_tokenizer_open(&s->tokenizer, NULL, tokenizer, &err)) < 0)
         return fail_error(rc, &err);
-    status = key ? key_of_file(s, key, args) : key_of_models(s, args);
+    status = key ? key_of_files(s, args) : key_of_models(s, args);
     return status == CLI_DONE ? read_expected(s, args_text(args, "expect", NULL)) : status;
 }
 
@@ -211,7 +236,8 @@ static int run(struct args *args)
 
 static const struct flag flags[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file; repeated: a chain, in that order"},
-    {"key", 'k', FLAG_TEXT, "FILE", "or a key that 'mambaint proof key' made of them"},
+    {"key", 'k', FLAG_TEXT, "FILE",
+     "or a key that 'mambaint proof key' made of them; repeated: of each of a linked chain"},
     {"expect", 0, FLAG_TEXT, "FILE", "the statement that it has to show, or a proof of that"},
     {"features", 0, FLAG_TEXT, "A,B,...", "the features that it has to be about"},
     {"prompt", 'p', FLAG_TEXT, "TEXT", "the text that the model has to have answered to"},
@@ -231,6 +257,7 @@ const struct command command_verify = {
     .flags = (const struct flag *const[]){flags, flags_json, flags_help, NULL},
     .examples = "  mambaint verify run.proof -m simple.gguf\n"
                 "  mambaint verify run.proof --key simple.mivk --expect run.statement --json\n"
+                "  mambaint verify chain.proof --key one.mivk --key two.mivk\n"
                 "  mambaint verify story.proof -m storyteller.gguf -p \"Once upon a time\"\n",
     .run = run,
 };

@@ -37,6 +37,7 @@ extern "C" {
  * | `prover-key` | a file of mambaint_prover_key_save() | none | mambaint_proof_create(), with `zk` mambaint_key_create() |
  * | `proofs` | 1 to 16777216, with `zk` | 1000 | mambaint_prover_key_save() |
  * | `record` | `on`: keep what is run, for mambaint_receipt_create(); `off` | `off` | sessions |
+ * | `chain` | `merged`: one proof of several models; `linked`: one of each; `first`, `middle`, `last`: that of one model of a linked chain | `merged` | mambaint_proof_create(), mambaint_key_create() |
  * | `chunk-steps` | 1 to 4096, a multiple of the model's `chunk` | none: one proof | mambaint_proof_create() |
  * | `profile` | `on`: count the time of every kernel, for mambaint_session_text(); `off` | `off` | sessions |
  *

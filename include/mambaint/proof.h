@@ -28,6 +28,12 @@ extern "C" {
  * out of a series may be checked alone, too: then its statement names that memory by a digest, and
  * nothing says where it comes from.
  *
+ * A chain of models can be proved in two ways. *Merged*, it is one proof, and has a key of its own.
+ * *Linked*, it is a series, too: a proof for each model, and what one model hands on to the next is
+ * a digest that both proofs name. Each of them is for the key of its own model, so that keys of
+ * models serve in any chain, and may be checked alone; together they are about twice as long. The
+ * key of the whole is made of theirs: mambaint_key_join().
+ *
  * A proof is about ids, not about text: which text they stand for is the tokenizer's to say, and
  * no part of it.
  *
@@ -99,13 +105,19 @@ typedef struct mambaint_statement mambaint_statement;
  * - `chunk-steps`, the most steps of one proof, at most 4096 and a multiple of the model's `chunk`.
  *   A run with more of them gets a series of proofs, and may have 1048576 steps.
  *
+ * For several models `chain` says whether they are proved together (`merged`, the default) or each
+ * by itself, with memory for one (`linked`, which makes a series of proofs). One model of a linked
+ * chain may be proved where the others are not, from what is handed on to it, in `features`: as its
+ * `first`, `middle` or `last` one. mambaint_proof_join() makes the series.
+ *
  * With the option `prover-key`, a file of mambaint_prover_key_save(), the weights are not committed
  * to anew; the proof is the same, and is checked before it is handed out, so that a damaged key
  * makes an error and no proof. With `zk` on the file is written to, and has to be where it can be.
  *
  * The context's `progress` is told of the stages `weights` (their commitment), `answer`, `run`, and
  * those of the proof: `witness`, `commit`, `sums`, `lookup`, `open`, and
- * `check` with a prover key; of a series also `chunks`, the steps that are proved.
+ * `check` with a prover key; of a series also `chunks`, the steps that are proved, or `chain`, the
+ * models.
  *
  * @param[out] out       the proof, NULL on failure; free it with mambaint_proof_free()
  * @param[in]  model     the models in the order in which they are run; the first one's context
@@ -132,6 +144,33 @@ typedef struct mambaint_statement mambaint_statement;
 MAMBAINT_API int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model,
                                            size_t n_models, const mambaint_options *options,
                                            mambaint_error *err);
+
+/**
+ * A series of proofs that were made one by one: of the models of a linked chain, or of the parts of
+ * a run on tokens. They have to follow each other; nothing of what they claim is checked.
+ *
+ * @param[out] out       the series, NULL on failure; free it with mambaint_proof_free(). The
+ *                       numbers of mambaint_proof_number() are 0
+ * @param[in]  ctx       context, or NULL; the series keeps its own reference
+ * @param[in]  proof     bytes of proofs of runs, which may be hostile, in order; not kept
+ * @param[in]  size      their numbers
+ * @param[in]  n_proofs  how many, 1 to 1048576
+ * @param[out] err       detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      a pointer is NULL, or there is no proof
+ * @retval MAMBAINT_E_RANGE        there are too many
+ * @retval MAMBAINT_E_FORMAT       the bytes of one are no whole and sound proof of a run
+ * @retval MAMBAINT_E_VERSION      made for another version or profile
+ * @retval MAMBAINT_E_MISMATCH     parts of a run are of different models, or the weights of some
+ *                                 are public and of others committed
+ * @retval MAMBAINT_E_REFUSED      they do not follow each other, or are not the whole
+ * @retval MAMBAINT_E_UNSUPPORTED  one is of a kind that is not there yet, or there is no libsodium
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_proof_join(mambaint_proof **out, mambaint_context *ctx,
+                                         const void *const *proof, const size_t *size,
+                                         size_t n_proofs, mambaint_error *err);
 
 /**
  * The bytes of a proof, to be saved or sent.
@@ -169,9 +208,10 @@ MAMBAINT_API void mambaint_proof_free(mambaint_proof *proof);
 /**
  * A key from models. Nothing has to be believed: the digest of the weights is computed here.
  *
- * Options: `weights` (`committed`, the default, or `public`): a key is for proofs of one kind. With
- * `zk` on it is for proofs with hidden weights that are made with the prover key of the option
- * `prover-key`: it is in there, is not made anew, and takes none of its proofs.
+ * Options: `weights` (`committed`, the default, or `public`) and, for several models, `chain`
+ * (`merged`, the default, or `linked`): a key is for proofs of one kind. With `zk` on it is for
+ * proofs with hidden weights that are made with the prover key of the option `prover-key`: it is in
+ * there, is not made anew, and takes none of its proofs.
  *
  * @param[out] out       the key, NULL on failure; free it with mambaint_key_free()
  * @param[in]  model     the models in the order of the chain; the key keeps references
@@ -213,6 +253,29 @@ MAMBAINT_API int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx
                                        size_t len, mambaint_error *err);
 
 /**
+ * A key for a linked chain from keys for each of its proofs. mambaint_key_create() makes one from
+ * the models, with the option `chain`. Its digest is that of the chain, and no file of it is
+ * needed: mambaint_key_save() refuses it.
+ *
+ * @param[out] out     the key, NULL on failure; free it with mambaint_key_free()
+ * @param[in]  key     the keys in the order of the chain; they are shared, and may be freed
+ * @param[in]  n_keys  how many, 2 to 16
+ * @param[out] err     detail of a failure, or NULL
+ *
+ * @retval MAMBAINT_OK             `*out` is ready
+ * @retval MAMBAINT_E_INVALID      a pointer is NULL, there are fewer than two keys, or one of them
+ *                                 is of a chain of keys itself
+ * @retval MAMBAINT_E_RANGE        together they have more than 16 models
+ * @retval MAMBAINT_E_MISMATCH     the models do not take what those before them hand on, or the
+ *                                 weights of some are public and of others committed
+ * @retval MAMBAINT_E_UNSUPPORTED  no libsodium, or a key is of hidden weights: linked chains hide
+ *                                 nothing yet
+ * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
+ */
+MAMBAINT_API int32_t mambaint_key_join(mambaint_key **out, mambaint_key *const *key, size_t n_keys,
+                                       mambaint_error *err);
+
+/**
  * The file of a key with committed weights. For a key from models its certificate is proved in each
  * such call, which takes about as long as a proof; the bytes are the same each time. That of hidden
  * weights was made with their prover key.
@@ -225,7 +288,8 @@ MAMBAINT_API int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx
  * @retval MAMBAINT_OK             stored
  * @retval MAMBAINT_E_SPACE        `cap` is too small; nothing is stored but `*need`
  * @retval MAMBAINT_E_INVALID      an argument is NULL
- * @retval MAMBAINT_E_UNSUPPORTED  the weights are public: then the models are the key
+ * @retval MAMBAINT_E_UNSUPPORTED  the weights are public: then the models are the key; or it is of
+ *                                 a linked chain: then the keys of its parts are
  * @retval MAMBAINT_E_NO_MEMORY    out of memory
  */
 MAMBAINT_API int32_t mambaint_key_save(void *buf, size_t cap, size_t *need,
@@ -347,7 +411,7 @@ MAMBAINT_API int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need
  * | key | text |
  * |---|---|
  * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals or the tokens, and what is not shown |
- * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed`, `public` or `hidden`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, or null); of a series also `proofs`, how many |
+ * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed`, `public` or `hidden`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, or null); of a series also `proofs`, how many; of a linked chain also `chain` (`linked`) and `proof_sizes`, how many bytes each of the `proofs` has, if they are there; of a part of one `features` or `outputs` may be null, and `link_before` and `link_behind` are their digests, or null |
  *
  * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
  * @param[in]  cap        room in `buf` in bytes

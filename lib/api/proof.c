@@ -152,30 +152,34 @@ void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host)
     *b = (struct mbi_boundaries){.vector = {NULL}};
 }
 
-/* The memory that a run hands on, and the commitment to it. */
-static int32_t commit_behind(struct mbi_boundaries *b, const struct mbi_witness *witness,
-                             const struct mbi_code *code, mambaint_error *err)
+/* What a run hands on, or features that it begins with, and the commitment to it. */
+static int32_t commit_side(struct mbi_boundaries *b, enum mbi_side side,
+                           const struct mbi_witness *witness, const struct mbi_code *others,
+                           mambaint_error *err)
 {
     const struct mbi_plan *plan = witness->plan;
-    const size_t n = (size_t)1 << plan->boundary_bits;
-    const unsigned bits = (unsigned)mbi_max_size(plan->boundary_bits, code->log_columns);
+    const size_t n = (size_t)1 << plan->boundary_bits[side];
     struct mbi_table vector = {MBI_TABLE_I32, NULL, n};
+    struct mbi_code code;
     struct mbi_ntt ntt;
+    unsigned bits;
     int32_t rc;
 
-    if (!(b->vector[MBI_BEHIND] = mbi_alloc_aligned(plan->host, n * sizeof(int32_t))))
+    if (!MBI_EXT(boundary_code)(&code, plan, side, others))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "what is handed on cannot be committed to");
+    bits = (unsigned)mbi_max_size(plan->boundary_bits[side], code.log_columns);
+    if (!(b->vector[side] = mbi_alloc_aligned(plan->host, n * sizeof(int32_t))))
         return mbi_fail_memory(err, "the memory between two proofs");
-    mbi_boundary_vector(b->vector[MBI_BEHIND], witness, MBI_BEHIND);
-    vector.data = b->vector[MBI_BEHIND];
-    if ((rc = mbi_ntt_init(&ntt, plan->host, mbi_field_kernels_best(), code->log_length, err)) < 0)
+    mbi_boundary_vector(b->vector[side], witness, side);
+    vector.data = b->vector[side];
+    if ((rc = mbi_ntt_init(&ntt, plan->host, mbi_field_kernels_best(), code.log_length, err)) < 0)
         return rc;
-    rc = MBI_EXT(commit)(&b->commitment[MBI_BEHIND], &vector, bits, code, NULL, &ntt, err);
+    rc = MBI_EXT(commit)(&b->commitment[side], &vector, bits, &code, NULL, &ntt, err);
     mbi_ntt_free(&ntt);
     return rc;
 }
 
-/* The witness and its statement, of which the root of the memory that is handed on was not there.
- */
+/* The witness and its statement, of which the roots were not there. */
 static int32_t make_witness(struct mbi_witness **out, struct mbi_statement *s,
                             const struct mbi_proof_plan *plan, const struct mbi_stage_run *run,
                             const struct mbi_mask_seed *seed, struct mbi_boundaries *b,
@@ -187,8 +191,9 @@ static int32_t make_witness(struct mbi_witness **out, struct mbi_statement *s,
     mbi_progress(host, "witness", 0, 1);
     rc = mbi_witness_create(out, plan->plan, run, seed, err);
     mbi_progress(host, "witness", 1, 1);
-    if (rc >= 0 && plan->plan->boundary[MBI_BEHIND])
-        rc = commit_behind(b, *out, &plan->code, err);
+    for (int side = 0; side < MBI_SIDES && rc >= 0; side++)
+        if (plan->plan->boundary[side] && !b->vector[side])
+            rc = commit_side(b, (enum mbi_side)side, *out, &plan->code, err);
     for (int side = 0; side < MBI_SIDES && rc >= 0; side++)
         s->boundary[side] =
             plan->plan->boundary[side] ? b->commitment[side].root.digest.byte : NULL;
@@ -330,7 +335,7 @@ static struct mbi_table *public_tables(int32_t **outputs, const struct mbi_proof
 {
     const struct mbi_host *host = &m->ctx->host;
     const struct mbi_plan *plan = p->plan;
-    const size_t n = mbi_statement_is_of_tokens(s) ? 0 : s->n_outputs;
+    const size_t n = s->output_kind == MBI_STATEMENT_CLEAR ? s->n_outputs : 0;
     struct mbi_table *table = mbi_alloc(host, plan->n_vars, sizeof(*table));
 
     *outputs = mbi_alloc(host, n + 1, sizeof(**outputs));
@@ -431,7 +436,7 @@ static int32_t check_claims(const struct mbi_proof_file *file, const mambaint_ke
     const struct mbi_proof_models *m = &key->models;
     int32_t rc;
 
-    if (file->type != MBI_PROOF_RUN)
+    if (file->type == MBI_PROOF_CERTIFICATE)
         return mbi_fail(err, MAMBAINT_E_FORMAT,
                         "proof: it is a certificate of weights, and says nothing of a run");
     if (!file->body_size)
@@ -449,16 +454,18 @@ static int32_t check_claims(const struct mbi_proof_file *file, const mambaint_ke
     return mbi_statement_check(&file->statement, m->graph, err);
 }
 
-/* Runs on tokens are planned by their length, which the statement has. */
+/* Runs on tokens are planned by their length, which the statement has, and parts by their ends. */
 static int32_t check_run(struct mbi_proof_check *c, const struct mbi_proof_models *m,
                          const struct mbi_proof_file *file, mambaint_error *err)
 {
     const struct mbi_statement *s = &file->statement;
     const struct mbi_proof_part part = {
-        s->lanes, s->n_outputs, {s->boundary[MBI_BEFORE] != NULL, s->boundary[MBI_BEHIND] != NULL}};
+        s->lanes,
+        m->takes_tokens ? s->n_outputs : 0,
+        {s->boundary[MBI_BEFORE] != NULL, s->boundary[MBI_BEHIND] != NULL}};
     int32_t rc = MAMBAINT_OK;
 
-    if (!m->takes_tokens)
+    if (!m->takes_tokens && !part.boundary[MBI_BEFORE] && !part.boundary[MBI_BEHIND])
         return mbi_proof_check(m, &m->features, file, err);
     if (!c->plan.plan || c->part.lanes != part.lanes || c->part.n_outputs != part.n_outputs ||
         memcmp(c->part.boundary, part.boundary, sizeof(part.boundary)) != 0) {
@@ -500,18 +507,18 @@ static int32_t verify_series(mambaint_statement **parsed, const mambaint_key *ke
                              mambaint_error *err)
 {
     struct mbi_proof_file file;
+    struct mbi_proof_count count;
     struct mbi_buf said;
-    uint32_t n;
     int32_t rc;
 
     mbi_buf_init(&said, &key->models.ctx->host);
-    rc = mbi_proof_series(&said, &n, key, key->models.ctx, proof, len, err);
+    rc = mbi_proof_series(&said, &count, key, key->models.ctx, proof, len, err);
     if (rc >= 0)
         rc = mbi_proof_file_read(&file, said.data, said.size, err);
     if (rc >= 0 && expected)
         rc = mbi_statement_same(&file, mbi_statement_file(expected), err);
     if (rc >= 0 && parsed && (rc = mbi_statement_wrap(parsed, key->models.ctx, &file, err)) >= 0)
-        (*parsed)->n_proofs = n;
+        (*parsed)->proofs = count;
     mbi_buf_free(&said);
     return rc < 0 ? rc : MAMBAINT_ACCEPTED;
 }
@@ -531,8 +538,13 @@ int32_t mambaint_proof_verify(mambaint_statement **parsed, const mambaint_key *k
                         "a proof is about");
     if (mbi_series_is(proof, len))
         return verify_series(parsed, key, expected, proof, len, err);
-    if ((rc = mbi_proof_file_read(&file, proof, len, err)) < 0 ||
-        (rc = verify_one(key, expected, &file, err)) < 0)
+    if ((rc = mbi_proof_file_read(&file, proof, len, err)) < 0)
+        return rc;
+    if (key->n_stages)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "the key is of a chain with a proof for each of its models; this is no "
+                        "series of those");
+    if ((rc = verify_one(key, expected, &file, err)) < 0)
         return rc;
     if (parsed && (rc = mbi_statement_wrap(parsed, key->models.ctx, &file, err)) < 0)
         return rc;
@@ -694,9 +706,33 @@ static void say_left(mambaint_proof *p, const struct mbi_proof_models *m)
     mbi_map_close(&map, &m->ctx->host);
 }
 
+/* A proof for each model of a chain, or of one of them. */
+static int32_t create_chain(mambaint_proof **out, mambaint_model *const *model, size_t n,
+                            enum mbi_chain chain, const mambaint_options *options,
+                            mambaint_error *err)
+{
+    struct mbi_proof_made made;
+    int32_t rc = mbi_chain_check(model, n, err);
+
+    if (rc < 0)
+        return rc;
+    if (!(*out = new_proof(model[0]->ctx)))
+        return mbi_fail_memory(err, "a proof");
+    made = (struct mbi_proof_made){.file = &(*out)->file};
+    rc = mbi_proof_write_chain(&made, model, n, chain, options, err);
+    (*out)->log2_trace = made.log2_trace;
+    (*out)->level = made.level;
+    if (rc < 0) {
+        mambaint_proof_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
 int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model, size_t n_models,
                               const mambaint_options *options, mambaint_error *err)
 {
+    enum mbi_chain chain;
     struct mbi_proof_models m = {.prover_key = mbi_option(options, "prover-key")};
     mambaint_proof *p = NULL;
     int32_t rc;
@@ -704,6 +740,10 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
     if (!out)
         return mbi_fail(err, MAMBAINT_E_INVALID, "out must not be NULL");
     *out = NULL;
+    if ((rc = mbi_proof_chain(&chain, options, err)) < 0)
+        return rc;
+    if (model && n_models > (chain == MBI_CHAIN_LINKED) && chain != MBI_CHAIN_MERGED)
+        return create_chain(out, model, n_models, chain, options, err);
     if ((rc = mbi_proof_models_open(&m, model, n_models, options, err)) >= 0) {
         p = new_proof(m.ctx);
         rc = !p               ? mbi_fail_memory(err, "a proof")
@@ -720,6 +760,63 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
     }
     *out = p;
     return MAMBAINT_OK;
+}
+
+/* The series of some proofs, of which it is seen here that they follow each other. */
+static int32_t join_proofs(struct mbi_buf *out, const struct mbi_host *host,
+                           const void *const *proof, const size_t *size, size_t n,
+                           mambaint_error *err)
+{
+    struct mbi_proof_file file;
+    struct mbi_joined j;
+    struct mbi_buf said;
+    int32_t rc = MAMBAINT_OK;
+
+    mbi_joined_init(&j, host);
+    mbi_buf_init(&said, host);
+    mbi_series_begin(out, (uint32_t)n);
+    for (size_t i = 0; i < n && rc >= 0; i++) {
+        rc = mbi_proof_file_read(&file, proof[i], size[i], err);
+        if (rc >= 0 && !file.body_size)
+            rc = mbi_fail(err, MAMBAINT_E_FORMAT, "proof %zu is a statement alone", i + 1);
+        if (rc >= 0)
+            rc = mbi_joined_add(&j, &file, err);
+        mbi_series_add(out, proof[i], size[i]);
+    }
+    mbi_series_end(out);
+    if (rc >= 0)
+        rc = mbi_joined_end(&said, &j, err);
+    mbi_buf_free(&said);
+    mbi_joined_free(&j);
+    return rc >= 0 && out->failed ? mbi_fail_memory(err, "a proof") : rc;
+}
+
+int32_t mambaint_proof_join(mambaint_proof **out, mambaint_context *ctx, const void *const *proof,
+                            const size_t *size, size_t n_proofs, mambaint_error *err)
+{
+    mambaint_context *own;
+    int32_t rc;
+
+    if (out)
+        *out = NULL;
+    if (!out || !proof || !size || !n_proofs)
+        return mbi_fail(err, MAMBAINT_E_INVALID, "out must not be NULL, and there must be a proof");
+    for (size_t i = 0; i < n_proofs; i++)
+        if (!proof[i])
+            return mbi_fail(err, MAMBAINT_E_INVALID, "proof %zu is NULL", i + 1);
+    if (n_proofs > MBI_SERIES_PROOFS)
+        return mbi_fail(err, MAMBAINT_E_RANGE, "%zu proofs; a series has at most %u", n_proofs,
+                        MBI_SERIES_PROOFS);
+    if ((rc = mbi_context_take(&own, ctx, NULL, err)) < 0)
+        return rc;
+    if (!(*out = new_proof(own)))
+        rc = mbi_fail_memory(err, "a proof");
+    else if ((rc = join_proofs(&(*out)->file, &own->host, proof, size, n_proofs, err)) < 0) {
+        mambaint_proof_free(*out);
+        *out = NULL;
+    }
+    mambaint_context_unref(own);
+    return rc;
 }
 
 const void *mambaint_proof_data(const mambaint_proof *proof, size_t *size)

@@ -111,8 +111,9 @@ int32_t mbi_proof_check_statement(const struct mbi_statement *s, const struct mb
 
 /* ---- proofs ---- */
 
-/* The memory at the ends of a part of a run: what it begins with is given, what it hands on is
- * made, and belongs to the caller also after a failure, if the structure was zero there. */
+/* What is at the ends of a part of a run or chain: a memory that it begins with is given; features
+ * that it begins with, and what it hands on, are made, and belong to the caller also after a
+ * failure, if the structure was zero there. */
 struct mbi_boundaries {
     int32_t *vector[MBI_SIDES];
     struct mbi_commitment commitment[MBI_SIDES]; /* to it */
@@ -250,6 +251,25 @@ int32_t mbi_proof_write_series(struct mbi_proof_made *made, const struct mbi_pro
                                const struct mbi_buf *list, uint32_t n_outputs, uint32_t steps,
                                const struct mbi_backend *backend, mambaint_error *err);
 
+/* ---- chains whose models are proved one by one (proof_linked.c) ---- */
+
+/* The option `chain`: one proof, or one for each model; or that of one model out of a chain. */
+enum mbi_chain {
+    MBI_CHAIN_MERGED,
+    MBI_CHAIN_LINKED,
+    MBI_CHAIN_FIRST,
+    MBI_CHAIN_MIDDLE,
+    MBI_CHAIN_LAST
+};
+int32_t mbi_proof_chain(enum mbi_chain *chain, const mambaint_options *options,
+                        mambaint_error *err);
+/* E_UNSUPPORTED with the option `zk`, for what is not merged. */
+int32_t mbi_proof_chain_hides(const mambaint_options *options, mambaint_error *err);
+/* A series of one proof for each of several models; or the proof of one. */
+int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const *model, size_t n,
+                              enum mbi_chain chain, const mambaint_options *options,
+                              mambaint_error *err);
+
 /* A plan that serves the proofs of a file, made anew for one that it does not fit. */
 struct mbi_proof_check {
     struct mbi_proof_plan plan;
@@ -259,16 +279,25 @@ struct mbi_proof_check {
  * MAMBAINT_ACCEPTED. */
 int32_t mbi_proof_accept(struct mbi_proof_check *c, const mambaint_key *key,
                          const struct mbi_proof_file *file, mambaint_error *err);
-/* The statement of a series of proofs, as a file without a body that is added to `out`, and how
- * many proofs say it. With a key they are checked, else read. */
-int32_t mbi_proof_series(struct mbi_buf *out, uint32_t *n, const mambaint_key *key,
-                         mambaint_context *ctx, const void *data, size_t size, mambaint_error *err);
+/* How many proofs say a statement; and of a chain's, how many bytes each has. */
+struct mbi_proof_count {
+    uint32_t n;
+    size_t size[MBI_STATEMENT_MODELS]; /* 0 where there is none */
+};
+/* The statement of a series of proofs, as a file without a body that is added to `out`. With a key
+ * they are checked, else read. */
+int32_t mbi_proof_series(struct mbi_buf *out, struct mbi_proof_count *count,
+                         const mambaint_key *key, mambaint_context *ctx, const void *data,
+                         size_t size, mambaint_error *err);
 
 /* ---- objects ---- */
 
 struct mambaint_key {
-    struct mbi_proof_models models;
-    struct mbi_buf file; /* as it was loaded; else empty */
+    atomic_uint refs;
+    struct mbi_proof_models models;            /* of a chain of keys: what they say, and no model */
+    struct mbi_buf file;                       /* as it was loaded; else empty */
+    size_t n_stages;                           /* of a chain of keys, ... */
+    mambaint_key *stage[MBI_STATEMENT_MODELS]; /* ... of which each is for one proof */
 };
 
 struct mambaint_statement {
@@ -277,10 +306,10 @@ struct mambaint_statement {
     struct mbi_proof_file file;
     struct mbi_config config[MBI_STATEMENT_MODELS];
     int32_t input_frac, output_frac; /* of features and outputs */
-    uint32_t n_proofs;               /* that say it together: of a series; else 1 */
+    struct mbi_proof_count proofs;   /* that say it together: of a series; else 1 */
 };
 
-/* Feature i of a statement of features. */
+/* Feature i of a statement of features, which are there. */
 static inline int8_t mbi_statement_feature(const mambaint_statement *s, size_t i)
 {
     return (int8_t)s->file.statement.input[i];

@@ -9,8 +9,10 @@ static mambaint_key *new_key(const struct mbi_host *host)
 {
     mambaint_key *k = mbi_alloc(host, 1, sizeof(*k));
 
-    if (k)
-        mbi_buf_init(&k->file, host);
+    if (!k)
+        return NULL;
+    atomic_init(&k->refs, 1);
+    mbi_buf_init(&k->file, host);
     return k;
 }
 
@@ -18,6 +20,8 @@ static mambaint_key *new_key(const struct mbi_host *host)
 static void free_key(mambaint_key *k, mambaint_context *ctx)
 {
     mambaint_context_ref(ctx);
+    for (size_t i = 0; i < k->n_stages; i++)
+        mambaint_key_free(k->stage[i]);
     mbi_buf_free(&k->file);
     mbi_proof_models_close(&k->models);
     mbi_free(&ctx->host, k);
@@ -49,17 +53,16 @@ static int32_t take_hidden(mambaint_key *k, mambaint_error *err)
                                                                : MAMBAINT_OK;
 }
 
-int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, size_t n_models,
-                            const mambaint_options *options, mambaint_error *err)
+static int32_t key_of_models(mambaint_key **out, mambaint_model *const *model, size_t n_models,
+                             const mambaint_options *options, mambaint_error *err)
 {
     mambaint_key *k;
     bool zk = false;
     int32_t rc;
 
-    if (out)
-        *out = NULL;
-    if (!out || !model || !n_models || !model[0])
-        return mbi_fail(err, MAMBAINT_E_INVALID, "out must not be NULL, and there must be a model");
+    *out = NULL;
+    if (!model[0])
+        return mbi_fail(err, MAMBAINT_E_INVALID, "a model is NULL");
     if (!(k = new_key(&model[0]->ctx->host)))
         return mbi_fail_memory(err, "a key");
     if (mbi_option_bool(&zk, options, "zk", NULL) >= 0 && zk) /* of others it would be no help */
@@ -74,6 +77,147 @@ int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, si
     }
     *out = k;
     return MAMBAINT_OK;
+}
+
+/* ---- chains of keys ---- */
+
+/* Does what the models of a key hand on fit what those of the next one take? */
+static int32_t check_fit(const mambaint_key *a, const mambaint_key *b, size_t i,
+                         mambaint_error *err)
+{
+    const struct mbi_graph *from = a->models.graph[a->models.n - 1], *to = b->models.graph[0];
+    const struct mbi_type *have, *want = &to->node[0].type;
+
+    if (!mbi_graph_takes_features(from) || !mbi_graph_takes_features(to))
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "keys %zu and %zu: a model of text is in no chain", i, i + 1);
+    if (from->link == MBI_NONE)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "the model of key %zu hands nothing on", i);
+    have = &from->node[from->link].type;
+    if (have->cols != want->cols || have->dtype != want->dtype || have->lo < want->lo ||
+        have->hi > want->hi)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "the model of key %zu hands %u numbers on, but that of key %zu takes %u", i,
+                        have->cols, i + 1, want->cols);
+    return MAMBAINT_OK;
+}
+
+/* One key more, which is taken over also by a failure. */
+static int32_t add_stage(mambaint_key *k, struct mbi_blake2b *weights, mambaint_key *next,
+                         mambaint_error *err)
+{
+    const char *fault = NULL;
+    int32_t rc = MAMBAINT_OK;
+
+    k->stage[k->n_stages++] = next;
+    if (next->n_stages)
+        return mbi_fail(err, MAMBAINT_E_INVALID, "key %zu is of a chain of keys itself",
+                        k->n_stages);
+    if (mbi_statement_is_hidden(&next->models.said))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "key %zu is of hidden weights, but linked chains hide nothing yet",
+                        k->n_stages);
+    if (k->n_stages > 1) {
+        if (next->models.public_weights != k->models.public_weights)
+            return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                            "some of the keys are of public weights, others of committed ones");
+        rc = check_fit(k->stage[k->n_stages - 2], next, k->n_stages - 1, err);
+    }
+    k->models.public_weights = next->models.public_weights;
+    if (rc >= 0)
+        fault = mbi_chain_models_add(weights, &k->models.said, &next->models.said);
+    return fault ? mbi_fail(err, MAMBAINT_E_RANGE, "keys: %s", fault) : rc;
+}
+
+static int32_t begin_chain(mambaint_key **out, struct mbi_blake2b *weights, mambaint_context *ctx,
+                           mambaint_error *err)
+{
+    mambaint_key *k = new_key(&ctx->host);
+
+    *out = k;
+    if (!k)
+        return mbi_fail_memory(err, "a key");
+    k->models.ctx = ctx;
+    mambaint_context_ref(ctx);
+    mbi_chain_models_begin(weights, &k->models.said);
+    return MAMBAINT_OK;
+}
+
+/* After a failure the key is gone. */
+static int32_t end_chain(mambaint_key **out, struct mbi_blake2b *weights, int32_t rc)
+{
+    if (rc >= 0) {
+        mbi_chain_models_end(weights, &(*out)->models.said);
+        return rc;
+    }
+    mambaint_key_free(*out);
+    *out = NULL;
+    return rc;
+}
+
+int32_t mambaint_key_join(mambaint_key **out, mambaint_key *const *key, size_t n_keys,
+                          mambaint_error *err)
+{
+    struct mbi_blake2b weights;
+    int32_t rc;
+
+    if (out)
+        *out = NULL;
+    if (!out || !key || n_keys < 2)
+        return mbi_fail(err, MAMBAINT_E_INVALID,
+                        "out must not be NULL, and there must be two keys at least");
+    if (n_keys > MBI_STATEMENT_MODELS)
+        return mbi_fail(err, MAMBAINT_E_RANGE, "%zu keys; a chain is of at most %d models", n_keys,
+                        MBI_STATEMENT_MODELS);
+    for (size_t i = 0; i < n_keys; i++)
+        if (!key[i])
+            return mbi_fail(err, MAMBAINT_E_INVALID, "key %zu is NULL", i + 1);
+    if ((rc = begin_chain(out, &weights, key[0]->models.ctx, err)) < 0)
+        return rc;
+    for (size_t i = 0; i < n_keys && rc >= 0; i++) {
+        atomic_fetch_add_explicit(&key[i]->refs, 1, memory_order_relaxed);
+        rc = add_stage(*out, &weights, key[i], err);
+    }
+    return end_chain(out, &weights, rc);
+}
+
+/* A key for each of the models. */
+static int32_t chain_of_models(mambaint_key **out, mambaint_model *const *model, size_t n,
+                               const mambaint_options *options, mambaint_error *err)
+{
+    struct mbi_blake2b weights;
+    int32_t rc;
+
+    if (n > MBI_STATEMENT_MODELS)
+        return mbi_fail(err, MAMBAINT_E_RANGE, "%zu models; a chain is of at most %d", n,
+                        MBI_STATEMENT_MODELS);
+    if ((rc = begin_chain(out, &weights, model[0]->ctx, err)) < 0)
+        return rc;
+    for (size_t i = 0; i < n && rc >= 0; i++) {
+        mambaint_key *one;
+
+        if ((rc = key_of_models(&one, model + i, 1, options, err)) >= 0)
+            rc = add_stage(*out, &weights, one, err);
+    }
+    return end_chain(out, &weights, rc);
+}
+
+int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, size_t n_models,
+                            const mambaint_options *options, mambaint_error *err)
+{
+    enum mbi_chain chain;
+    int32_t rc;
+
+    if (out)
+        *out = NULL;
+    if (!out || !model || !n_models || !model[0])
+        return mbi_fail(err, MAMBAINT_E_INVALID, "out must not be NULL, and there must be a model");
+    if ((rc = mbi_proof_chain(&chain, options, err)) < 0)
+        return rc;
+    if (chain != MBI_CHAIN_LINKED || n_models == 1)
+        return key_of_models(out, model, n_models, options, err);
+    rc = mbi_proof_chain_hides(options, err);
+    return rc < 0 ? rc : chain_of_models(out, model, n_models, options, err);
 }
 
 /* ---- certificates ---- */
@@ -182,7 +326,7 @@ int32_t mambaint_key_save(void *buf, size_t cap, size_t *need, const mambaint_ke
 
     if (!key || (!buf && cap))
         return MAMBAINT_E_INVALID;
-    if (key->models.public_weights)
+    if (key->models.public_weights || key->n_stages)
         return MAMBAINT_E_UNSUPPORTED;
     if (key->file.size)
         return mbi_give_bytes(buf, cap, need, key->file.data, key->file.size);
@@ -207,7 +351,7 @@ int32_t mambaint_key_digest(uint8_t out[32], const mambaint_key *key)
 
 void mambaint_key_free(mambaint_key *key)
 {
-    if (key)
+    if (key && atomic_fetch_sub_explicit(&key->refs, 1, memory_order_acq_rel) == 1)
         free_key(key, key->models.ctx);
 }
 
@@ -225,7 +369,7 @@ static int32_t check_proof(mambaint_context *ctx, const void *data, size_t n, ma
 static int32_t check_series(mambaint_context *ctx, const void *data, size_t n, mambaint_error *err)
 {
     struct mbi_buf said;
-    uint32_t count;
+    struct mbi_proof_count count;
     int32_t rc;
 
     mbi_buf_init(&said, &ctx->host);

@@ -20,6 +20,18 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
     return mbi_proof_unsupported(err);
 }
 
+int32_t mambaint_proof_join(mambaint_proof **out, mambaint_context *ctx, const void *const *proof,
+                            const size_t *size, size_t n_proofs, mambaint_error *err)
+{
+    (void)ctx;
+    (void)proof;
+    (void)size;
+    (void)n_proofs;
+    if (out)
+        *out = NULL;
+    return mbi_proof_unsupported(err);
+}
+
 const void *mambaint_proof_data(const mambaint_proof *proof, size_t *size)
 {
     (void)proof;
@@ -55,6 +67,16 @@ int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx, const void 
     (void)ctx;
     (void)buf;
     (void)len;
+    if (out)
+        *out = NULL;
+    return mbi_proof_unsupported(err);
+}
+
+int32_t mambaint_key_join(mambaint_key **out, mambaint_key *const *key, size_t n_keys,
+                          mambaint_error *err)
+{
+    (void)key;
+    (void)n_keys;
     if (out)
         *out = NULL;
     return mbi_proof_unsupported(err);

@@ -172,23 +172,49 @@ static int32_t check_one(struct mbi_proof_check *c, const mambaint_key *key, mam
     return rc < 0 ? mbi_fail(err, rc, "series: proof %u: %.200s", number, why.message) : rc;
 }
 
+/* The key that the proof that was joined last is checked with, *of; NULL: with none. */
+static int32_t find_key(const mambaint_key **of, const struct mbi_joined *j,
+                        const mambaint_key *key, mambaint_error *err)
+{
+    *of = key;
+    if (!key || j->chain == (key->n_stages > 0)) {
+        if (!key || !j->chain)
+            return MAMBAINT_OK;
+        if (j->n > key->n_stages)
+            return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                            "series: it has more proofs than the chain of the key has keys, %zu",
+                            key->n_stages);
+        *of = key->stage[j->n - 1];
+        return MAMBAINT_OK;
+    }
+    return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                    j->chain ? "series: each of its proofs is of other models of a chain, but the "
+                               "key is for one proof; it takes a key of each"
+                             : "series: it is of a run on tokens, but the key is of a chain");
+}
+
 static int32_t check_all(struct mbi_joined *j, struct mbi_series *left, const mambaint_key *key,
                          mambaint_context *ctx, mambaint_error *err)
 {
     struct mbi_proof_check check = {.plan = {.plan = NULL}};
     struct mbi_proof_file file;
+    const mambaint_key *of;
     int32_t rc;
 
-    while ((rc = mbi_series_next(&file, left, err)) == MAMBAINT_OK)
-        if ((rc = mbi_joined_add(j, &file, err)) < 0 ||
-            (rc = check_one(&check, key, ctx, &file, j->n, err)) < 0)
+    while ((rc = mbi_series_next(&file, left, err)) == MAMBAINT_OK) {
+        if ((rc = mbi_joined_add(j, &file, err)) < 0 || (rc = find_key(&of, j, key, err)) < 0 ||
+            (rc = check_one(&check, of, ctx, &file, j->n, err)) < 0)
             break;
+        if (j->chain) /* the next one is of other models */
+            mbi_proof_plan_close(&check.plan, &ctx->host);
+    }
     mbi_proof_plan_close(&check.plan, &ctx->host);
     return rc == MAMBAINT_END ? MAMBAINT_OK : rc;
 }
 
-int32_t mbi_proof_series(struct mbi_buf *out, uint32_t *n, const mambaint_key *key,
-                         mambaint_context *ctx, const void *data, size_t size, mambaint_error *err)
+int32_t mbi_proof_series(struct mbi_buf *out, struct mbi_proof_count *count,
+                         const mambaint_key *key, mambaint_context *ctx, const void *data,
+                         size_t size, mambaint_error *err)
 {
     struct mbi_series left;
     struct mbi_joined j;
@@ -199,7 +225,12 @@ int32_t mbi_proof_series(struct mbi_buf *out, uint32_t *n, const mambaint_key *k
     mbi_joined_init(&j, &ctx->host);
     if ((rc = check_all(&j, &left, key, ctx, err)) >= 0)
         rc = mbi_joined_end(out, &j, err);
-    *n = j.n;
+    if (rc >= 0 && key && key->n_stages > j.n)
+        rc = mbi_fail(err, MAMBAINT_E_MISMATCH,
+                      "series: it has %u proofs, but the chain of the key has %zu keys", j.n,
+                      key->n_stages);
+    count->n = j.n;
+    memcpy(count->size, j.size, sizeof(count->size));
     mbi_joined_free(&j);
     return rc;
 }

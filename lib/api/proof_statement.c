@@ -52,7 +52,7 @@ int32_t mbi_statement_wrap(mambaint_statement **out, mambaint_context *ctx,
     if (!s)
         return mbi_fail_memory(err, "a statement");
     s->ctx = ctx;
-    s->n_proofs = 1;
+    s->proofs.n = 1;
     mambaint_context_ref(ctx);
     mbi_buf_init(&s->saved, &ctx->host);
     if ((rc = fill(s, file, err)) < 0) {
@@ -69,14 +69,14 @@ static int32_t read_series(mambaint_statement **out, mambaint_context *ctx, cons
 {
     struct mbi_proof_file file;
     struct mbi_buf said;
-    uint32_t n;
+    struct mbi_proof_count count;
     int32_t rc;
 
     mbi_buf_init(&said, &ctx->host);
-    if ((rc = mbi_proof_series(&said, &n, NULL, ctx, buf, len, err)) >= 0 &&
+    if ((rc = mbi_proof_series(&said, &count, NULL, ctx, buf, len, err)) >= 0 &&
         (rc = mbi_proof_file_read(&file, said.data, said.size, err)) >= 0 &&
         (rc = mbi_statement_wrap(out, ctx, &file, err)) >= 0)
-        (*out)->n_proofs = n;
+        (*out)->proofs = count;
     mbi_buf_free(&said);
     return rc;
 }
@@ -166,7 +166,9 @@ int32_t mambaint_statement_match(const mambaint_statement *statement, const char
     said = &statement->file.statement;
     if (said->input_kind != MBI_STATEMENT_CLEAR)
         return mbi_fail(err, MAMBAINT_E_MISMATCH, "%s has no features",
-                        said->lanes ? "a proof of tokens" : "a certificate");
+                        said->input_kind == MBI_STATEMENT_LINKED ? "a later part of a chain"
+                        : said->lanes                            ? "a proof of tokens"
+                                                                 : "a certificate");
     if (!(x = mbi_alloc(&statement->ctx->host, said->n_inputs, sizeof(*x))))
         return mbi_fail_memory(err, "features");
     rc = mbi_features_read(x, said->n_inputs, features, err);

@@ -7,7 +7,14 @@
 
 /* ---- what it says ---- */
 
-static bool is_run(const mambaint_statement *s) { return s->file.type == MBI_PROOF_RUN; }
+static bool is_run(const mambaint_statement *s) { return s->file.type != MBI_PROOF_CERTIFICATE; }
+
+/* What goes in or comes out is what a chain's other proofs hand on and take. */
+static bool is_linked(const mambaint_statement *s, enum mbi_side side)
+{
+    return !mbi_statement_is_of_tokens(&s->file.statement) &&
+           s->file.statement.boundary[side] != NULL;
+}
 
 static bool is_hidden(const mambaint_statement *s)
 {
@@ -94,17 +101,35 @@ static void say_models(struct mbi_buf *out, const mambaint_statement *s)
                            "stands for\n");
 }
 
+/* Values that a chain's other proofs have, too, by their root. */
+static void say_link(struct mbi_buf *out, const mambaint_statement *s, const char *what, uint32_t n,
+                     enum mbi_side side)
+{
+    mbi_buf_addf(out, "%s the %s model: %u numbers, by their root ", what,
+                 side == MBI_BEFORE ? "previous" : "next", n);
+    mbi_spell_digest(out, s->file.statement.boundary[side]);
+}
+
 static void say_values(struct mbi_buf *out, const mambaint_statement *s)
 {
     const struct mbi_statement *said = &s->file.statement;
-    const size_t best = largest(s);
+    const size_t best = is_linked(s, MBI_BEHIND) ? 0 : largest(s);
 
-    mbi_buf_add_text(out, "features:");
-    for (size_t i = 0; i < said->n_inputs; i++) {
+    if (is_linked(s, MBI_BEFORE))
+        say_link(out, s, "taken from", said->n_inputs, MBI_BEFORE);
+    else
+        mbi_buf_add_text(out, "features:");
+    for (size_t i = 0; !is_linked(s, MBI_BEFORE) && i < said->n_inputs; i++) {
         mbi_buf_add_text(out, i ? ", " : " ");
         mbi_spell_decimal(out, mbi_statement_feature(s, i), s->input_frac);
     }
-    mbi_buf_add_text(out, "\noutputs:");
+    mbi_buf_add8(out, '\n');
+    if (is_linked(s, MBI_BEHIND)) {
+        say_link(out, s, "handed on to", said->n_outputs, MBI_BEHIND);
+        mbi_buf_add8(out, '\n');
+        return;
+    }
+    mbi_buf_add_text(out, "outputs:");
     for (size_t i = 0; i < said->n_outputs; i++) {
         mbi_buf_add_text(out, i ? ", " : " ");
         mbi_spell_decimal(out, mbi_statement_output(said, i), s->output_frac);
@@ -116,9 +141,17 @@ static void say_values(struct mbi_buf *out, const mambaint_statement *s)
 
 static void say_hidden(struct mbi_buf *out, const mambaint_statement *s)
 {
+    const bool linked =
+        s->file.type == MBI_PROOF_CHAIN || is_linked(s, MBI_BEFORE) || is_linked(s, MBI_BEHIND);
+
     if (is_hidden(s))
         mbi_buf_add_text(out, "hidden: the weights, and all that was computed with them but for "
                               "what stands here\n");
+    else if (linked)
+        mbi_buf_addf(out,
+                     "not hidden: %swhat is handed on; the proofs are not zero-knowledge, and it "
+                     "can be computed from them\n",
+                     s->file.public_weights ? "" : "the weights, and ");
     else if (!s->file.public_weights)
         mbi_buf_add_text(out,
                          "not hidden: the weights; the proof is not zero-knowledge, and they can "
@@ -172,11 +205,11 @@ static void add_answer_words(struct mbi_buf *out, const mambaint_statement *s,
         mbi_buf_add_text(out, "A model with nothing in its memory was fed this prompt and answered "
                               "greedily: each token of the\nanswer is the likeliest one after all "
                               "that stands before it, and of equally likely ones the first.\n");
-    if (s->n_proofs > 1)
+    if (s->proofs.n > 1)
         mbi_buf_addf(out,
                      "proofs: %u, each of which begins with what the one before it left in "
                      "memory\n",
-                     s->n_proofs);
+                     s->proofs.n);
     say_models(out, s);
     mbi_spell_tokens(out, is_part(s) ? "fed" : "prompt", &prompt, t);
     if (s->file.statement.n_outputs)
@@ -189,10 +222,32 @@ static void add_answer_words(struct mbi_buf *out, const mambaint_statement *s,
     say_hidden(out, s);
 }
 
-static void add_words(struct mbi_buf *out, const mambaint_statement *s, const struct mbi_lexicon *t)
+static void add_chain_words(struct mbi_buf *out, const mambaint_statement *s)
 {
+    const bool before = is_linked(s, MBI_BEFORE), behind = is_linked(s, MBI_BEHIND);
     const uint32_t n = s->file.statement.models.n;
 
+    if (before || behind)
+        mbi_buf_add_text(out, "A part of a chain: ");
+    mbi_buf_add_text(out, before || behind ? "a" : "A");
+    if (n > 1)
+        mbi_buf_addf(out, " chain of %u models", n);
+    else
+        mbi_buf_add_text(out, " model");
+    mbi_buf_addf(out, ", run once on %s, gives %s.\n",
+                 before ? "what has the root below" : "these features",
+                 behind ? "what has the root below" : "these outputs");
+    if (s->file.type == MBI_PROOF_CHAIN)
+        mbi_buf_add_text(
+            out, "Its models are proved one by one, and what one hands on to the next has a "
+                 "root that both proofs name.\n");
+    if (s->proofs.n > 1)
+        mbi_buf_addf(out, "proofs: %u, each of which takes what the one before it hands on\n",
+                     s->proofs.n);
+}
+
+static void add_words(struct mbi_buf *out, const mambaint_statement *s, const struct mbi_lexicon *t)
+{
     if (!is_run(s)) {
         mbi_buf_add_text(out, "All weights lie in the intervals that their models declare.\n");
         say_models(out, s);
@@ -203,13 +258,7 @@ static void add_words(struct mbi_buf *out, const mambaint_statement *s, const st
         add_answer_words(out, s, t);
         return;
     }
-    if (n > 1)
-        mbi_buf_addf(out,
-                     "A chain of %u models, run once on these features, gives these "
-                     "outputs.\n",
-                     n);
-    else
-        mbi_buf_add_text(out, "A model, run once on these features, gives these outputs.\n");
+    add_chain_words(out, s);
     say_models(out, s);
     say_values(out, s);
     mbi_buf_add_text(out, "not shown: who ran it and when, where the features come from, and "
@@ -278,9 +327,41 @@ static void add_json_answer(struct mbi_buf *out, const mambaint_statement *s,
         add_json_root(out, "memory_before", said->boundary[MBI_BEFORE]);
         add_json_root(out, "memory_behind", said->boundary[MBI_BEHIND]);
     }
-    if (s->n_proofs > 1)
-        mbi_buf_addf(out, ", \"proofs\": %u", s->n_proofs);
+    if (s->proofs.n > 1)
+        mbi_buf_addf(out, ", \"proofs\": %u", s->proofs.n);
     mbi_buf_add8(out, '}');
+}
+
+/* Features and outputs; null: those of a boundary. */
+static void add_json_values(struct mbi_buf *out, const mambaint_statement *s)
+{
+    const struct mbi_statement *said = &s->file.statement;
+
+    mbi_buf_add_text(out, ", \"features\": ");
+    mbi_buf_add_text(out, is_linked(s, MBI_BEFORE) ? "null" : "[");
+    for (size_t i = 0; !is_linked(s, MBI_BEFORE) && i < said->n_inputs; i++)
+        mbi_buf_addf(out, "%s%d", i ? ", " : "", mbi_statement_feature(s, i));
+    mbi_buf_add_text(out, is_linked(s, MBI_BEFORE) ? ", \"outputs\": " : "], \"outputs\": ");
+    mbi_buf_add_text(out, is_linked(s, MBI_BEHIND) ? "null" : "[");
+    for (size_t i = 0; !is_linked(s, MBI_BEHIND) && i < said->n_outputs; i++)
+        mbi_buf_addf(out, "%s%d", i ? ", " : "", mbi_statement_output(said, i));
+    if (!is_linked(s, MBI_BEHIND))
+        mbi_buf_add8(out, ']');
+}
+
+/* Of a chain whose models are proved one by one, and how many bytes each proof has if they are at
+ * hand. */
+static void add_json_proofs(struct mbi_buf *out, const mambaint_statement *s)
+{
+    if (s->file.type != MBI_PROOF_CHAIN)
+        return;
+    mbi_buf_add_text(out, ", \"chain\": \"linked\"");
+    if (s->proofs.n <= 1)
+        return;
+    mbi_buf_addf(out, ", \"proofs\": %u, \"proof_sizes\": [", s->proofs.n);
+    for (uint32_t i = 0; i < s->proofs.n; i++)
+        mbi_buf_addf(out, "%s%zu", i ? ", " : "", s->proofs.size[i]);
+    mbi_buf_add8(out, ']');
 }
 
 static void add_json(struct mbi_buf *out, const mambaint_statement *s, const struct mbi_lexicon *t)
@@ -301,18 +382,20 @@ static void add_json(struct mbi_buf *out, const mambaint_statement *s, const str
         add_json_answer(out, s, t);
         return;
     }
-    mbi_buf_addf(out, "], \"tokens\": %u, \"features\": [", said->lanes);
-    for (size_t i = 0; i < said->n_inputs; i++)
-        mbi_buf_addf(out, "%s%d", i ? ", " : "", mbi_statement_feature(s, i));
-    mbi_buf_add_text(out, "], \"outputs\": [");
-    for (size_t i = 0; i < said->n_outputs; i++)
-        mbi_buf_addf(out, "%s%d", i ? ", " : "", mbi_statement_output(said, i));
-    mbi_buf_addf(out, "], \"feature_frac\": %d, \"frac\": %d, \"argmax\": ", s->input_frac,
+    mbi_buf_addf(out, "], \"tokens\": %u", said->lanes);
+    add_json_values(out, s);
+    mbi_buf_addf(out, ", \"feature_frac\": %d, \"frac\": %d, \"argmax\": ", s->input_frac,
                  s->output_frac);
-    if (is_run(s))
-        mbi_buf_addf(out, "%zu}", largest(s));
+    if (is_run(s) && !is_linked(s, MBI_BEHIND))
+        mbi_buf_addf(out, "%zu", largest(s));
     else
-        mbi_buf_add_text(out, "null}");
+        mbi_buf_add_text(out, "null");
+    if (is_linked(s, MBI_BEFORE) || is_linked(s, MBI_BEHIND)) {
+        add_json_root(out, "link_before", said->boundary[MBI_BEFORE]);
+        add_json_root(out, "link_behind", said->boundary[MBI_BEHIND]);
+    }
+    add_json_proofs(out, s);
+    mbi_buf_add8(out, '}');
 }
 
 static int32_t tell(char *buf, size_t cap, size_t *need, const mambaint_statement *s,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Boundaries between the proofs of one run: variables, their places, their vectors. */
+/* Boundaries between proofs: variables, their places, their vectors. */
 #include "proof/boundary.h"
 #include "base/intmath.h"
 #include "proof/relation.h"
@@ -96,14 +96,15 @@ static uint64_t place(struct mbi_plan *p, enum mbi_side side)
 
 void mbi_boundary_lay_out(struct mbi_plan *p)
 {
-    uint64_t end = 0;
+    const unsigned most = mbi_plan_is_linked(p) ? MBI_PLAN_LINK_BITS : MBI_PLAN_MAX_BITS;
 
-    for (int side = 0; side < MBI_SIDES; side++)
-        if (p->boundary[side])
-            end = place(p, (enum mbi_side)side);
-    p->boundary_bits = end > 1 ? (unsigned)mbi_bitlen(end - 1) : 0;
-    if (p->boundary_bits > MBI_PLAN_MAX_BITS)
-        mbi_plan_fault(p, "the memory of the model is too large");
+    for (int side = 0; side < MBI_SIDES; side++) {
+        const uint64_t end = p->boundary[side] ? place(p, (enum mbi_side)side) : 0;
+
+        p->boundary_bits[side] = end > 1 ? (unsigned)mbi_bitlen(end - 1) : 0;
+        if (p->boundary_bits[side] > most)
+            mbi_plan_fault(p, "the memory of the model, or what it hands on, is too large");
+    }
 }
 
 /* ---- values ---- */
@@ -132,6 +133,17 @@ void mbi_boundary_read(const struct mbi_witness *w, uint32_t first, uint32_t end
     }
 }
 
+void mbi_boundary_copy(const struct mbi_witness *w, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        const struct mbi_var *v = &w->plan->var[i];
+
+        for (size_t r = 0; r < v->n[0] && is_of(v, MBI_BEFORE); r++)
+            for (size_t c = 0; c < mbi_var_cols(v); c++)
+                mbi_witness_set(w, i, r, c, mbi_witness_get(w, i + 1, r, c));
+    }
+}
+
 void mbi_boundary_fill(const struct mbi_witness *w, uint32_t first, uint32_t end)
 {
     for (uint32_t i = first; i < end; i++) {
@@ -153,7 +165,7 @@ void mbi_boundary_fill(const struct mbi_witness *w, uint32_t first, uint32_t end
 
 void mbi_boundary_vector(int32_t *vector, const struct mbi_witness *w, enum mbi_side side)
 {
-    memset(vector, 0, sizeof(*vector) << w->plan->boundary_bits);
+    memset(vector, 0, sizeof(*vector) << w->plan->boundary_bits[side]);
     for (uint32_t i = 0; i < w->plan->n_vars; i++) {
         const struct mbi_var *v = &w->plan->var[i];
 

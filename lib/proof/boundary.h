@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The memory of a model between two proofs of one run: a vector of integers in an order of its own,
- * committed to apart from what a proof commits, so that the proof that ends there and the one that
- * begins there have the same root.                              proof.md, plan and proof-gadgets.md
+ * The memory of a model between two proofs of one run, or what a model hands on to the next one
+ * between two proofs of a chain: a vector of integers in an order of its own, committed to apart
+ * from what a proof commits, so that the proof that ends there and the one that begins there have
+ * the same root.                                                proof.md, plan and proof-gadgets.md
  */
 #ifndef MBI_PROOF_BOUNDARY_H
 #define MBI_PROOF_BOUNDARY_H
@@ -24,11 +25,13 @@ void mbi_boundary_lay_out(struct mbi_plan *p);
 /* Fills what variables [first, end) have of the boundary before, from its vector; NULL: zeros. */
 void mbi_boundary_read(const struct mbi_witness *w, uint32_t first, uint32_t end,
                        const int32_t *vector);
+/* The same of features, which are there, in the committed copies. */
+void mbi_boundary_copy(const struct mbi_witness *w, uint32_t first, uint32_t end);
 /* The same variables behind, from what they are tied to. */
 void mbi_boundary_fill(const struct mbi_witness *w, uint32_t first, uint32_t end);
 
-/* The vector of one side of a complete witness: 2^boundary_bits entries, all of which are written.
- */
+/* The vector of one side of a complete witness: 2^boundary_bits[side] entries, all of which are
+ * written. */
 void mbi_boundary_vector(int32_t *vector, const struct mbi_witness *w, enum mbi_side side);
 
 #endif

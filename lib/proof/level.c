@@ -74,7 +74,7 @@ static void count_opening(struct mbi_walk *w, const struct mbi_opening *o)
 {
     struct mbi_proof_shape *shape = w->user;
 
-    shape->terms = o->n_claims;
+    shape->terms += o->n_claims;
     for (size_t i = 0; i < o->n_claims; i++)
         shape->claims += !o->claim[i].joined;
 }
@@ -174,6 +174,27 @@ static unsigned of_fractions(const struct mbi_plan *plan)
     return of_field(((uint64_t)1 << plan->bits) + 2 * (uint64_t)MBI_LOOKUP_SIZE);
 }
 
+/* Of the openings of what is handed on between models, which have codes of their own. */
+static unsigned of_boundaries(const struct mbi_plan *plan)
+{
+    unsigned bits = HASH;
+
+    for (int side = 0; side < MBI_SIDES && mbi_plan_is_linked(plan); side++) {
+        struct mbi_code code;
+        unsigned fold, positions;
+
+        if (!plan->boundary[side])
+            continue;
+        if (!MBI_EXT(boundary_code)(&code, plan, (enum mbi_side)side, NULL))
+            return 0;
+        fold = of_layers(&code);
+        positions = MBI_EXT(code_level)(&code);
+        bits = fold < bits ? fold : bits;
+        bits = positions < bits ? positions : bits;
+    }
+    return bits;
+}
+
 unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
                               const struct mbi_code *code)
 {
@@ -186,6 +207,7 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
         of_field(shape->claims),   /* claims are joined */
         of_layers(code),           /* a fold; positions are joined */
         MBI_EXT(code_level)(code), /* the positions, in every layer */
+        of_boundaries(plan),
     };
     unsigned level = bits[0];
 

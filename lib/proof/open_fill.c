@@ -440,12 +440,14 @@ static bool take_claims(struct fill *a, struct mbi_ext *power, struct mbi_ext jo
     return a->n;
 }
 
-/* Both are freed by the caller, also after a failure. */
-static bool fill_init(struct fill *a, const struct mbi_host *host)
+/* Room for n claims and the expanded parts of as many. Both are freed by the caller, also after a
+ * failure. */
+static bool fill_init(struct fill *a, size_t n, size_t room, const struct mbi_host *host)
 {
-    MBI_EXT(open_reach)(a->reach, a->o);
-    a->product = mbi_alloc(host, a->max_claims, sizeof(*a->product));
-    a->room = mbi_alloc_huge(host, a->max_room * sizeof(*a->room));
+    a->max_claims = n;
+    a->max_room = room;
+    a->product = mbi_alloc(host, n, sizeof(*a->product));
+    a->room = mbi_alloc_huge(host, mbi_max_size(room, 1) * sizeof(*a->room));
     return a->product && a->room;
 }
 
@@ -472,18 +474,39 @@ static bool fill_claims(struct fill *a, struct mbi_ext *const *w, const struct m
     return listed;
 }
 
+/* Claims of vectors that are not skipped, and entries of their parts: no more than is taken at a
+ * time. */
+static void count_claims(size_t *n, size_t *room, const struct fill *a)
+{
+    struct product one;
+
+    *n = *room = 0;
+    for (size_t k = 0; k < a->o->n_claims; k++) {
+        const struct mbi_claim *claim = &a->o->claim[k];
+
+        if (a->skipped[claim->vector])
+            continue;
+        *n = mbi_min_size(*n + 1, FILL_CLAIMS);
+        *room = mbi_min_size(*room + mbi_min_size(size_of(&one, claim), FILL_ROOM), FILL_ROOM);
+    }
+}
+
 bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, struct mbi_ext join,
                         const struct mbi_host *host, const struct mbi_field_kernels *kernels)
 {
     struct mbi_ext power = mbi_ext_from(1);
-    struct fill a = {.o = o, .kernels = kernels, .max_claims = FILL_CLAIMS, .max_room = FILL_ROOM};
-    bool filled = fill_init(&a, host);
+    struct fill a = {.o = o, .kernels = kernels};
+    size_t n, room;
+    bool filled;
 
-    for (size_t i = 0; i < o->n_roots && filled; i++) {
+    MBI_EXT(open_reach)(a.reach, o);
+    for (size_t i = 0; i < o->n_roots; i++) {
         a.skipped[i] = !w[i];
         if (w[i])
             for_vector(&a, w[i], i, host, clear_chunks);
     }
+    count_claims(&n, &room, &a);
+    filled = fill_init(&a, n, room, host);
     while (filled && take_claims(&a, &power, join))
         filled = fill_claims(&a, w, host);
     fill_free(&a, host);
@@ -492,10 +515,14 @@ bool MBI_EXT(open_fill)(struct mbi_ext *const *w, const struct mbi_opening *o, s
 
 /* ---- weights that are not kept ---- */
 
-/* Which vectors have few forms for an entry, all of them products that fit in one room. */
-static void choose_vectors(struct fill *a)
+/* Which vectors have few forms for an entry, all of them products that fit in one room; their
+ * claims, and entries of their parts. */
+static void choose_vectors(size_t *all, size_t *room, struct fill *a)
 {
-    size_t entries[MBI_OPEN_VECTORS] = {0}, room = a->max_room, claims = a->max_claims;
+    size_t entries[MBI_OPEN_VECTORS] = {0};
+    struct product one;
+
+    *all = *room = 0;
 
     for (size_t i = 0; i < a->o->n_roots; i++) {
         size_t used = 0, n = 0;
@@ -507,14 +534,16 @@ static void choose_vectors(struct fill *a)
 
             if (claim->vector != i)
                 continue;
-            size = size_of(a->product, claim);
+            size = size_of(&one, claim);
             used += size;
             entries[i] += (size_t)1 << claim->form->bits;
-            fits = size && ++n <= claims && used <= room && entries[i] <= MADE_FORMS * a->reach[i];
+            fits = size && ++n + *all <= MADE_CLAIMS && used + *room <= MADE_ROOM &&
+                   entries[i] <= MADE_FORMS * a->reach[i];
         }
-        a->skipped[i] = !fits || !n;
-        room -= a->skipped[i] ? 0 : used;
-        claims -= a->skipped[i] ? 0 : n;
+        if ((a->skipped[i] = !fits || !n))
+            continue;
+        *room += used;
+        *all += n;
     }
 }
 
@@ -534,14 +563,15 @@ struct mbi_open_weights *MBI_EXT(open_weights)(const struct mbi_opening *o, stru
 {
     struct mbi_open_weights *f = mbi_alloc(host, 1, sizeof(*f));
     struct mbi_ext power = mbi_ext_from(1);
+    size_t n, room;
     bool made;
 
     if (!f)
         return NULL;
-    f->fill =
-        (struct fill){.o = o, .kernels = kernels, .max_claims = MADE_CLAIMS, .max_room = MADE_ROOM};
-    if ((made = fill_init(&f->fill, host))) {
-        choose_vectors(&f->fill);
+    f->fill = (struct fill){.o = o, .kernels = kernels};
+    MBI_EXT(open_reach)(f->fill.reach, o);
+    choose_vectors(&n, &room, &f->fill);
+    if ((made = fill_init(&f->fill, n, room, host))) {
         (void)take_claims(&f->fill, &power, join); /* all there are: they fit */
         mbi_parallel_for(host, f->fill.n, 1, expand_products, &f->fill);
         merge_products(&f->fill);

@@ -20,7 +20,7 @@ static mbi_ref stage_output(const struct mbi_plan *p, size_t s)
 
     if (takes_tokens(g))
         return g->argmax;
-    return s + 1 < p->n_stages ? g->link : g->logits;
+    return s + 1 < p->n_stages || p->boundary[MBI_BEHIND] ? g->link : g->logits;
 }
 
 static bool has_memory(const struct mbi_graph *g, mbi_ref i)
@@ -39,7 +39,8 @@ static void mark_needed(const struct mbi_plan *p, struct mbi_stage_plan *s, mbi_
     for (mbi_ref i = 0; i < s->graph->n_nodes; i++)
         s->node[i].var = MBI_NONE;
     for (mbi_ref i = s->graph->n_nodes; i-- > 0;)
-        if ((i == output && claims) || (p->boundary[MBI_BEHIND] && has_memory(s->graph, i)))
+        if ((i == output && claims) ||
+            (p->takes_tokens && p->boundary[MBI_BEHIND] && has_memory(s->graph, i)))
             s->node[i].var = 0;
     for (mbi_ref i = s->graph->n_nodes; i-- > 0;) {
         const struct mbi_node *node = &s->graph->node[i];
@@ -112,12 +113,37 @@ static uint32_t public_var(struct mbi_plan *p, enum mbi_public which, const stru
     return mbi_plan_add_var(p, &v);
 }
 
-/* What a stage takes in: the statement's features, or the link of the stage before it. */
-static uint32_t input_var(struct mbi_plan *p, size_t s, const struct mbi_node *leaf)
+/* Of a value of features or of a link. */
+static struct mbi_shape shape_of(const struct mbi_plan *p, const struct mbi_type *t)
 {
+    return (struct mbi_shape){{p->lanes, 1, t->cols}};
+}
+
+/* What the first stage takes in, if the models of another proof hand it on. */
+static uint32_t linked_input(struct mbi_plan *p, struct mbi_node_plan *node,
+                             const struct mbi_type *t)
+{
+    struct mbi_gadget g = {.plan = p,
+                           .node = &p->stage[0].graph->node[0],
+                           .lanes = p->lanes,
+                           .boundary = {true, false}};
+    uint32_t var;
+
+    node->first = p->n_vars;
+    var = mbi_gadget_before(&g, shape_of(p, t), t->lo, t->hi);
+    node->end = p->n_vars;
+    return var;
+}
+
+/* What a stage takes in: the statement's features, or the link of the stage before it. */
+static uint32_t input_var(struct mbi_plan *p, size_t s, mbi_ref ref)
+{
+    const struct mbi_node *leaf = &p->stage[s].graph->node[ref];
     const struct mbi_var *link;
     mbi_ref from;
 
+    if (!s && !p->takes_tokens && p->boundary[MBI_BEFORE])
+        return linked_input(p, &p->stage[s].node[ref], &leaf->type);
     if (!s)
         return p->input = public_var(p, MBI_PUBLIC_INPUT, &leaf->type);
     from = p->stage[s - 1].node[stage_output(p, s - 1)].var;
@@ -146,7 +172,8 @@ static void declare_op(struct mbi_plan *p, struct mbi_stage_plan *s, mbi_ref ref
     g.lanes = p->lanes;
     g.n_outputs = p->n_outputs;
     g.takes_tokens = p->takes_tokens;
-    memcpy(g.boundary, p->boundary, sizeof(g.boundary));
+    if (p->takes_tokens) /* else it is not one of memory */
+        memcpy(g.boundary, p->boundary, sizeof(g.boundary));
     if (!row->def->gadget) {
         mbi_gadget_fault(&g, "it cannot be proved yet");
         return;
@@ -183,7 +210,7 @@ static void declare_stage(struct mbi_plan *p, size_t index)
         else if (node->leaf == MBI_LEAF_PARAM)
             s->node[i].var = weight_var(p, (uint32_t)index, node->param);
         else
-            s->node[i].var = input_var(p, index, node);
+            s->node[i].var = input_var(p, index, i);
     }
 }
 
@@ -195,7 +222,17 @@ static bool claims_tokens(const struct mbi_plan *p, const struct mbi_node_plan *
     return false;
 }
 
-/* The last stage's output is the statement's. */
+/* What the last stage hands on to the models of another proof; its variable follows all others. */
+static void declare_link(struct mbi_plan *p, const struct mbi_stage_plan *s, mbi_ref link)
+{
+    const struct mbi_type *t = &s->graph->node[link].type;
+    struct mbi_gadget g = {
+        .plan = p, .node = &s->graph->node[link], .lanes = p->lanes, .boundary = {false, true}};
+
+    mbi_gadget_behind(&g, shape_of(p, t), t->lo, t->hi, mbi_gadget_entry(s->node[link].var));
+}
+
+/* The last stage's output is the statement's, or that of a boundary. */
 static void declare_output(struct mbi_plan *p)
 {
     const mbi_ref output = stage_output(p, p->n_stages - 1);
@@ -205,6 +242,10 @@ static void declare_output(struct mbi_plan *p)
     if (takes_tokens(s->graph)) { /* argmax has said it */
         if (p->n_outputs && !claims_tokens(p, &s->node[output]))
             mbi_plan_fault(p, "the answers of a model are not those of its largest logits");
+        return;
+    }
+    if (p->boundary[MBI_BEHIND]) {
+        declare_link(p, s, output);
         return;
     }
     p->output = public_var(p, MBI_PUBLIC_OUTPUT, &s->graph->node[output].type);
@@ -244,14 +285,14 @@ static int32_t check_request(const struct mbi_plan_request *q, mambaint_error *e
         ((!q->n_outputs && !q->boundary[MBI_BEHIND]) || q->n_outputs > q->lanes))
         return mbi_fail(err, MAMBAINT_E_RANGE, "a proof of %u tokens is of 1 to as many answers",
                         q->lanes);
-    if ((q->boundary[MBI_BEFORE] || q->boundary[MBI_BEHIND]) &&
-        (q->certificate || !takes_tokens(q->graph[0])))
-        return mbi_fail(err, MAMBAINT_E_RANGE, "only runs on tokens are proved in chunks");
+    if ((q->boundary[MBI_BEFORE] || q->boundary[MBI_BEHIND]) && q->certificate)
+        return mbi_fail(err, MAMBAINT_E_RANGE, "a certificate begins and ends nowhere");
     for (size_t s = 0; s < q->n_stages && !q->certificate; s++) {
         if (takes_tokens(q->graph[s]) && q->n_stages > 1)
             return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                             "model %zu takes tokens: only models of features form a chain", s + 1);
-        if (s + 1 < q->n_stages && q->graph[s]->link == MBI_NONE)
+        if (!takes_tokens(q->graph[s]) && (s + 1 < q->n_stages || q->boundary[MBI_BEHIND]) &&
+            q->graph[s]->link == MBI_NONE)
             return mbi_fail(err, MAMBAINT_E_MISMATCH, "model %zu of the chain feeds no other one",
                             s + 1);
     }

@@ -13,6 +13,7 @@
 #define MBI_PLAN_STAGES 16      /* models of a chain */
 #define MBI_PLAN_MAX_BITS 27    /* of a vector: what the transforms reach at the lowest rate */
 #define MBI_PLAN_MAX_LANES 4096 /* tokens of one proof */
+#define MBI_PLAN_LINK_BITS 16   /* of what is handed on between models */
 
 #define MBI_DIGIT_MIN 2   /* bits of a digit of a small vector, ... */
 #define MBI_DIGIT_MAX 16  /* ... and of one that would have more than 2^MBI_DIGITS_BITS of them */
@@ -185,7 +186,7 @@ struct mbi_plan {
     bool takes_tokens;  /* else it is of features, or a certificate */
     bool public_weights, certificate;
     bool boundary[MBI_SIDES];
-    unsigned boundary_bits; /* of the vector of a boundary, which is the same on both sides */
+    unsigned boundary_bits[MBI_SIDES]; /* of the vectors of boundaries; of memory the same */
     struct mbi_var *var;
     struct mbi_relation *relation;
     struct mbi_term *term;
@@ -226,6 +227,13 @@ static inline uint64_t mbi_witness_end(const struct mbi_plan *p)
     return p->n_pads ? p->pads_end : p->end;
 }
 
+/* Models of features that stand in a chain of proofs, each of models of its own: what one hands on
+ * lies in a vector with a code of its own, whatever the weights on both sides are. */
+static inline bool mbi_plan_is_linked(const struct mbi_plan *p)
+{
+    return !p->takes_tokens && (p->boundary[MBI_BEFORE] || p->boundary[MBI_BEHIND]);
+}
+
 /* What the statement of a proof asks for. */
 struct mbi_plan_request {
     const struct mbi_graph *const *graph; /* of the stages */
@@ -238,7 +246,8 @@ struct mbi_plan_request {
      * more on them. NULL, also of one of them: as large as their types admit. */
     const void *const *const *param;
     /* A model of tokens: the steps begin with the memory of a boundary; they hand theirs on. Then
-     * no answer has to be claimed. Boundaries lie between whole chunks of the recurrence. */
+     * no answer has to be claimed. Boundaries lie between whole chunks of the recurrence. Models of
+     * features: these are what another proof's models hand on; so is what comes out. */
     bool boundary[MBI_SIDES];
 };
 

@@ -426,7 +426,7 @@ static void prove_opening(struct mbi_walk *w, const struct mbi_opening *o)
     if (p->rc >= 0 && w->hidden && w->hidden->next != w->plan->n_pads)
         p->rc = mbi_fail(p->err, MAMBAINT_E_INTERNAL, "a proof has other pads than its plan");
     if (p->rc >= 0)
-        p->rc = MBI_EXT(open_prove)(o, p->vector, p->out, w->host, p->kernels, p->err);
+        p->rc = MBI_EXT(open_prove)(o, p->vector + w->opened, p->out, w->host, p->kernels, p->err);
     mbi_progress(w->host, "open", 1, 1);
 }
 

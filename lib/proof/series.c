@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Proofs of one run, one behind the other: their file, and whether each follows the one before. */
+/* Proofs of one run or chain, one behind the other: their file, and whether each follows the one
+ * before. */
 #include "proof/series.h"
 
 #define HEAD 12 /* bytes before the first proof */
@@ -64,8 +65,6 @@ void mbi_series_add(struct mbi_buf *out, const void *proof, size_t n)
 
 void mbi_series_end(struct mbi_buf *out) { mbi_proof_file_end(out); }
 
-/* ---- what they say together ---- */
-
 void mbi_joined_init(struct mbi_joined *j, const struct mbi_host *host)
 {
     *j = (struct mbi_joined){.n = 0};
@@ -79,8 +78,41 @@ static bool same_root(const uint8_t *a, const uint8_t *b)
     return a && b && !memcmp(a, b, MBI_DIGEST_SIZE);
 }
 
-/* NULL, or why a proof cannot stand behind those that were joined. */
-static const char *follows(const struct mbi_joined *j, const struct mbi_statement *s)
+/* ---- the models of a chain ---- */
+
+void mbi_chain_models_begin(struct mbi_blake2b *weights, struct mbi_statement_models *m)
+{
+    static const char domain[] = "mambaint-chain";
+
+    memset(m, 0, sizeof(*m));
+    mbi_blake2b_init(weights);
+    mbi_blake2b_add(weights, domain, sizeof(domain) - 1);
+}
+
+const char *mbi_chain_models_add(struct mbi_blake2b *weights, struct mbi_statement_models *m,
+                                 const struct mbi_statement_models *next)
+{
+    uint8_t n[4];
+
+    if (next->n > MBI_STATEMENT_MODELS - m->n)
+        return "all of them together have more than 16 models";
+    for (uint32_t i = 0; i < next->n; i++)
+        m->model[m->n++] = next->model[i];
+    mbi_store32(n, next->n);
+    mbi_blake2b_add(weights, n, sizeof(n));
+    mbi_blake2b_add(weights, next->weights, sizeof(next->weights));
+    return NULL;
+}
+
+void mbi_chain_models_end(struct mbi_blake2b *weights, struct mbi_statement_models *m)
+{
+    mbi_blake2b_end(weights, m->weights);
+}
+
+/* ---- does a proof follow? ---- */
+
+/* NULL, or why a proof of a run cannot stand behind those that were joined. */
+static const char *continues_run(const struct mbi_joined *j, const struct mbi_statement *s)
 {
     if (!j->n)
         return s->t0 ? "it does not begin at position 0" : NULL;
@@ -97,26 +129,63 @@ static const char *follows(const struct mbi_joined *j, const struct mbi_statemen
     return NULL;
 }
 
-int32_t mbi_joined_add(struct mbi_joined *j, const struct mbi_proof_file *file, mambaint_error *err)
+/* The same of a chain. */
+static const char *continues_chain(const struct mbi_joined *j, const struct mbi_statement *s)
 {
-    const struct mbi_statement *s = &file->statement;
-    const size_t known = j->n ? 1 : 0; /* ids of it that the one before had */
-    const char *fault;
-    int32_t rc;
+    if (!j->n)
+        return s->boundary[MBI_BEFORE] ? "it does not begin with features" : NULL;
+    if (!j->said.boundary[MBI_BEHIND])
+        return "the one before it hands nothing on: it is the last of its chain";
+    if (!s->boundary[MBI_BEFORE])
+        return "it begins with features of its own";
+    if (s->lanes != j->said.lanes || s->n_inputs != j->said.n_outputs)
+        return "its model takes another number of values than the one before it hands on";
+    if (!same_root(j->said.boundary[MBI_BEHIND], s->boundary[MBI_BEFORE]))
+        return "it does not begin with what the one before it hands on";
+    return NULL;
+}
 
-    if (file->type != MBI_PROOF_RUN || !mbi_statement_is_of_tokens(s))
-        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: proof %u is not of a run on tokens",
+static int32_t same_models(const struct mbi_joined *j, const struct mbi_proof_file *file,
+                           mambaint_error *err)
+{
+    return mbi_statement_same_models(
+        &file->statement.models, file->public_weights, &j->said.models, j->public_weights,
+        "series: a proof is of another model than those before it", err);
+}
+
+/* Is it a proof of the kind that the first one is? */
+static int32_t check_kind(const struct mbi_joined *j, const struct mbi_proof_file *file,
+                          mambaint_error *err)
+{
+    const bool chain = !mbi_statement_is_of_tokens(&file->statement);
+
+    if (file->type != MBI_PROOF_RUN)
+        return mbi_fail(err, MAMBAINT_E_FORMAT, "series: proof %u is not of a run", j->n + 1);
+    if (j->n && chain != j->chain)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "series: proof %u is of %s, those before it are of %s", j->n + 1,
+                        chain ? "features" : "tokens", chain ? "tokens" : "features");
+    if (chain && mbi_statement_is_hidden(&file->statement.models))
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "series: the weights of proof %u are hidden, but linked chains hide "
+                        "nothing yet",
                         j->n + 1);
-    if (j->n && (rc = mbi_statement_same_models(&s->models, file->public_weights, &j->said.models,
-                                                j->public_weights,
-                                                "series: a proof is of another model than those "
-                                                "before it",
-                                                err)) < 0)
-        return rc;
-    if ((fault = follows(j, s)))
-        return mbi_fail(err, MAMBAINT_E_REFUSED, "series: proof %u: %s", j->n + 1, fault);
+    if (j->n && chain && file->public_weights != j->public_weights)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH, "series: the weights of proof %u are %s",
+                        j->n + 1,
+                        chain && j->public_weights ? "committed, those before it are public"
+                                                   : "public, those before it are committed");
+    return j->n && !chain ? same_models(j, file, err) : MAMBAINT_OK;
+}
+
+/* ---- what they say together ---- */
+
+/* A part of a run: the ids that the one before had not. */
+static void add_run(struct mbi_joined *j, const struct mbi_statement *s)
+{
+    const size_t known = j->n ? 1 : 0;
+
     if (!j->n) {
-        j->public_weights = file->public_weights;
         j->said = *s;
     } else {
         j->said.lanes += s->lanes;
@@ -124,6 +193,45 @@ int32_t mbi_joined_add(struct mbi_joined *j, const struct mbi_proof_file *file, 
         j->said.boundary[MBI_BEHIND] = s->boundary[MBI_BEHIND];
     }
     mbi_buf_add(&j->ids, s->input + 4 * known, 4 * (s->n_inputs - known));
+}
+
+/* A part of a chain; NULL, or why there are too many. */
+static const char *add_stage(struct mbi_joined *j, const struct mbi_proof_file *file)
+{
+    const struct mbi_statement *s = &file->statement;
+
+    if (!j->n) {
+        j->said = *s;
+        mbi_chain_models_begin(&j->weights, &j->said.models);
+    }
+    if (j->n < MBI_STATEMENT_MODELS)
+        j->size[j->n] = file->bound_size + file->body_size + MBI_DIGEST_SIZE;
+    j->said.output_kind = s->output_kind;
+    j->said.n_outputs = s->n_outputs;
+    j->said.output = s->output;
+    j->said.boundary[MBI_BEHIND] = s->boundary[MBI_BEHIND];
+    return mbi_chain_models_add(&j->weights, &j->said.models, &s->models);
+}
+
+int32_t mbi_joined_add(struct mbi_joined *j, const struct mbi_proof_file *file, mambaint_error *err)
+{
+    const struct mbi_statement *s = &file->statement;
+    const char *fault;
+    int32_t rc = check_kind(j, file, err);
+
+    if (rc < 0)
+        return rc;
+    if (!j->n) {
+        j->public_weights = file->public_weights;
+        j->chain = !mbi_statement_is_of_tokens(s);
+    }
+    fault = j->chain ? continues_chain(j, s) : continues_run(j, s);
+    if (!fault && j->chain)
+        fault = add_stage(j, file);
+    if (fault)
+        return mbi_fail(err, MAMBAINT_E_REFUSED, "series: proof %u: %s", j->n + 1, fault);
+    if (!j->chain)
+        add_run(j, s);
     j->n++;
     return j->ids.failed ? mbi_fail_memory(err, "the tokens of a proof") : MAMBAINT_OK;
 }
@@ -132,10 +240,20 @@ int32_t mbi_joined_end(struct mbi_buf *out, struct mbi_joined *j, mambaint_error
 {
     if (!j->n || j->said.boundary[MBI_BEHIND])
         return mbi_fail(err, MAMBAINT_E_REFUSED,
-                        "series: its last proof hands its memory on, but no other one follows");
-    j->said.input = j->ids.data;
-    j->said.n_inputs = j->said.lanes + 1;
-    mbi_proof_file_begin(out, MBI_PROOF_RUN, j->public_weights, &j->said);
+                        j->chain ? "series: its last proof hands on what no other one takes"
+                                 : "series: its last proof hands its memory on, but no other one "
+                                   "follows");
+    if (j->chain && j->n == 1)
+        return mbi_fail(err, MAMBAINT_E_REFUSED,
+                        "series: a chain of one proof, which stands alone");
+    if (j->chain) {
+        mbi_chain_models_end(&j->weights, &j->said.models);
+    } else {
+        j->said.input = j->ids.data;
+        j->said.n_inputs = j->said.lanes + 1;
+    }
+    mbi_proof_file_begin(out, j->chain ? MBI_PROOF_CHAIN : MBI_PROOF_RUN, j->public_weights,
+                         &j->said);
     mbi_proof_file_end(out);
     return out->failed ? mbi_fail_memory(err, "a statement") : MAMBAINT_OK;
 }

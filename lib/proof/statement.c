@@ -27,9 +27,16 @@ static uint32_t count_and_marks(const struct mbi_statement_model *m)
 /* In a file the kind of tokens with a boundary is one more. */
 #define AT_BOUNDARY (MBI_STATEMENT_TOKENS + 1)
 
-/* Bytes of a value of each kind. */
-static size_t input_width(uint32_t kind) { return kind == MBI_STATEMENT_TOKENS ? 4 : 1; }
-static size_t output_width(uint32_t kind) { return kind == MBI_STATEMENT_TOKENS ? 0 : 4; }
+/* Bytes of a value of each kind; of a root's none. */
+static size_t input_width(uint32_t kind)
+{
+    return kind == MBI_STATEMENT_TOKENS ? 4 : kind != MBI_STATEMENT_LINKED;
+}
+
+static size_t output_width(uint32_t kind)
+{
+    return kind == MBI_STATEMENT_TOKENS || kind == MBI_STATEMENT_LINKED ? 0 : 4;
+}
 
 static size_t input_size(const struct mbi_statement *s)
 {
@@ -78,7 +85,7 @@ void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_mo
 
 static void put_kind(struct mbi_buf *out, uint32_t kind, uint32_t n, const uint8_t *boundary)
 {
-    mbi_buf_add32(out, boundary ? AT_BOUNDARY : kind);
+    mbi_buf_add32(out, boundary && kind == MBI_STATEMENT_TOKENS ? AT_BOUNDARY : kind);
     mbi_buf_add32(out, n);
     if (boundary)
         mbi_buf_add(out, boundary, MBI_DIGEST_SIZE);
@@ -195,6 +202,16 @@ static const char *get_values(const uint8_t **value, uint32_t n, size_t width, s
     return r->failed ? CUT : NULL;
 }
 
+/* Is a kind, as files have it, one that such a proof has? */
+static bool is_kind(uint32_t kind, enum mbi_proof_type type)
+{
+    if (type == MBI_PROOF_CERTIFICATE)
+        return kind == MBI_STATEMENT_NONE;
+    if (type == MBI_PROOF_CHAIN)
+        return kind == MBI_STATEMENT_CLEAR;
+    return kind >= MBI_STATEMENT_CLEAR && kind <= MBI_STATEMENT_LINKED;
+}
+
 /* A kind and a count: one of a run, or those of a certificate; with the root of a boundary, if it
  * has one. */
 static const char *get_kind(uint32_t *kind, uint32_t *n, const uint8_t **boundary,
@@ -204,17 +221,16 @@ static const char *get_kind(uint32_t *kind, uint32_t *n, const uint8_t **boundar
     *n = mbi_read32(r);
     if (r->failed)
         return CUT;
-    if (type == MBI_PROOF_RUN ? *kind < MBI_STATEMENT_CLEAR || *kind > AT_BOUNDARY
-                              : *kind != MBI_STATEMENT_NONE)
+    if (!is_kind(*kind, type))
         return "the kind of what goes in or comes out is not that of such a proof";
     if (*kind == MBI_STATEMENT_NONE && *n)
         return "a certificate has values";
     if (*kind != MBI_STATEMENT_NONE && *kind != AT_BOUNDARY && !*n)
         return "a run has no values";
-    if (*kind == AT_BOUNDARY) { /* then no answer has to be claimed */
-        *kind = MBI_STATEMENT_TOKENS;
+    if (*kind == AT_BOUNDARY || *kind == MBI_STATEMENT_LINKED)
         *boundary = mbi_read_bytes(r, MBI_DIGEST_SIZE);
-    }
+    if (*kind == AT_BOUNDARY) /* then no answer has to be claimed */
+        *kind = MBI_STATEMENT_TOKENS;
     return r->failed ? CUT : NULL;
 }
 
@@ -244,7 +260,7 @@ const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
         return CUT;
     if (s->t0 >= MBI_STATEMENT_T0 || (s->t0 && type != MBI_PROOF_RUN))
         return "it begins at a position that cannot be";
-    if (type == MBI_PROOF_RUN ? !s->lanes || s->lanes > MBI_STATEMENT_STEPS : s->lanes != 0)
+    if (type != MBI_PROOF_CERTIFICATE ? !s->lanes || s->lanes > MBI_STATEMENT_STEPS : s->lanes != 0)
         return "the number of steps is not from 1 to 1048576, or 0 in a certificate";
     if ((fault = get_kind(&s->input_kind, &s->n_inputs, &s->boundary[MBI_BEFORE], type, r)) ||
         (fault = get_values(&s->input, s->n_inputs, input_width(s->input_kind), r)) ||
@@ -252,13 +268,16 @@ const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
         return fault;
     if ((s->t0 || s->lanes > MBI_STATEMENT_LANES) && !mbi_statement_is_of_tokens(s))
         return "it does not begin at position 0, or has more than 4096 steps, and is of features";
-    if (hidden && (s->boundary[MBI_BEFORE] || s->boundary[MBI_BEHIND]))
-        return "it is hidden, and a part of a run; there are no such proofs yet";
-    if (s->output_kind != s->input_kind)
+    if (hidden && (type == MBI_PROOF_CHAIN || s->boundary[MBI_BEFORE] || s->boundary[MBI_BEHIND]))
+        return "it is hidden, and a part of a run or of a linked chain; there are no such proofs "
+               "yet";
+    if ((s->output_kind == MBI_STATEMENT_TOKENS) != mbi_statement_is_of_tokens(s))
         return "the kind of what comes out does not go with that of what goes in";
     if ((fault = get_values(&s->output, s->n_outputs, output_width(s->output_kind), r)) ||
         (fault = mbi_statement_is_of_tokens(s) ? check_tokens(s) : NULL))
         return fault;
+    if (type == MBI_PROOF_CHAIN && s->models.n < 2)
+        return "a chain of one model";
     return mbi_read_left(r) ? "something is left behind it" : NULL;
 }
 
@@ -339,18 +358,23 @@ static int32_t check_features(const struct mbi_statement *s, const struct mbi_gr
                               mambaint_error *err)
 {
     const struct mbi_graph *last = graph[s->models.n - 1];
-    const struct mbi_type *in = &graph[0]->node[0].type, *out = &last->node[last->logits].type;
+    const bool hands_on = s->output_kind == MBI_STATEMENT_LINKED;
+    const struct mbi_type *in = &graph[0]->node[0].type, *out;
     int32_t rc;
 
-    if (in->dtype != MBI_I8 || out->dtype != MBI_I32)
+    if (hands_on && last->link == MBI_NONE)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "statement: its last model hands nothing on, but it says otherwise");
+    out = &last->node[hands_on ? last->link : last->logits].type;
+    if (in->dtype != MBI_I8 || (!hands_on && out->dtype != MBI_I32))
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
                         "statement: features of 8 bits and outputs of 32 alone can be proved yet");
     if ((rc = check_count("features", s->n_inputs, s->lanes, in, err)) < 0 ||
         (rc = check_count("outputs", s->n_outputs, s->lanes, out, err)) < 0)
         return rc;
-    for (size_t i = 0; i < s->n_inputs && rc >= 0; i++)
+    for (size_t i = 0; s->input_kind == MBI_STATEMENT_CLEAR && i < s->n_inputs && rc >= 0; i++)
         rc = check_value("feature", i, (int8_t)s->input[i], in, err);
-    for (size_t i = 0; i < s->n_outputs && rc >= 0; i++)
+    for (size_t i = 0; !hands_on && i < s->n_outputs && rc >= 0; i++)
         rc = check_value("output", i, mbi_statement_output(s, i), out, err);
     return rc;
 }
@@ -563,10 +587,10 @@ static int32_t check_head(const uint8_t *p, mambaint_error *err)
 
     if (rc < 0)
         return rc;
-    if (type != MBI_PROOF_RUN && type != MBI_PROOF_CERTIFICATE)
+    if (type < MBI_PROOF_RUN || type > MBI_PROOF_CHAIN)
         return mbi_fail(err, MAMBAINT_E_FORMAT,
-                        "proof: type %u is neither a run (1) nor a "
-                        "certificate (2)",
+                        "proof: type %u is neither a run (1), a certificate (2) nor what a chain "
+                        "says (3)",
                         type);
     if (flags & ~FLAGS)
         return mbi_fail(err, MAMBAINT_E_FORMAT, "proof: flags %u are not known", flags);
@@ -608,6 +632,9 @@ int32_t mbi_proof_file_read(struct mbi_proof_file *out, const void *data, size_t
     out->bound_size = HEAD + length;
     out->body = p + HEAD + length;
     out->body_size = n - HEAD - length - MBI_DIGEST_SIZE;
+    if (out->type == MBI_PROOF_CHAIN && out->body_size)
+        return mbi_fail(err, MAMBAINT_E_FORMAT,
+                        "proof: what a chain says has a body, but its proofs are of its models");
     r = (struct mbi_reader){.data = p + HEAD, .size = length};
     if ((fault = mbi_statement_get(&out->statement, out->type,
                                    (mbi_load16(p + 10) & MBI_PROOF_ZK) != 0, &r)))
@@ -692,7 +719,11 @@ int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_pr
     int32_t rc;
 
     if (got->type != want->type)
-        return differs(what, "one of the two is a certificate", err);
+        return differs(what,
+                       got->type == MBI_PROOF_CERTIFICATE || want->type == MBI_PROOF_CERTIFICATE
+                           ? "one of the two is a certificate"
+                           : "one of the two is of a chain with a proof for each of its models",
+                       err);
     if ((rc = mbi_statement_same_models(&a->models, got->public_weights, &b->models,
                                         want->public_weights, what, err)) < 0)
         return rc;
@@ -700,8 +731,8 @@ int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_pr
         return differs(what, "the steps are other ones", err);
     if (!same_root(a->boundary[MBI_BEFORE], b->boundary[MBI_BEFORE]) ||
         !same_root(a->boundary[MBI_BEHIND], b->boundary[MBI_BEHIND]))
-        return differs(what, "the memory that it begins with, or hands on, is another one", err);
-    if (a->input_kind != b->input_kind || a->output_kind != b->output_kind)
+        return differs(what, "what it begins with, or hands on, is another one", err);
+    if (mbi_statement_is_of_tokens(a) != mbi_statement_is_of_tokens(b))
         return differs(what, "one of the two is of features, the other of tokens", err);
     if (a->n_inputs != b->n_inputs || !same_bytes(a->input, b->input, input_size(a)))
         return differs(what,

@@ -25,8 +25,9 @@
 #define MBI_PROOF_LEVEL 100
 
 enum mbi_proof_type {
-    MBI_PROOF_RUN = 1,        /* transcript "wit" */
-    MBI_PROOF_CERTIFICATE = 2 /* transcript "cert": the weights lie in their intervals */
+    MBI_PROOF_RUN = 1,         /* transcript "wit" */
+    MBI_PROOF_CERTIFICATE = 2, /* transcript "cert": the weights lie in their intervals */
+    MBI_PROOF_CHAIN = 3        /* none: a statement alone, that of a series of linked models */
 };
 
 #define MBI_PROOF_PUBLIC_WEIGHTS 1u /* a flag; else they are committed */
@@ -70,14 +71,21 @@ static inline bool mbi_statement_is_hidden(const struct mbi_statement_models *m)
     return m->roots.n != 0;
 }
 
-/* Of a certificate; features in, outputs out; tokens in, the last of which are the answer. */
-enum mbi_statement_kind { MBI_STATEMENT_NONE, MBI_STATEMENT_CLEAR, MBI_STATEMENT_TOKENS };
+/* Of a certificate; features in, outputs out; tokens in, the last of which are the answer; what is
+ * handed on between models, of which a statement has the root alone. */
+enum mbi_statement_kind {
+    MBI_STATEMENT_NONE,
+    MBI_STATEMENT_CLEAR,
+    MBI_STATEMENT_TOKENS,
+    MBI_STATEMENT_LINKED = 4 /* 3 is, in files, that of tokens with a boundary */
+};
 
 /*
  * Values stay bytes, as they lie in the file: i8, and i32 with the little end first. Of tokens the
  * input is one list of lanes + 1 ids, and n_outputs of them, the last ones, are each the argmax of
  * the step before; the output has no bytes of its own. A part of a run on tokens begins with the
- * memory of a boundary, or hands its own on, or both: then it says the root of it.
+ * memory of a boundary, or hands its own on, or both: then it says the root of it. A part of a
+ * chain has the root of what goes in or comes out, or of both, in place of the values.
  */
 struct mbi_statement {
     struct mbi_statement_models models;
@@ -86,7 +94,8 @@ struct mbi_statement {
     uint32_t input_kind, output_kind; /* enum mbi_statement_kind */
     uint32_t n_inputs, n_outputs;     /* values */
     const uint8_t *input, *output;
-    const uint8_t *boundary[MBI_SIDES]; /* roots; NULL: nothing in memory before, any behind */
+    const uint8_t *boundary[MBI_SIDES]; /* roots; NULL: nothing in memory before, any behind; of
+                                           features: values in clear */
 };
 
 void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m);

@@ -481,10 +481,45 @@ bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits)
 
 bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan)
 {
-    const bool whole = !plan->boundary[MBI_BEFORE] && !plan->boundary[MBI_BEHIND];
+    const bool memory =
+        plan->takes_tokens && (plan->boundary[MBI_BEFORE] || plan->boundary[MBI_BEHIND]);
 
-    if (plan->public_weights && whole)
+    if (plan->public_weights && !memory)
         return MBI_EXT(code_of)(code, plan->bits, 1, LEVEL);
     return MBI_EXT(weight_code)(code, plan->weight_bits);
+}
+
+#define LINK_RATE 4u /* log2 of the lowest */
+
+/* Of a vector so short that mostly every column is drawn, so that work would save nothing. */
+static bool link_code(struct mbi_code *code, unsigned bits)
+{
+    uint64_t least = UINT64_MAX;
+
+    for (unsigned rate = 1; rate <= LINK_RATE; rate++)
+        for (unsigned columns = 0; columns <= bits && columns + rate <= MBI_NTT_LOG_MAX;
+             columns++) {
+            const struct mbi_code c = {.log_columns = columns,
+                                       .log_length = columns + rate,
+                                       .queries = MBI_EXT(code_queries)(rate, 0, LEVEL),
+                                       .level = LEVEL};
+            const unsigned log_rows = bits - columns;
+            const uint64_t size = MBI_EXT(open_size_mean)(&c, &log_rows, 1);
+
+            if (size < least) {
+                least = size;
+                *code = c;
+            }
+        }
+    return least != UINT64_MAX;
+}
+
+bool MBI_EXT(boundary_code)(struct mbi_code *code, const struct mbi_plan *plan, enum mbi_side side,
+                            const struct mbi_code *others)
+{
+    if (mbi_plan_is_linked(plan))
+        return link_code(code, plan->boundary_bits[side]);
+    *code = *others;
+    return true;
 }
 #endif

@@ -114,6 +114,7 @@ struct mbi_walk {
     struct mbi_hidden *hidden; /* of a hidden proof, else NULL */
     struct mbi_walk_pad *pad;
     size_t n_pads, pad_cap;
+    size_t opened; /* vectors of openings that are done: the next one's are those behind them */
     struct mbi_walk_block *block; /* memory for points and tables: the last one, and ... */
     uint8_t *room;                /* ... what is left of it */
     size_t n_blocks;
@@ -147,9 +148,13 @@ void MBI_EXT(walk_expand)(struct mbi_ext *out, const struct mbi_form_factor *f, 
 /* How the vectors of a proof are encoded: by the size of its weights alone, so that their root is
  * the same for every proof. False if there is no such code. */
 bool MBI_EXT(weight_code)(struct mbi_code *code, unsigned weight_bits);
-/* The same, or if the weights are public that of the witness; but of a plan with a boundary, whose
- * root is that of another proof, too, always the same. */
+/* The same, or if the weights are public that of the witness; but of a run on tokens with a
+ * boundary, whose root is that of another proof, too, always the same. */
 bool MBI_EXT(walk_code)(struct mbi_code *code, const struct mbi_plan *plan);
+/* How the vector of a boundary is: as the others, of memory; or, of what models of features hand
+ * on, by its own size alone, as the models on both sides have weights of their own. */
+bool MBI_EXT(boundary_code)(struct mbi_code *code, const struct mbi_plan *plan, enum mbi_side side,
+                            const struct mbi_code *others);
 
 #define MBI_WALK_PARTS ((size_t)1 << 20) /* of all claims; more of them are a fault */
 

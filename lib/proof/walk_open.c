@@ -330,6 +330,8 @@ static size_t boundary_vector(const struct mbi_plan *p, enum mbi_side side)
 {
     const size_t first = p->public_weights ? 1 : 2;
 
+    if (mbi_plan_is_linked(p))
+        return 0; /* of an opening of its own */
     return first + (side == MBI_BEHIND && p->boundary[MBI_BEFORE]);
 }
 
@@ -459,10 +461,11 @@ static bool sort_parts(struct order *o, struct mbi_walk *w)
     return !w->failed;
 }
 
-static struct mbi_root boundary_root(const struct mbi_walk *w, enum mbi_side side)
+static struct mbi_root boundary_root(const struct mbi_walk *w, enum mbi_side side,
+                                     const struct mbi_code *code)
 {
-    const unsigned bits = w->plan->boundary_bits;
-    struct mbi_root root = mbi_walk_root(&w->job->code, bits, (uint64_t)1 << bits);
+    const unsigned bits = w->plan->boundary_bits[side];
+    struct mbi_root root = mbi_walk_root(code, bits, (uint64_t)1 << bits);
 
     root.digest = w->job->boundary[side];
     return root;
@@ -516,8 +519,73 @@ static size_t put_pads(struct mbi_claim *claim, struct mbi_walk *w, const struct
     return MBI_EXT(walk_pad_term)(claim, w, term, n);
 }
 
+/* The opening that a claim is of: that of a boundary by itself, or MBI_SIDES. */
+static enum mbi_side opening_of(const struct mbi_walk *w, const struct order *order, size_t claim)
+{
+    const size_t part = order->first[claim];
+    const uint32_t var = part == SIZE_MAX ? MBI_NONE : w->part[part].var;
+
+    if (!mbi_plan_is_linked(w->plan) || var == MBI_NONE ||
+        w->plan->var[var].kind != MBI_VAR_BOUNDARY)
+        return MBI_SIDES;
+    return w->plan->var[var].side;
+}
+
+/* The claims of one opening, in order; pads lie in the witness vector. Returns how many terms they have. */
+static size_t put_claims(struct mbi_claim *claim, struct forms *forms, struct mbi_walk *w,
+                         struct mbi_walk_terms *at_point, const struct order *order,
+                         const struct pad_order *pads, enum mbi_side of)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_claims; i++) {
+        const size_t begin = n;
+
+        if (opening_of(w, order, i) != of)
+            continue;
+        for (size_t k = order->first[i]; k != SIZE_MAX; k = order->next[k])
+            n += put_terms(claim + n, forms, w, at_point, &w->part[k]);
+        if (of == MBI_SIDES)
+            n += put_pads(claim + n, w, pads, i);
+        if (n > begin) {
+            claim[begin].joined = false;
+            claim[begin].value = w->value[i];
+        } else if (!mbi_ext_is_zero(w->value[i])) {
+            w->side->contradiction(w);
+        }
+    }
+    return n;
+}
+
+static void open_vectors(struct mbi_walk *w, const struct mbi_opening *o)
+{
+    if (w->failed)
+        return;
+    w->side->open(w, o);
+    w->opened += o->n_roots;
+}
+
+/* The vector of a boundary alone, in its own code. Returns how many terms were put. */
+static size_t open_boundary(struct mbi_walk *w, enum mbi_side side, struct mbi_claim *claim,
+                            struct forms *forms, const struct order *order)
+{
+    struct mbi_opening o = {.n_roots = 1, .claim = claim};
+    struct mbi_root root;
+
+    if (!MBI_EXT(boundary_code)(&o.code, w->plan, side, &w->job->code)) {
+        mbi_walk_cannot(w, "what is handed on cannot be committed to");
+        return 0;
+    }
+    root = boundary_root(w, side, &o.code);
+    o.root = &root;
+    o.n_claims = put_claims(claim, forms, w, NULL, order, NULL, side);
+    open_vectors(w, &o);
+    return o.n_claims;
+}
+
 void MBI_EXT(walk_open)(struct mbi_walk *w)
 {
+    const bool linked = mbi_plan_is_linked(w->plan);
     struct mbi_root root[2 + MBI_SIDES] = {w->witness, w->job->weights};
     struct mbi_opening o = {
         .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
@@ -530,9 +598,9 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     struct pad_order pads = {0};
     struct mbi_claim *claim;
 
-    for (int side = 0; side < MBI_SIDES; side++)
+    for (int side = 0; side < MBI_SIDES && !linked; side++)
         if (w->plan->boundary[side])
-            root[o.n_roots++] = boundary_root(w, (enum mbi_side)side);
+            root[o.n_roots++] = boundary_root(w, (enum mbi_side)side, &w->job->code);
     if (!sort_parts(&order, w) || !sort_pads(&pads, w))
         return;
     claim = MBI_EXT(walk_keep)(w, order.n_terms + pads.n_claims + w->job->n_claims, sizeof(*claim));
@@ -542,27 +610,17 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
         forms_at.user[i] = &found[i];
     if (w->failed)
         return;
-    for (size_t i = 0; i < w->n_claims; i++) {
-        const size_t begin = o.n_claims;
-
-        for (size_t k = order.first[i]; k != SIZE_MAX; k = order.next[k])
-            o.n_claims += put_terms(claim + o.n_claims, &forms, w, at_point, &w->part[k]);
-        o.n_claims += put_pads(claim + o.n_claims, w, &pads, i);
-        if (o.n_claims > begin) {
-            claim[begin].joined = false;
-            claim[begin].value = w->value[i];
-        } else if (!mbi_ext_is_zero(w->value[i])) {
-            w->side->contradiction(w);
-        }
-    }
-    if (w->failed)
-        return;
+    o.claim = claim;
+    o.n_claims = put_claims(claim, &forms, w, at_point, &order, &pads, MBI_SIDES);
     for (size_t k = 0; k < w->job->n_claims; k++)
         claim[o.n_claims++] = w->job->claim[k];
-    o.claim = claim;
     w->forms = at_point ? &forms_at : NULL;
-    w->side->open(w, &o);
+    open_vectors(w, &o);
     w->forms = NULL;
+    claim += o.n_claims;
+    for (int side = 0; side < MBI_SIDES && linked && !w->failed; side++)
+        if (w->plan->boundary[side])
+            claim += open_boundary(w, (enum mbi_side)side, claim, &forms, &order);
 }
 
 #endif

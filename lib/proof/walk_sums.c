@@ -563,6 +563,27 @@ static void take_public(struct mbi_walk *w, uint32_t var)
     }
 }
 
+/* What is handed on between proofs has an opening of its own: what a part is worth is sent, and
+ * claimed by itself. */
+static void send_boundary(struct mbi_walk *w, uint32_t var)
+{
+    const size_t n_parts = w->n_parts; /* those behind are new */
+
+    for (size_t i = w->first[var].first; i < n_parts && !w->failed; i = w->part[i].next) {
+        struct mbi_part one = w->part[i];
+        struct mbi_ext value;
+
+        if (!is_of(&one, var))
+            continue;
+        one.scale = mbi_ext_from(1);
+        value = w->side->value(w, &one);
+        MBI_EXT(walk_take)(w, one.claim, mbi_ext_mul(w->part[i].scale, value));
+        w->part[i].claim = MBI_NONE;
+        one.claim = MBI_EXT(walk_claim)(w, value);
+        MBI_EXT(walk_part)(w, &one);
+    }
+}
+
 static bool has_parts(const struct mbi_walk *w, uint32_t var)
 {
     for (size_t i = w->first[var].first; i != SIZE_MAX; i = w->part[i].next)
@@ -651,5 +672,8 @@ void MBI_EXT(walk_replace)(struct mbi_walk *w)
     for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;)
         if (is_public(w, i))
             take_public(w, i);
+    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed && mbi_plan_is_linked(w->plan);)
+        if (w->plan->var[i].kind == MBI_VAR_BOUNDARY)
+            send_boundary(w, i);
 }
 #endif

@@ -191,8 +191,10 @@ static void fill_node(struct mbi_witness *w, const struct mbi_stage_plan *s, mbi
 
     if (is_value(w, s->node[ref].var, node))
         copy_value(w, s->node[ref].var, &node->type, run->value[ref]);
-    if (!gadget)
+    if (!gadget) { /* features may be those of a boundary */
+        mbi_boundary_copy(w, s->node[ref].first, s->node[ref].end);
         return;
+    }
     for (size_t k = 0; k < mbi_op_table[node->op].n_in; k++) {
         const uint32_t var = s->node[node->in[k]].var;
 
@@ -203,7 +205,8 @@ static void fill_node(struct mbi_witness *w, const struct mbi_stage_plan *s, mbi
         f.in_lo[k] = w->plan->var[var].lo;
         f.in_hi[k] = w->plan->var[var].hi;
     }
-    memcpy(f.boundary, w->plan->boundary, sizeof(f.boundary));
+    if (w->plan->takes_tokens)
+        memcpy(f.boundary, w->plan->boundary, sizeof(f.boundary));
     fill_public(w, s->node[ref].first, s->node[ref].end);
     mbi_boundary_read(w, s->node[ref].first, s->node[ref].end, run->before);
     if (gadget->fill)
@@ -247,7 +250,8 @@ static void copy_var(struct mbi_witness *w, uint32_t to, uint32_t from)
             mbi_witness_set(w, to, r, c, mbi_witness_get(w, from, r, c));
 }
 
-/* The output of the last stage is that of the statement. */
+/* The output of the last stage is that of the statement, or of a boundary, which is declared
+ * behind all stages. */
 static void fill_output(struct mbi_witness *w)
 {
     const struct mbi_plan *p = w->plan;
@@ -255,6 +259,8 @@ static void fill_output(struct mbi_witness *w)
 
     if (p->output != MBI_NONE)
         copy_var(w, p->output, s->node[s->graph->logits].var);
+    else if (!p->takes_tokens)
+        mbi_boundary_fill(w, 0, p->n_vars);
 }
 
 /* A weight and the variable of its interval, for each. */

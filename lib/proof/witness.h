@@ -16,7 +16,7 @@
 struct mbi_stage_run {
     const void *const *value;
     const uint32_t *token; /* of the first stage of a model of tokens: lanes + 1 of them */
-    const int32_t *before; /* the vector of the boundary before, of a plan that has one */
+    const int32_t *before; /* of tokens: the vector of the boundary before, if the plan has one */
 };
 
 struct mbi_witness {

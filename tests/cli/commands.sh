@@ -12,7 +12,7 @@ digest() { echo "$hex" | sed "s/%s/$1/g"; }
 run 0 --help && says out 'tokenizer import'
 run 0 -h && run 0 help && run 0 --version && says out 'mambaint '
 for command in chat generate train eval inspect check synth bench prove verify 'proof inspect' \
-    'proof key' 'tokenizer train' 'tokenizer encode' 'tokenizer decode' 'tokenizer import'; do
+    'proof join' 'proof key' 'tokenizer train' 'tokenizer encode' 'tokenizer decode' 'tokenizer import'; do
     # shellcheck disable=SC2086 # one word or two
     run 0 $command --help </dev/null
     says out "usage: mambaint $command"
@@ -29,7 +29,7 @@ run 0 tokenizer --help && says out 'tokenizer encode'
 # The manual names every flag.
 manual=$2/examples/cli/mambaint.1
 for command in chat generate train eval inspect check synth bench prove verify 'proof inspect' \
-    'proof key' 'tokenizer train' 'tokenizer encode' 'tokenizer decode' 'tokenizer import'; do
+    'proof join' 'proof key' 'tokenizer train' 'tokenizer encode' 'tokenizer decode' 'tokenizer import'; do
     grep -q "^\.It Cm $command" "$manual" || problem "the manual lacks $command"
     # shellcheck disable=SC2086
     for flag in $("$tool" $command --help | sed -n 's|^  ... -\(-[a-z0-9-]*\).*|\1|p'); do

@@ -115,6 +115,101 @@ verified, key = (json.load(open(name)) for name in sys.argv[1:])
 sys.exit(verified["statement"]["model_id"] != key["model_id"])
 END
 run 0 verify chain.proof -k chain.mivk
+
+# ---- a proof for each model of a chain ----
+# shellcheck disable=SC2086 # lists of words
+linked_chains() {
+run 0 prove $chain --features $ten --linked --out linked.proof --json && cp out linked
+says err 'linked.proof: proof 3 of 3: '
+run 0 prove $chain --features $ten --out chain.proof --json
+python3 - out linked <<'END' || problem 'prove --linked: other outputs, or sizes that are none'
+import json, os, sys
+merged, linked = (json.load(open(name)) for name in sys.argv[1:])
+sizes = linked["proof_sizes"]
+sys.exit(not (merged["outputs"] == linked["outputs"] and linked["proofs"] == len(sizes) == 3 and
+              12 + sum(sizes) + 4 * 3 + 32 == linked["proof_bytes"] == os.path.getsize("linked.proof") and
+              "proofs" not in merged and merged["model_id"] != linked["model_id"]))
+END
+run 0 verify linked.proof $chain --features $ten && says out 'proofs: 3, each of which takes what'
+says out 'A chain of 3 models, run once on these features'
+refuse 'NOT accepted' verify linked.proof $chain --features 1,1,1,1,1,1,1,1,1,1
+refuse 'another model' verify linked.proof -m simple-mamba.gguf -m simple.gguf -m simple-xlstm.gguf
+refuse 'has 3 proofs, but' verify linked.proof $chain -m simple.gguf
+refuse 'more proofs than' verify linked.proof -m simple.gguf -m simple-mamba.gguf
+refuse 'a key of each' verify linked.proof -m simple.gguf
+refuse 'a key of each' verify linked.proof --key chain.mivk
+for model in simple simple-mamba simple-xlstm; do
+    run 0 proof key -m $model.gguf --out $model.one
+done
+keys='--key simple.one --key simple-mamba.one --key simple-xlstm.one'
+run 0 verify linked.proof $keys --json && json "d['ok'] and d['statement']['chain'] == 'linked'"
+json "d['statement']['proofs'] == len(d['statement']['proof_sizes']) == 3"
+refuse 'proof 2: the proof is of another model' verify linked.proof --key simple.one --key simple-xlstm.one --key simple-mamba.one
+refuse 'is of a chain with a proof for each' verify chain.proof $keys
+refuse 'nosuch' verify linked.proof --key simple.one --key nosuch
+run 0 check linked.proof --json && json "d['kind'] == 'proof' and d['ok']"
+run 0 proof inspect linked.proof --statement linked.statement && says out ', the proofs '
+run 0 proof inspect linked.proof --json && json "d['file_bytes'] > sum(d['statement']['proof_sizes']) > 0"
+run 0 proof inspect linked.statement && says out 'Its models are proved one by one'
+run 0 verify linked.proof $keys --expect linked.statement
+refuse 'one of the two is of a chain' verify linked.proof $keys --expect chain.proof
+run 0 prove $chain --features $ten --linked --weights public --out public-linked.proof
+run 0 verify public-linked.proof $chain && says out 'weights: public'
+refuse 'public' verify public-linked.proof $keys
+run 0 prove $chain --features 0,0,0,0,0,0,0,0,0,1 --linked --out linked2.proof
+python3 - <<'END'
+import hashlib
+def parts_of(name):
+    data, parts, at = open(name, "rb").read(), [], 12
+    for i in range(int.from_bytes(data[8:12], "little")):
+        parts.append(data[at:at + 4 + int.from_bytes(data[at:at + 4], "little")])
+        at += len(parts[-1])
+    return data, parts
+def save(name, parts):
+    all = data[:8] + len(parts).to_bytes(4, "little") + b"".join(parts)
+    open(name, "wb").write(all + hashlib.blake2b(all, digest_size=32).digest())
+data, parts = parts_of("linked.proof")
+_, others = parts_of("linked2.proof")
+save("same-linked", parts)
+save("linked-swapped", [parts[0], parts[2], parts[1]])
+save("linked-short", parts[:2])
+save("linked-headless", parts[1:])
+save("linked-twice", [parts[0], parts[1], parts[1], parts[2]])
+save("linked-mixed", [parts[0], others[1], others[2]])
+open("linked.first", "wb").write(parts[0][4:])
+open("link.part", "wb").write(parts[1][4:])
+open("linked.last", "wb").write(parts[2][4:])
+END
+cmp -s linked.proof same-linked || problem 'a linked chain is not what the text says'
+for lie in swapped short headless twice mixed; do
+    refuse 'NOT accepted' verify linked-$lie $chain
+    refuse 'series: ' verify linked-$lie $keys
+    run 1 check linked-$lie
+done
+run 0 verify link.part --key simple-mamba.one && says out 'A part of a chain: a model, run once on what has the root'
+run 0 verify link.part -m simple-mamba.gguf && says out 'handed on to the next model: 10 numbers'
+run 0 proof inspect link.part --json
+json "d['statement']['features'] is None and d['statement']['outputs'] is None and d['statement']['argmax'] is None"
+json "len(d['statement']['link_before']) == len(d['statement']['link_behind']) == 64"
+refuse 'later part of a chain' verify link.part -m simple-mamba.gguf --features $ten
+refuse 'than the key' verify link.part -m simple.gguf
+# one model of it where the others are not
+run 0 prove -m simple.gguf --features $ten --part first --out first.link && run 0 verify first.link --key simple.one
+says out 'handed on to the next model: 10 numbers'
+cmp -s first.link linked.first || problem 'prove --part: another proof than that of the whole chain'
+run 0 proof join linked.first link.part linked.last --out joined.proof && says out '3 proofs'
+cmp -s joined.proof linked.proof || problem 'proof join: another file than that of prove --linked'
+refuse 'what the one before it hands on' proof join linked.first linked.last --out joined2.proof
+[ ! -e joined2.proof ] || problem 'proof join: a refused series is saved'
+refuse 'no proof file' proof join linked.first simple.one --out joined2.proof
+refuse 'nosuch' proof join linked.first nosuch --out joined2.proof
+usage proof join linked.first && usage proof join --out joined2.proof
+refuse 'for one model' prove $chain --features $ten --part first --out a
+usage prove -m simple.gguf --features $ten --part second --out a
+refuse 'takes text' prove -m tiny.gguf -m simple.gguf --features $ten --linked --out a
+refuse 'prover-key' prove $chain --features $ten --linked --prover-key x --out a
+}
+linked_chains
 refuse 'weights are other ones' verify run.proof --key other.mivk
 refuse 'weights are other ones' verify run.proof -m other.gguf
 refuse 'public, not committed' verify public.proof --key simple.mivk

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-TESTS = ["proof-stream", "merkle", "sumcheck-d2", "lookup-d2", "commit-d2", "masked-d2", "proof-d2", "relations-d2", "proof_tokens-d2", "hidden-d2", "certificate-d2", "forms-d2", "field", "proof"]
+TESTS = ["proof-stream", "merkle", "sumcheck-d2", "lookup-d2", "commit-d2", "masked-d2", "proof-d2", "relations-d2", "proof_tokens-d2", "proof_links-d2", "proof_linked", "hidden-d2", "certificate-d2", "forms-d2", "field", "proof"]
 EXTRA = [["golden", "proof-commit-vectors"]]
 
 # name, file, text, replacement
@@ -97,6 +97,17 @@ REMOVALS = [
     ("relations below 2^62", "relation.c", "if (r->magnitude >= MBI_PLAN_BOUND)", "if (false)"),
     ("u (hi - y) = 0", "gadget.c", "else if (x->u[0] != MBI_NONE)\n        only_at(g, shape, x->u, x->y, q->hi);", "else\n        (void)only_at;"),
     ("v (y - lo) = 0", "gadget.c", "only_at(g, shape, x->v, x->y, q->lo);", "(void)only_at;"),
+    ("what is handed on is opened", "walk_open.c",
+     "claim += open_boundary(w, (enum mbi_side)side, claim, &forms, &order);", "(void)open_boundary;"),
+    ("the link is handed on", "plan.c",
+     "mbi_gadget_behind(&g, shape_of(p, t), t->lo, t->hi, mbi_gadget_entry(s->node[link].var));",
+     "mbi_gadget_behind(&g, shape_of(p, t), t->lo, t->hi, mbi_gadget_entry(p->n_vars));"),
+    ("roots of neighbours", "series.c",
+     'if (!same_root(j->said.boundary[MBI_BEHIND], s->boundary[MBI_BEFORE]))\n        return "it does not begin with what',
+     'if (false)\n        return "it does not begin with what'),
+    ("the first of a chain", "series.c",
+     'return s->boundary[MBI_BEFORE] ? "it does not begin with features" : NULL;', "return NULL;"),
+    ("the last of a chain", "series.c", "if (!j->n || j->said.boundary[MBI_BEHIND])", "if (!j->n)"),
     ("output of the statement", "plan.c", "mbi_gadget_linear(&g, -1, p->output);", "mbi_gadget_linear(&g, 0, p->output);"),
 ]
 

@@ -20,6 +20,8 @@
 #define CAP ((size_t)1 << 20)
 #define MAX_FIELDS 2000
 #define MAX_EXTRA ((size_t)64 << 20) /* bytes that a file may cost */
+#define MAX_MADE                                                                                   \
+    ((size_t)256 << 20) /* bytes that an honest one may: openings have room for forms */
 
 /* ---- a file under way: bytes, and where its fields are ---- */
 
@@ -100,13 +102,29 @@ static void put_models(struct file *f, struct noise *z, uint64_t n, bool hidden)
         put_roots(f, z);
 }
 
-/* What a run of a type is about: 1 features, 2 tokens of one model; nothing of a certificate. */
+/* The statement of a chain is of features in clear; else they may be under a root on a side. */
+static void put_features(struct file *f, struct noise *z, unsigned type, bool hidden)
+{
+    const bool parts = type == 1 && !hidden;
+    const bool before = parts && chance(z, 3), behind = parts && chance(z, 3);
+    const uint64_t n_in = 1 + draw(z, 12), n_out = 1 + draw(z, 12);
+
+    put(f, 0, 8);
+    put(f, 1 + draw(z, 4096), 4);
+    put(f, before ? 4 : 1, 4);
+    put(f, n_in, 4);
+    put_noise(f, z, before ? 32 : n_in);
+    put(f, behind ? 4 : 1, 4);
+    put(f, n_out, 4);
+    put_noise(f, z, behind ? 32 : 4 * n_out);
+}
+
+/* What a run of a type is about: 2 tokens of one model; 0 nothing of a certificate. */
 static void put_run(struct file *f, struct noise *z, unsigned kind, bool hidden)
 {
     const uint64_t steps = !kind ? 0 : 1 + draw(z, kind == 2 && chance(z, 2) ? 12 : 4096);
-    const uint64_t n_in = kind == 2 ? steps + 1 : kind ? 1 + draw(z, 12) : 0;
-    const uint64_t n_out = kind == 2 ? 1 + draw(z, steps) : kind ? 1 + draw(z, 12) : 0;
-
+    const uint64_t n_in = kind == 2 ? steps + 1 : 0;
+    const uint64_t n_out = kind == 2 ? 1 + draw(z, steps) : 0;
     const bool parts = kind == 2 && !hidden;
     const bool before = parts && chance(z, 3), behind = parts && chance(z, 3);
 
@@ -115,20 +133,19 @@ static void put_run(struct file *f, struct noise *z, unsigned kind, bool hidden)
     put(f, kind + before, 4);
     put(f, n_in, 4);
     put_noise(f, z, before ? 32 : 0);
-    put_noise(f, z, kind == 2 ? 4 * n_in : n_in);
+    put_noise(f, z, 4 * n_in);
     put(f, kind + behind, 4);
     put(f, behind && chance(z, 2) ? 0 : n_out, 4);
     put_noise(f, z, behind ? 32 : 0);
-    put_noise(f, z, kind == 1 ? 4 * n_out : 0);
 }
 
-static uint64_t some_models(struct noise *z) { return 1 + draw(z, chance(z, 10) ? 16 : 3); }
+static uint64_t some_models(struct noise *z) { return 1 + draw(z, chance(z, 10) ? 15 : 3); }
 
 /* A proof file; with `models` its models' part is that. */
 static void put_proof(struct file *f, struct noise *z, unsigned type, bool hidden,
                       const uint8_t *models, size_t n_models)
 {
-    const unsigned kind = type == 1 ? 1 + (unsigned)draw(z, 2) : 0;
+    const unsigned kind = type == 1 ? 1 + (unsigned)draw(z, 2) : type == 3;
     const size_t begin = f->n;
     size_t length;
 
@@ -136,18 +153,21 @@ static void put_proof(struct file *f, struct noise *z, unsigned type, bool hidde
     put(f, 1, 2);
     put(f, 1, 2);
     put(f, type, 2);
-    put(f, hidden ? 2 : type == 1 ? draw(z, 2) : 0, 2);
+    put(f, hidden ? 2 : type != 2 ? draw(z, 2) : 0, 2);
     put(f, 0, 4);
     if (models) {
         memcpy(f->data + f->n, models, n_models);
         f->n += n_models;
     } else {
-        put_models(f, z, kind == 2 ? 1 : some_models(z), hidden);
+        put_models(f, z, kind == 2 ? 1 : some_models(z) + (type == 3), hidden);
     }
-    put_run(f, z, kind, hidden);
+    if (kind == 1)
+        put_features(f, z, type, hidden);
+    else
+        put_run(f, z, kind, hidden);
     length = f->n - begin - 16;
     mbi_store32(f->data + begin + 12, (uint32_t)length);
-    put_noise(f, z, chance(z, 4) ? 0 : draw(z, 50));
+    put_noise(f, z, type == 3 || chance(z, 4) ? 0 : draw(z, 50));
     put_digest(f, begin);
 }
 
@@ -182,11 +202,15 @@ static void put_key(struct file *f, struct noise *z)
 
 static void make(struct file *f, struct noise *z)
 {
+    unsigned type;
+
     f->n = f->n_fields = f->inner = f->inner_end = 0;
-    if (chance(z, 3))
+    if (chance(z, 3)) {
         put_key(f, z);
-    else
-        put_proof(f, z, 1 + (unsigned)draw(z, 2), chance(z, 3), NULL, 0);
+        return;
+    }
+    type = 1 + (unsigned)draw(z, 3);
+    put_proof(f, z, type, type != 3 && chance(z, 3), NULL, 0); /* no chain is hidden */
 }
 
 /* ---- damage ---- */
@@ -311,27 +335,46 @@ static bool read_models(struct plain *p, uint64_t *n_models, bool hidden)
     return any;
 }
 
-/* From t0 on, of a run. */
-static void read_run(struct plain *p, uint64_t n_models, bool hidden)
+/* The same of features, from the first kind on; what is hidden has no parts, as no chain has. */
+static void read_features(struct plain *p, uint64_t kind, bool parts)
+{
+    uint64_t n = take(p, 4);
+
+    need(p, n >= 1);
+    skip(p, kind == 4 ? 32 : n);
+    kind = take(p, 4);
+    need(p, kind == 1 || (kind == 4 && parts));
+    n = take(p, 4);
+    need(p, n >= 1);
+    skip(p, kind == 4 ? 32 : 4 * n);
+}
+
+/* From t0 on, of a run or chain. */
+static void read_run(struct plain *p, uint64_t n_models, unsigned type, bool hidden)
 {
     uint64_t t0, steps, kind, out, n;
 
     t0 = take(p, 8);
     steps = take(p, 4);
     kind = take(p, 4);
-    need(p, kind >= 1 && kind <= (hidden ? 2 : 3));
+    need(p, type == 1 ? kind >= 1 && kind <= (hidden ? 2 : 4) : kind == 1 && n_models >= 2);
+    need(p, type == 1 || !hidden);
+    if (kind == 1 || kind == 4) {
+        need(p, t0 == 0 && steps >= 1 && steps <= 4096);
+        read_features(p, kind, type == 1 && !hidden);
+        return;
+    }
     need(p, kind == 3 ? t0 > 0 && t0 >> 48 == 0 : t0 == 0);
-    need(p, steps >= 1 && steps <= (kind == 1 ? 4096 : 1 << 20));
+    need(p, steps >= 1 && steps <= 1 << 20);
     n = take(p, 4);
-    need(p, kind == 1 ? n >= 1 : n == steps + 1 && n_models == 1);
+    need(p, n == steps + 1 && n_models == 1);
     skip(p, kind == 3 ? 32 : 0);
-    skip(p, kind == 1 ? n : 4 * n);
+    skip(p, 4 * n);
     out = take(p, 4);
-    need(p, kind == 1 ? out == 1 : out == 2 || (out == 3 && !hidden));
+    need(p, out == 2 || (out == 3 && !hidden));
     n = take(p, 4);
-    need(p, (n >= 1 || out == 3) && (kind == 1 || n <= steps));
+    need(p, (n >= 1 || out == 3) && n <= steps);
     skip(p, out == 3 ? 32 : 0);
-    skip(p, kind == 1 ? 4 * n : 0);
 }
 
 static bool digest_right(const uint8_t *p, size_t n)
@@ -354,14 +397,15 @@ static unsigned read_proof(const uint8_t *p, size_t n)
     type = take(&r, 2);
     flags = take(&r, 2);
     length = take(&r, 4);
-    need(&r, type == 1 || type == 2);
-    need(&r, flags <= (type == 1) || flags == 2);
+    need(&r, type >= 1 && type <= 3);
+    need(&r, flags <= (type != 2) || flags == 2);
+    need(&r, type != 3 || length + 48 == n);
     if (r.bad || n < 48 || length > n - 48 || !digest_right(p, n))
         return 0;
     r.n = 16 + (size_t)length;
     read_models(&r, &n_models, flags == 2);
-    if (type == 1)
-        read_run(&r, n_models, flags == 2);
+    if (type != 2)
+        read_run(&r, n_models, (unsigned)type, flags == 2);
     for (int i = 0; i < 7 && type == 2; i++) /* t0, steps, kinds and counts */
         need(&r, take(&r, 4) == 0);
     return !r.bad && r.at == r.n ? (unsigned)type : 0;
@@ -435,7 +479,7 @@ static const char *reader_case(struct file *f, struct noise *z, uint64_t *sound)
 /* ---- through the public calls ---- */
 
 struct meter {
-    size_t live, blocks;
+    size_t live, blocks, most;
 };
 
 /* The size of a block lies in front of it. */
@@ -451,7 +495,7 @@ static void *metered(void *user, void *old, size_t size)
         free(block);
         return NULL;
     }
-    if (m->live - before + size > MAX_EXTRA || !(block = realloc(block, size + 2 * sizeof(*block))))
+    if (m->live - before + size > m->most || !(block = realloc(block, size + 2 * sizeof(*block))))
         return NULL;
     m->live += size - before;
     m->blocks += old ? 0 : 1;
@@ -535,6 +579,7 @@ static void make_text(struct honest *h, const char *tokens, const char *steps)
 
     setup.alloc = metered;
     setup.alloc_user = &h->meter;
+    h->meter.most = MAX_MADE;
     if (mambaint_context_create(&h->ctx, &setup, &err))
         die("set-up", &err);
     make_model(&model, h->ctx, of_text, "1");
@@ -554,10 +599,11 @@ static void make_text(struct honest *h, const char *tokens, const char *steps)
     memcpy(h->data[1] + 16 + part, rest, sizeof(rest));
     seal(h->data[1], h->n[1]);
     prove_text(h, model, tokens, steps);
+    h->meter.most = MAX_EXTRA;
     mambaint_model_unref(model);
 }
 
-static void make_honest(struct honest *h, const char *weights)
+static void make_honest(struct honest *h, const char *weights, const char *chain)
 {
     mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
     mambaint_statement *s = NULL;
@@ -569,9 +615,11 @@ static void make_honest(struct honest *h, const char *weights)
 
     setup.alloc = metered;
     setup.alloc_user = &h->meter;
+    h->meter.most = MAX_MADE;
     if (mambaint_context_create(&h->ctx, &setup, &err) || mambaint_options_create(&o) ||
         mambaint_options_set(o, "features", "1,-2", &err) ||
-        mambaint_options_set(o, "weights", weights, &err))
+        mambaint_options_set(o, "weights", weights, &err) ||
+        mambaint_options_set(o, "chain", chain, &err))
         die("set-up", &err);
     make_model(&model[0], h->ctx, of_features, "1");
     make_model(&model[1], h->ctx, of_features, "2");
@@ -595,6 +643,7 @@ static void make_honest(struct honest *h, const char *weights)
     mambaint_options_free(o);
     mambaint_model_unref(model[0]);
     mambaint_model_unref(model[1]);
+    h->meter.most = MAX_EXTRA;
 }
 
 static void free_honest(struct honest *h)
@@ -616,13 +665,19 @@ static void take_honest(struct file *f, const struct honest *h, size_t which, st
     f->n = h->n[which];
     f->inner = which == 2 ? 20 + (size_t)mbi_load32(h->data[2] + 12) : 0;
     f->inner_end = f->inner ? f->n - MBI_DIGEST_SIZE : 0;
-    if (!memcmp(f->data, "MIPS", 4)) { /* its first proof */
+    if (!memcmp(f->data, "MIPS", 4)) { /* its first proof, or the second */
         f->inner = 16;
         f->inner_end = 16 + (size_t)mbi_load32(f->data + 12);
+        if (chance(z, 2)) {
+            f->inner = f->inner_end + 4;
+            f->inner_end = f->inner + mbi_load32(f->data + f->inner - 4);
+        }
     }
     for (f->n_fields = 0; f->n_fields < 60; f->n_fields++) {
         f->field[f->n_fields].at = 2 * (size_t)draw(z, chance(z, 2) ? 150 : f->n / 2 - 8);
         f->field[f->n_fields].at += chance(z, 4) && start < f->n / 4 ? start : 0;
+        if (f->inner > 16 && which != 2 && chance(z, 2)) /* in head and statement of the second */
+            f->field[f->n_fields].at = f->inner + 2 * (size_t)draw(z, 150);
         f->field[f->n_fields].width = (size_t)1 << draw(z, 4);
     }
 }
@@ -687,7 +742,7 @@ static const char *public_case(struct file *f, const struct honest *h, struct no
 
 /* ---- the whole ---- */
 
-#define HONEST 4 /* sets of real files */
+#define HONEST 6 /* sets of real files */
 
 int main(int argc, char **argv)
 {
@@ -701,8 +756,10 @@ int main(int argc, char **argv)
     printf("mutate_proof_file %" PRIu64 " %" PRIu64 "\n", cases, z.seed);
     if (!f)
         die("out of memory", NULL);
-    make_honest(&h[0], "committed");
-    make_honest(&h[1], "public");
+    make_honest(&h[0], "committed", "merged");
+    make_honest(&h[1], "public", "merged");
+    make_honest(&h[4], "committed", "linked");
+    make_honest(&h[5], "public", "linked");
     make_text(&h[2], "2", NULL);
     make_text(&h[3], "7", "8");
     for (int i = 0; i < HONEST; i++)

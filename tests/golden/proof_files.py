@@ -39,6 +39,14 @@ PROOFS = [
 ]
 
 
+# Chains with a proof for each model: the same
+LINKED = [
+    ("linked", [0, 1, 2], "committed"),
+    ("linked-public", [2, 0], "public"),
+]
+OTHERS = "0.5,-1.25,3.96875,-4,0,0,0,2,-3,-1"
+
+
 # Models of tokens: what they have in common, then name, shape, tokens of the prompt and of the
 # answer, weights
 SMALL = {"layers": 1, "d-model": 8, "heads": 2, "head-dim": 4, "d-state": 4, "vocab": 272,
@@ -292,9 +300,66 @@ def series_lines(tool, folder, draw):
              f"{name}: another answer")
 
 
+def relinked(proofs, k):
+    """Proofs k and k + 1 of a chain with another root between them"""
+    changed_proofs = list(proofs)
+    root = verify.read_proof(proofs[k])["roots"][verify.BEHIND]
+    other = bytes([root[0] ^ 1]) + root[1:]
+    for i in (k, k + 1):
+        body = proofs[i][:-32]
+        need(body.count(root) == 1, "a root that a proof does not have")
+        body = body.replace(root, other)
+        changed_proofs[i] = body + hashlib.blake2b(body, digest_size=32).digest()
+    return changed_proofs
+
+
+def check_links(name, file, other, accept):
+    """Neither the roots of a chain nor its proofs can be exchanged with those of other features."""
+    proofs, _ = verify.read_series(file)
+    others, _ = verify.read_series(other)
+    for k in range(len(proofs) - 1):
+        roots = [verify.read_proof(p[k])["roots"][verify.BEHIND] for p in (proofs, others)]
+        need(roots[0] != roots[1], f"{name}: other features make no difference")
+        for lie in (proofs[:k + 1] + others[k + 1:], others[:k + 1] + proofs[k + 1:]):
+            need(refused(verify.read_series, sealed(lie)), f"{name}: two runs as one")
+        lie = relinked(proofs, k)
+        verify.read_series(sealed(lie))
+        for i in (k, k + 1):
+            need(refused(accept[i], lie[i]), f"{name}: another root is accepted")
+
+
+def linked_lines(tool, folder, draw):
+    """Chains of the models of simple_lines(), whose keys are there"""
+    names = [name for name, numbers, weights in PROOFS[:len(PRESETS)]]
+    paths = [os.path.join(folder, p) for p in PRESETS]
+    models = [Simple(read(path)) for path in paths]
+    for name, numbers, weights in LINKED:
+        files = []
+        for features in (FEATURES, OTHERS):
+            path = os.path.join(folder, name)
+            ask(tool, "prove", *[w for n in numbers for w in ("-m", paths[n])], "--linked",
+                f"--features={features}", "--weights", weights, "--out", path)
+            files.append(read(path))
+        yield file_line(name, files[0])
+        if weights == "public":
+            accept = [lambda p, g=graph_of(models[n]): verify.verify_public(p, [g])
+                      for n in numbers]
+        else:
+            keys = [verify.verify_key(read(os.path.join(folder, names[n] + ".mivk")))
+                    for n in numbers]
+            accept = [lambda p, k=key: verify.verify_run(p, k) for key in keys]
+        said = check_series(name, files[0], accept, draw)
+        need(said["output"] == outputs([models[n] for n in numbers]), f"{name}: other outputs")
+        need(said["input"] == [integer(t) for t in FEATURES.split(",")], f"{name}: other features")
+        need(refused(verify.verify_series, files[0], accept[1:] + accept[:1]),
+             f"{name}: accepted with keys in another order")
+        check_links(name, *files, accept)
+
+
 def lines(tool, folder):
     draw = random.Random(7)
     yield from simple_lines(tool, folder, draw)
+    yield from linked_lines(tool, folder, random.Random(8))
     yield from token_lines(tool, folder, draw)
     yield from series_lines(tool, folder, draw)
 

@@ -8,9 +8,9 @@ what they say; only (P) is evaluated in closed form. It shares nothing with the 
 in verify_plan.py beside it; the graphs of `mamba-integer`, and model files, are those of
 reference.py, an independent reading as well.
 
-Usage: verify.py PROOF KEY    a proof, or a series of them, with committed weights and the key of its models; status 0 if
-                              both are accepted, 1 and why if not. Public weights: see
-                              proof_files.py.
+Usage: verify.py PROOF KEY ...    a proof, or a series of them, with committed weights and the key of its models, of a
+                                  linked chain one of each; status 0 if all are accepted, 1 and why
+                                  if not. Public weights: see proof_files.py.
 
 "Section n" is one of docs/proof.md, if nothing else is said.
 """
@@ -656,6 +656,15 @@ def best_layers(d, l, n, degree, entries=None):
     return best
 
 
+def link_code(n, degree):
+    """The code of section 6 for what is handed on, a vector of n bits"""
+    need(n <= 16, "too much is handed on")
+    codes = [Code(l, l + r, queries_of(r, 0), 0, 100)
+             for r in range(1, 5) for l in range(n + 1)]
+    return min((code for code in codes if is_code(code, degree)),
+               key=lambda code: mean_size(code, [n], degree))
+
+
 def choose_code(n, degree, alone=False, openings=0):
     """The code of section 6 for vectors of n bits; the larger rate and fewer columns come first.
     With a number of openings, hidden"""
@@ -962,7 +971,7 @@ class Verifier:
 
     def clear_code(self):
         """Section 6: the code of a proof that hides nothing"""
-        whole = not any(self.plan.boundary)
+        whole = self.plan.linked or not any(self.plan.boundary)
         n = self.plan.bits if self.public_weights and whole else self.plan.weight_bits
         return choose_code(n, self.degree, self.public_weights and whole)
 
@@ -1387,6 +1396,15 @@ class Verifier:
             if self.is_public(number):
                 for claim, part in self.take_parts(number):
                     claim.value = ext_sub(claim.value, self.public_worth(part))
+        self.boundaries = [[], []]                  # of a linked proof: claims about each side's
+        for number in reversed(range(len(self.plan.variables) if self.plan.linked else 0)):
+            v = self.plan.variables[number]
+            if v.kind == BOUNDARY:
+                for claim, part in self.take_parts(number):
+                    value, = self.reader.read_ext(1, "value")
+                    claim.value = ext_sub(claim.value, ext_mul(part.scale, value))
+                    form = self.whole_of(part)
+                    self.boundaries[v.side].append((value, [Term(0, v.block, self.one, form)]))
 
     def take_parts(self, number):
         """The parts of a variable, which go"""
@@ -1609,9 +1627,14 @@ class Verifier:
         vectors = [(self.witness_bits, self.plan.used, self.root)]
         if not self.public_weights:
             vectors.append(self.weights)
-        bits = self.whole_rows(self.plan.boundary_bits)
-        vectors += [(bits, 2**self.plan.boundary_bits, root) for root in self.roots if root is not None]
+        if not self.plan.linked:
+            vectors += [(self.whole_rows(bits), 2**bits, root)
+                        for bits, root in zip(self.plan.boundary_bits, self.roots) if root is not None]
         opening(self.reader, self.code, vectors, claims)
+        for bits, root, mine in zip(self.plan.boundary_bits, self.roots, self.boundaries):
+            if self.plan.linked and root is not None:
+                code = link_code(bits, self.degree)
+                opening(self.reader, code, [(max(bits, code.log_columns), 2**bits, root)], mine)
 
     def terms_of(self, claim, part):
         """The terms of a part; what lo is worth is taken off its claim's value."""
@@ -1810,14 +1833,15 @@ def read_models(data, hidden):
 
 
 def read_values(data, kind, form, width):
-    """Input or output of a statement; of tokens with the root of a boundary, or None"""
+    """Input or output of a statement: values, or how many there are, and the root of a boundary, or
+    None"""
     said, count = data.number(4), data.number(4)
-    need(said == kind or (said, kind) == (3, 2), "another kind of values than expected")
+    need(said == kind or (said, kind) in ((3, 2), (4, 1)), "another kind of values than expected")
     need(said == 3 or (count > 0) == (kind > 0), "a number of values that cannot be")
-    root = data.take(32) if said == 3 else None
-    if form is not None:
+    root = data.take(32) if said >= 3 else None
+    if form is not None and said != 4:
         count = list(struct.unpack(f"<{count}{form}", data.take(count * width)))
-    return (count, root) if kind == 2 else count
+    return count, root
 
 
 def read_proof(file):
@@ -1847,7 +1871,6 @@ def read_proof(file):
         case["tokens"], before = read_values(data, 2, "I", 4)
         case["claimed"], behind = read_values(data, 2, None, 0)
         case["roots"] = (before, behind)
-        need(not hidden or case["roots"] == (None, None), "a hidden part of a run")
         need((before is not None) == (t0 > 0), "a memory at the first step, or none behind it")
         need(case["claimed"] > 0 or behind is not None, "nothing is claimed")
         chunk = max(node.attrs[0] for node in graphs[0].nodes if node.name == "scan")
@@ -1857,8 +1880,15 @@ def read_proof(file):
              "another number of tokens than expected")
         case["input"], case["output"] = case["tokens"][:-1], []
     else:
-        case["input"] = read_values(data, run, "b", 1)
-        case["output"] = read_values(data, run, "i", 4)
+        case["input"], before = read_values(data, run, "b", 1)
+        case["output"], behind = read_values(data, run, "i", 4)
+        case["roots"] = (before, behind)
+        need(before is None or case["input"] == lanes * graphs[0].nodes[0].type.cols,
+             "another number of features than expected")
+        link = graphs[-1].link if behind is not None else None
+        need(behind is None or link and case["output"] == lanes * link.type.cols,
+             "another number of values that are handed on than expected")
+    need(not hidden or case["roots"] == (None, None), "a hidden part of a run or of a chain")
     data.end()
     case["statement"] = file[:16 + length]
     case["proof"] = file[16 + length:-32]
@@ -1939,6 +1969,8 @@ def read_series(file):
     proofs = [data.take(data.number(4)) for _ in range(count)]
     data.end()
     need(proofs, "a series without proofs")
+    if not read_proof(proofs[0])["tokens"]:
+        return proofs, chain_of(proofs)
     said, root, part = {"tokens": [], "claimed": 0}, None, None
     for proof in proofs:
         case = read_proof(proof)
@@ -1958,17 +1990,43 @@ def read_series(file):
     return proofs, said
 
 
+def chain_of(proofs):
+    """What the proofs of a chain of features say together: features, outputs and the digest that
+    stands for all weights"""
+    need(len(proofs) >= 2, "a chain of one proof")
+    cases = [read_proof(proof) for proof in proofs]
+    need(all(case["type"] == "wit" and not case["tokens"] for case in cases),
+         "not a run on features")
+    need(len({case["public"] for case in cases}) == 1, "some of the weights are public")
+    need(sum(len(case["graphs"]) for case in cases) <= 16, "too many models")
+    need(cases[0]["roots"][BEFORE] is None and cases[-1]["roots"][BEHIND] is None,
+         "the ends of the chain are elsewhere")
+    digests = b""
+    for a, b in zip(cases, cases[1:]):
+        need(a["roots"][BEHIND] is not None and a["roots"][BEHIND] == b["roots"][BEFORE],
+             "a proof begins with something else than the one before it hands on")
+        need((a["lanes"], a["output"]) == (b["lanes"], b["input"]), "another number of values")
+    for case in cases:
+        digests += struct.pack("<I", len(case["graphs"])) + case["weights_digest"]
+    return {"input": cases[0]["input"], "output": cases[-1]["output"],
+            "weights_digest": hashlib.blake2b(b"mambaint-chain" + digests, digest_size=32).digest()}
+
+
 def verify_series(file, accept):
-    """Accept a series, whose proofs `accept` accepts one by one; returns what they say."""
+    """Accept a series, whose proofs `accept` accepts one by one: all with one function, or each with
+    one of its own. Returns what they say."""
     proofs, said = read_series(file)
-    for proof in proofs:
-        accept(proof)
+    if callable(accept):
+        accept = [accept] * len(proofs)
+    need(len(accept) == len(proofs), "another number of proofs than of keys")
+    for check, proof in zip(accept, proofs):
+        check(proof)
     return said
 
 
 def main(arguments):
     """The command line"""
-    if len(arguments) != 2:
+    if len(arguments) < 2:
         print(__doc__)
         return 2
     files = []
@@ -1976,11 +2034,13 @@ def main(arguments):
         with open(name, "rb") as file:
             files.append(file.read())
     try:
-        key = verify_key(files[1])
+        keys = [verify_key(file) for file in files[1:]]
+        checks = [lambda proof, key=key: verify_run(proof, key) for key in keys]
         if files[0][:4] == b"MIPS":
-            verify_series(files[0], lambda proof: verify_run(proof, key))
+            verify_series(files[0], checks if len(checks) > 1 else checks[0])
         else:
-            verify_run(files[0], key)
+            need(len(keys) == 1, "one proof has one key")
+            checks[0](files[0])
     except Refused as refused:
         print(f"refused: {refused}")
         return 1

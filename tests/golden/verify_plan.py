@@ -262,21 +262,26 @@ class Plan:
     def __init__(self, certificate, graphs, lanes, public_weights, claimed=0,
                  boundary=(False, False)):
         """graphs: for each stage; claimed: outputs that are claimed, 0 of features; boundary:
-        whether a run begins with a memory, and whether it hands one on"""
+        whether a run begins with a memory, or models with what others hand on, and whether it hands
+        something on"""
         need(1 <= len(graphs) <= 16 and 1 <= lanes <= 4096, "beyond the limits of a plan")
         self.stages, self.lanes, self.public_weights = len(graphs), lanes, public_weights
         self.variables, self.relations, self.claimed = [], [], claimed
         self.tokens, self.boundary, self.pads = graphs[0].nodes[0].kind == 1, boundary, 0
-        self.boundary_bits = 0
-        need(not any(boundary) or self.tokens and not certificate, "a boundary of such a proof")
+        need(not any(boundary) or not certificate, "a boundary of such a proof")
+        self.linked = any(boundary) and not self.tokens
         need(not self.tokens or len(graphs) == 1, "a chain with a model of tokens")
         link = None
         for self.stage, graph in enumerate(graphs):
             if certificate:
                 self.certify(graph)
             else:
-                link = self.model(graph, link, self.stage == len(graphs) - 1)
-        if not certificate and not self.tokens:
+                last = self.stage == len(graphs) - 1 and not (self.linked and boundary[BEHIND])
+                link = self.model(graph, link, last)
+        if self.linked and boundary[BEHIND]:
+            v = graph.link.type
+            self.hand_on((lanes, 1, v.cols), v.lo, v.hi, View(link, ENTRY))
+        elif not certificate and not self.tokens:
             logits = self.variables[link]
             output = self.declare(PUBLIC, logits.shape, logits.lo, logits.hi)
             self.variables[output].number = OUTPUT
@@ -407,14 +412,17 @@ class Plan:
         self.values = {}
         parameters = [node for node in graph.nodes if node.kind == 2]
         ends = [output] if not self.tokens or self.claimed else []
-        if self.boundary[BEHIND]:
+        if self.boundary[BEHIND] and self.tokens:
             ends += [node for node in graph.nodes if node.name in ("conv", "turn", "scan")]
         for node in needed(graph.nodes, ends):
             if node.op == 0 and node.kind == 2:
                 value = self.leaf(node, parameters.index(node))
             elif node.op == 0:
                 value = link
-                if link is None:
+                if link is None and self.linked and self.boundary[BEFORE]:
+                    value = self.begin_with((self.lanes, 1, node.type.cols), node.type.lo,
+                                            node.type.hi)
+                elif link is None:
                     value = self.declare(PUBLIC, (self.lanes, 1, node.type.cols),
                                          node.type.lo, node.type.hi)
                 need(self.variables[value].shape[2] == node.type.cols,
@@ -472,8 +480,8 @@ class Plan:
         self.zero(shape, [(1, [view]), (-1, [View(b, ENTRY)])])
 
     def lay_out_boundaries(self):
-        """The blocks of the boundaries' variables, and boundary_bits"""
-        end = 0
+        """The blocks of the boundaries' variables, and boundary_bits of each side"""
+        self.boundary_bits = [0, 0]
         for side in (BEFORE, BEHIND):
             mine = [v for v in self.variables if v.kind == BOUNDARY and v.side == side]
             need(bool(mine) <= self.boundary[side], "a boundary that is not there")
@@ -481,8 +489,7 @@ class Plan:
             for v in sorted(mine, key=lambda v: -v.block_bits):
                 v.block = at >> v.block_bits
                 at += 2**v.block_bits
-            end = max(end, at)
-        self.boundary_bits = bits_of(end) if end else 0
+            self.boundary_bits[side] = bits_of(at) if at else 0
 
     # Layout
 

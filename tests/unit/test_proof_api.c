@@ -368,7 +368,8 @@ START_TEST(each_part_of_the_head_has_its_sentence)
         {4, 0, MAMBAINT_E_VERSION, "version 0"},
         {6, 2, MAMBAINT_E_VERSION, "profile 2"},
         {8, 0, MAMBAINT_E_FORMAT, "type 0"},
-        {8, 3, MAMBAINT_E_FORMAT, "type 3"},
+        {8, 3, MAMBAINT_E_FORMAT, "has a body"},
+        {8, 4, MAMBAINT_E_FORMAT, "type 4"},
         {8, 2, MAMBAINT_E_FORMAT, "steps"}, /* a certificate has none */
         {10, 4, MAMBAINT_E_FORMAT, "flags 4"},
         {10, 0x8000, MAMBAINT_E_FORMAT, "flags"},

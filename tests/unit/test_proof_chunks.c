@@ -39,8 +39,9 @@ static void commit_vector(struct chunk *k, enum mbi_side side)
 {
     const struct mbi_host *host = &k->c->host;
     const struct mbi_table t = {MBI_TABLE_I32, k->vector[side],
-                                (size_t)1 << k->plan->boundary_bits};
-    const unsigned bits = (unsigned)mbi_max_size(k->plan->boundary_bits, k->job.code.log_columns);
+                                (size_t)1 << k->plan->boundary_bits[side]};
+    const unsigned bits =
+        (unsigned)mbi_max_size(k->plan->boundary_bits[side], k->job.code.log_columns);
     struct mbi_ntt ntt;
 
     ck_assert_int_eq(
@@ -74,7 +75,7 @@ static void commit_boundaries(struct chunk *k)
         if (!k->plan->boundary[side])
             continue;
         test_that(k->vector[side] =
-                      calloc((size_t)1 << k->plan->boundary_bits, sizeof(*k->vector[side])));
+                      calloc((size_t)1 << k->plan->boundary_bits[side], sizeof(*k->vector[side])));
         mbi_boundary_vector(k->vector[side], k->witness, (enum mbi_side)side);
         commit_vector(k, (enum mbi_side)side);
     }
@@ -138,7 +139,8 @@ static void prove(struct mbi_proof_writer *w, const struct chunk *k)
         if (k->plan->boundary[side])
             vector[n++] = k->commitment[side];
     mbi_proof_writer_init(w, &k->c->host, "wit");
-    test_check(MBI_EXT(proof_commit)(&vector[0], &k->job, k->witness, NULL, &k->c->host, &err) >= 0 &&
+    test_check(MBI_EXT(proof_commit)(&vector[0], &k->job, k->witness, NULL, &k->c->host, &err) >=
+                       0 &&
                    MBI_EXT(proof_prove)(&k->job, k->witness, vector, w, &k->c->host, &err) >= 0,
                "%s", err.message);
     MBI_EXT(commitment_free)(&vector[0]);
@@ -179,7 +181,8 @@ static void holds(const struct chunk *k, const char *what, uint32_t begin)
 
 static size_t boundary_size(const struct chunk *k)
 {
-    return sizeof(int32_t) << k->plan->boundary_bits;
+    return sizeof(int32_t)
+           << k->plan->boundary_bits[k->plan->boundary[MBI_BEHIND] ? MBI_BEHIND : MBI_BEFORE];
 }
 
 /* Chunks of different lengths prove what the whole run gave, one after the other. */

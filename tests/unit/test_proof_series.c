@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Proofs of a long run in parts: series of them through the public calls, and their files. */
-#include "base/intmath.h"
-#include "proof/series.h"
-#include "tiny.h"
+#include "series_case.h"
 
 #define SHAPE                                                                                      \
     "preset", "mi-tiny", "layers", "1", "d-model", "8", "heads", "2", "head-dim", "4", "d-state",  \
@@ -10,36 +8,6 @@
 #define IDS "1,2,3,4,5,6"
 #define TOKENS "9" /* 14 steps: parts of 4, 4, 4 and 2, of which the second answers in part */
 #define PARTS 4
-
-static uint8_t *copy_of(const void *data, size_t n)
-{
-    uint8_t *copy = malloc(n + !n); /* a read behind its end is seen */
-
-    test_that(copy);
-    if (n)
-        memcpy(copy, data, n);
-    return copy;
-}
-
-MBI_NEVER_INLINE void seal(uint8_t *data, size_t n) /* else gcc warns of it */
-{
-    uint8_t digest[MBI_DIGEST_SIZE];
-
-    if (n < sizeof(digest))
-        return;
-    mbi_blake2b(digest, data, n - sizeof(digest));
-    memcpy(data + n - sizeof(digest), digest, sizeof(digest));
-}
-
-struct bytes {
-    uint8_t *data;
-    size_t n;
-};
-
-static struct bytes bytes_of(const void *data, size_t n)
-{
-    return (struct bytes){copy_of(data, n), n};
-}
 
 /* Frees the options. */
 static int32_t try_to_prove(struct bytes *out, mambaint_model *m, mambaint_options *o,
@@ -119,70 +87,6 @@ static void case_free(struct series_case *c)
     mambaint_key_free(c->key);
     mambaint_model_unref(c->model);
     tiny_free(&c->file);
-}
-
-/* A series of some proofs. */
-static struct bytes join(const struct bytes *const *part, size_t n)
-{
-    struct mbi_host host;
-    struct mbi_buf b;
-    struct bytes out;
-
-    mbi_host_default(&host);
-    mbi_buf_init(&b, &host);
-    mbi_series_begin(&b, (uint32_t)n);
-    for (size_t i = 0; i < n; i++)
-        mbi_series_add(&b, part[i]->data, part[i]->n);
-    mbi_series_end(&b);
-    out = bytes_of(b.data, b.size);
-    mbi_buf_free(&b);
-    return out;
-}
-
-static char *text_of(const mambaint_statement *s, const char *key)
-{
-    size_t need = 0;
-    char *text;
-
-    ck_assert_int_eq(mambaint_statement_text(NULL, 0, &need, s, key), MAMBAINT_E_SPACE);
-    test_that(text = malloc(need));
-    OK(mambaint_statement_text(text, need, NULL, s, key));
-    return text;
-}
-
-static void has(const mambaint_statement *s, const char *key, const char *word, bool wanted)
-{
-    char *text = text_of(s, key);
-
-    test_check((strstr(text, word) != NULL) == wanted, "%s %s '%s'", text, wanted ? "lacks" : "has",
-               word);
-    free(text);
-}
-
-static mambaint_statement *accepted(const mambaint_key *key, const struct bytes *b)
-{
-    mambaint_error err = {0, ""};
-    mambaint_statement *s = NULL;
-
-    ck_assert_msg(mambaint_proof_verify(&s, key, NULL, b->data, b->n, &err) == MAMBAINT_ACCEPTED,
-                  "%s", err.message);
-    return s;
-}
-
-/* Not accepted, with this code and a sentence that has the word; nor is it read, unless only the
- * proof itself is wrong. */
-static void refused(int32_t want, const char *word, const mambaint_key *key, const struct bytes *b,
-                    bool reads)
-{
-    mambaint_statement *s = NULL;
-    mambaint_error err = {0, ""};
-    int32_t rc = mambaint_proof_verify(&s, key, NULL, b->data, b->n, &err);
-
-    test_check(rc == want && !s && strstr(err.message, word), "%d, not %d: '%s' lacks '%s'", rc,
-               want, err.message, word);
-    rc = mambaint_statement_read(&s, NULL, b->data, b->n, &err);
-    test_check((rc == MAMBAINT_OK) == reads, "%s: %s", word, rc < 0 ? err.message : "read");
-    mambaint_statement_free(s);
 }
 
 /* ---- what is accepted ---- */

@@ -78,7 +78,7 @@ static void random_statement(struct mbi_statement *s, enum mbi_proof_type type,
     random_models(&s->models, r);
     if (type == MBI_PROOF_CERTIFICATE)
         return;
-    if (test_random_below(r, 2)) {
+    if (type == MBI_PROOF_RUN && test_random_below(r, 2)) {
         random_tokens(s, r);
         return;
     }
@@ -87,6 +87,21 @@ static void random_statement(struct mbi_statement *s, enum mbi_proof_type type,
     s->n_inputs = 1 + (uint32_t)test_random_below(r, 64);
     s->n_outputs = 1 + (uint32_t)test_random_below(r, 64);
     s->input = s->output = noise;
+    if (type == MBI_PROOF_CHAIN) {
+        memset(&s->models.roots, 0, sizeof(s->models.roots));
+        if (s->models.n == 1)
+            s->models.model[s->models.n++] = s->models.model[0];
+    }
+    if (type == MBI_PROOF_CHAIN || mbi_statement_is_hidden(&s->models) || !test_random_below(r, 2))
+        return;
+    if (test_random_below(r, 2)) {
+        s->input_kind = MBI_STATEMENT_LINKED;
+        s->boundary[MBI_BEFORE] = noise + 1;
+    }
+    if (test_random_below(r, 2)) {
+        s->output_kind = MBI_STATEMENT_LINKED;
+        s->boundary[MBI_BEHIND] = noise;
+    }
 }
 
 static bool same_root(const uint8_t *a, const uint8_t *b)
@@ -102,10 +117,11 @@ static bool same_statement(const struct mbi_statement *a, const struct mbi_state
            a->n_outputs == b->n_outputs &&
            same_root(a->boundary[MBI_BEFORE], b->boundary[MBI_BEFORE]) &&
            same_root(a->boundary[MBI_BEHIND], b->boundary[MBI_BEHIND]) &&
-           (!a->n_inputs ||
+           (!a->n_inputs || a->input_kind == MBI_STATEMENT_LINKED ||
             !memcmp(a->input, b->input,
                     a->n_inputs * (a->input_kind == MBI_STATEMENT_TOKENS ? 4 : 1))) &&
            (!a->n_outputs || a->output_kind == MBI_STATEMENT_TOKENS ||
+            a->output_kind == MBI_STATEMENT_LINKED ||
             !memcmp(a->output, b->output, 4 * (size_t)a->n_outputs));
 }
 
@@ -136,7 +152,9 @@ START_TEST(statements_are_read_as_they_were_written)
     test_random_init(&r, "statements_are_read_as_they_were_written");
     mbi_host_default(&host);
     for (int round = 0; round < 400; round++) {
-        const enum mbi_proof_type type = round % 4 ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE;
+        const enum mbi_proof_type type = round % 4 > 1   ? MBI_PROOF_RUN
+                                         : round % 4 > 0 ? MBI_PROOF_CHAIN
+                                                         : MBI_PROOF_CERTIFICATE;
         struct mbi_statement s, back;
         struct mbi_reader in;
         struct mbi_buf b;
@@ -149,8 +167,12 @@ START_TEST(statements_are_read_as_they_were_written)
         hidden = mbi_statement_is_hidden(&s.models);
         ck_assert_ptr_null(mbi_statement_get(&back, type, hidden, &in));
         test_that(same_statement(&s, &back));
-        test_that(get_as(&back, type == MBI_PROOF_RUN ? MBI_PROOF_CERTIFICATE : MBI_PROOF_RUN,
+        test_that(get_as(&back,
+                         type == MBI_PROOF_CERTIFICATE ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE,
                          hidden, b.data, b.size));
+        if (type == MBI_PROOF_RUN &&
+            (hidden || s.boundary[MBI_BEFORE] || s.boundary[MBI_BEHIND] || s.models.n == 1))
+            test_that(get_as(&back, MBI_PROOF_CHAIN, hidden, b.data, b.size));
         for (size_t n = 0; n < b.size; n += 1 + (size_t)test_random_below(&r, 1 + n / 256))
             test_check(get_as(&back, type, hidden, b.data, n), "%zu of %zu bytes are enough", n,
                        b.size);
@@ -211,7 +233,8 @@ START_TEST(fields_out_of_range_are_refused)
         {90, UINT32_MAX, "steps"},
         {94, 0, "kind"},
         {94, 3, "early"}, /* and the root of a boundary */
-        {94, 4, "kind"},
+        {94, 4, "early"}, /* and the root of what is handed on */
+        {94, 5, "kind"},
         {94, UINT32_MAX, "kind"},
         {94, 2, "kind"}, /* whose value takes four bytes */
         {98, 0, "no values"},
@@ -220,7 +243,8 @@ START_TEST(fields_out_of_range_are_refused)
         {103, 0, "kind"},
         {103, 2, "go with"},
         {103, 3, "early"},
-        {103, 4, "kind"},
+        {103, 4, "early"},
+        {103, 5, "kind"},
         {107, 0, "no values"},
         {107, 2, "more values"},
         {107, UINT32_MAX, "more values"},
@@ -275,7 +299,8 @@ START_TEST(fields_of_tokens_out_of_range_are_refused)
         {126, 0, "kind"},
         {126, 1, "kind"}, /* whose values take a byte each */
         {126, 3, "early"},
-        {126, 4, "kind"},
+        {126, 4, "early"},
+        {126, 5, "kind"},
         {130, 0, "no values"},
         {130, 2, "kind"}, /* the third id in its place */
         {130, 6, "more values"},
@@ -284,7 +309,8 @@ START_TEST(fields_of_tokens_out_of_range_are_refused)
         {146, 0, "kind"},
         {146, 1, "go with"},
         {146, 3, "early"},
-        {146, 4, "kind"},
+        {146, 4, "early"},
+        {146, 5, "kind"},
         {150, 0, "no values"},
         {150, 3, "more answered"},
         {150, UINT32_MAX, "more answered"},
@@ -419,6 +445,53 @@ START_TEST(hidden_fields_out_of_range_are_refused)
     ck_assert_uint_eq(b.size, 126);
     ck_assert_ptr_null(get_as(&back, MBI_PROOF_RUN, true, b.data, b.size));
     test_that(!memcmp(&s.models, &back.models, sizeof(s.models)));
+    mbi_buf_free(&b);
+}
+END_TEST
+
+/* What is hidden neither takes anything from another proof of a chain nor hands it on. */
+START_TEST(hidden_links_are_refused)
+{
+    struct mbi_statement s = {.lanes = 1,
+                              .input_kind = MBI_STATEMENT_CLEAR,
+                              .output_kind = MBI_STATEMENT_CLEAR,
+                              .n_inputs = 2,
+                              .n_outputs = 1,
+                              .input = noise,
+                              .output = noise};
+    struct mbi_statement back;
+    struct mbi_host host;
+    struct mbi_buf b;
+
+    mbi_host_default(&host);
+    mbi_buf_init(&b, &host);
+    for (unsigned i = 0; i < 8; i++) { /* hidden, before, behind */
+        name_hidden(&s.models, 4);
+        if (!(i & 1))
+            memset(&s.models.roots, 0, sizeof(s.models.roots));
+        s.input_kind = i & 2 ? MBI_STATEMENT_LINKED : MBI_STATEMENT_CLEAR;
+        s.boundary[MBI_BEFORE] = i & 2 ? noise : NULL;
+        s.output_kind = i & 4 ? MBI_STATEMENT_LINKED : MBI_STATEMENT_CLEAR;
+        s.boundary[MBI_BEHIND] = i & 4 ? noise + 1 : NULL;
+        b.size = 0;
+        mbi_statement_put(&b, &s);
+        if (i & 1 && i > 1)
+            test_that(strstr(get_as(&back, MBI_PROOF_RUN, true, b.data, b.size), "linked chain"));
+        else
+            ck_assert_ptr_null(get_as(&back, MBI_PROOF_RUN, i & 1, b.data, b.size));
+    }
+    name_hidden(&s.models, 4);
+    s.models.model[s.models.n++] = s.models.model[0];
+    s.input_kind = s.output_kind = MBI_STATEMENT_CLEAR;
+    s.boundary[MBI_BEFORE] = s.boundary[MBI_BEHIND] = NULL;
+    b.size = 0; /* all of a chain */
+    mbi_statement_put(&b, &s);
+    ck_assert_ptr_null(get_as(&back, MBI_PROOF_RUN, true, b.data, b.size));
+    test_that(strstr(get_as(&back, MBI_PROOF_CHAIN, true, b.data, b.size), "linked chain"));
+    memset(&s.models.roots, 0, sizeof(s.models.roots));
+    b.size = 0;
+    mbi_statement_put(&b, &s);
+    ck_assert_ptr_null(get_as(&back, MBI_PROOF_CHAIN, false, b.data, b.size));
     mbi_buf_free(&b);
 }
 END_TEST
@@ -679,6 +752,7 @@ int main(void)
     tcase_add_test(t, fields_of_tokens_out_of_range_are_refused);
     tcase_add_test(t, marks_are_in_the_name);
     tcase_add_test(t, hidden_fields_out_of_range_are_refused);
+    tcase_add_test(t, hidden_links_are_refused);
     tcase_add_test(t, roots_are_those_of_the_text);
     tcase_add_test(t, values_are_sums_over_all_entries);
     tcase_add_test(t, proofs_begin_with_a_root_of_the_key);

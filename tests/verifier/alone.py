@@ -21,12 +21,12 @@ import proof_files
 CHANGES = 12  # damaged copies of each file
 
 
-def run(key, proof):
-    return subprocess.run([VERIFY, key, proof], stdin=subprocess.DEVNULL, capture_output=True)
+def run(key, proof, *more):
+    return subprocess.run([VERIFY, key, *more, proof], stdin=subprocess.DEVNULL, capture_output=True)
 
 
-def refused(key, proof):
-    r = run(key, proof)
+def refused(key, proof, *more):
+    r = run(key, proof, *more)
     return r.returncode == 1 and not r.stdout and r.stderr.startswith(b"NOT accepted: ")
 
 
@@ -55,6 +55,30 @@ def make(folder):
                         "--out", path)
         ids = ",".join(str((97 * seed + 31 * i) % 256) for i in range(asked))
         yield name, ["-m", path], ["--ids", ids, "-n", str(count)]
+
+
+def check_linked(folder, committed, draw):
+    """A chain with a proof for each model, under the keys of these alone"""
+    name, numbers, _ = proof_files.LINKED[0]
+    path, bad = os.path.join(folder, name), os.path.join(folder, "bad")
+    models = [w for n in numbers for w in ("-m", os.path.join(folder, proof_files.PRESETS[n]))]
+    keys = [os.path.join(folder, proof_files.PROOFS[n][0]) + ".mivk" for n in numbers]
+    proof_files.ask(TOOL, "prove", *models, f"--features={proof_files.FEATURES}", "--linked",
+                    "--out", path)
+    if proof_files.file_line(name, proof_files.read(path)) not in committed:
+        sys.exit(f"{name}: other bytes than proof_files.txt says")
+    r = run(keys[0], path, *keys[1:])
+    words = [w for key in keys for w in ("--key", key)]
+    said = subprocess.run([TOOL, "verify", path, *words], capture_output=True, check=True).stdout
+    if r.returncode or r.stdout != said.replace(path.encode() + b": ", b"", 1):
+        sys.exit(f"{name}: not accepted, or other words than the tool's: {r}")
+    for wrong in (keys[:1], keys[:2], keys[::-1], keys + keys[:1]):
+        if not refused(wrong[0], path, *wrong[1:]):
+            sys.exit(f"{name} is accepted under other keys")
+    for k in range(CHANGES):
+        change = proof_files.resealed if k % 4 else proof_files.changed
+        if not refused(keys[0], write(bad, change(proof_files.read(path), draw)), *keys[1:]):
+            sys.exit(f"{name}: a changed proof is accepted")
 
 
 def main():
@@ -90,6 +114,7 @@ def main():
                     sys.exit(f"{name}: a changed proof is accepted")
                 if k < 4 and not refused(write(bad, change(proof_files.read(key), draw)), path):
                     sys.exit(f"{name}: a changed key is accepted")
+        check_linked(folder, committed, draw)
         for data in (b"", b"MIPF", proof_files.read(path)[:-1], proof_files.read(path) + b"\0"):
             if not refused(key, write(bad, data)) or not refused(write(bad, data), path):
                 sys.exit("a cut or lengthened file is accepted")
