@@ -503,7 +503,7 @@ static const struct flag key_flags[] = {
     {"model", 'm', FLAG_TEXT, "FILE", "the model file; repeated: a chain, in that order"},
     {"prover", 0, FLAG_SWITCH, NULL,
      "instead the prover's own key, for 'prove --prover-key': large, and it has the weights"},
-    {"zk", 0, FLAG_TEXT, "off", "on, for proofs that hide the weights, is not there yet"},
+    {"zk", 0, FLAG_TEXT, "off", "on: of proofs that hide the weights"},
     {"prover-key", 0, FLAG_TEXT, "FILE",
      "with --zk on: the prover's key that it goes with; made if it is not there"},
     {"proofs", 0, FLAG_TEXT, "N", "with --zk on: how many proofs a new prover's key makes (1000)"},

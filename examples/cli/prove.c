@@ -277,7 +277,7 @@ static const struct flag flags[] = {
     {"prover-key", 0, FLAG_TEXT, "FILE",
      "what 'mambaint proof key --prover' made of the model: saves the time of its commitment"},
     {"zk", 0, FLAG_OPTION, "off",
-     "on, to hide the weights, is not there yet; it takes --prover-key"},
+     "on, to hide the weights; it takes the --prover-key of a key that was made with it"},
     {"backend", 0, FLAG_OPTION, "NAME",
      "auto, scalar, avx2, avx512, neon or cuda (the proof is the same)"},
     {"threads", 0, FLAG_TEXT, "N", "threads to use, or auto (default; the proof is the same)"},

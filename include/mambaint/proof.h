@@ -38,19 +38,26 @@ extern "C" {
  * no part of it.
  *
  * Weights are *committed*: who verifies knows a digest of them, or *public*: who verifies has them.
- * **Proofs and keys are not zero-knowledge yet**: committed weights can be computed from them.
+ * **Without `zk`, proofs and keys hide nothing**: committed weights can be computed from them.
  * Equal models, features and options give the same bytes on every backend and for any number of
  * threads.
  *
- * With `zk` on, which is not there yet (E_UNSUPPORTED), weights will be *hidden*: neither proofs
+ * With `zk` on, weights are *hidden*: neither proofs
  * nor keys tell them, nor anything else that was computed. Such proofs are made with a prover key,
  * which is good for as many as it was made for: one more could tell the weights. So each is counted
  * in the file of the key before it is made, also one that fails, and **the file must not be copied
  * or put back**: two copies make proofs with the same numbers. Processes may use one file at once.
  * Two hidden proofs of the same are never alike. What is not hidden: the sizes of the models, their
- * exponents and scales, and what the statement says. Some hundreds of outputs to chosen features
- * give the weights of a small model by algebra alone; and weights of which another proof or key was
- * ever handed out are no secret.
+ * exponents and scales, and what the statement says. Enough outputs to chosen features may give the
+ * weights of a small model, whatever the proof hides; and weights of which a proof or key without
+ * `zk` was ever handed out are no secret. Public weights, runs in parts and series hide nothing yet
+ * (E_UNSUPPORTED). With the options `zk`: "on" and `prover-key`: a path,
+ *
+ * ```c
+ * mambaint_prover_key_save(NULL, path, &model, 1, zk_and_proofs, &err);  // once; `proofs`: "1000"
+ * mambaint_key_create(&key, &model, 1, zk_and_prover_key, &err);         // for those who verify
+ * mambaint_proof_create(&proof, &model, 1, zk_prover_key_and_features, &err);
+ * ```
  *
  * A proof is sound to at least 100 bits; what that means and rests on is in
  * docs/proof.md, and the bytes of the files are in docs/proof-files.md.
@@ -135,7 +142,8 @@ typedef struct mambaint_statement mambaint_statement;
  *                                 model of text in a chain; or one that does not hand on what the
  *                                 next takes
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
- * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on, the models are too large, or there is no libsodium
+ * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on with public weights or in parts, the models are too
+ *                                 large, or there is no libsodium
  * @retval MAMBAINT_E_IO           the prover key cannot be read, or with `zk` on not be written to
  * @retval MAMBAINT_E_FORMAT       it is none, or damaged; one of other models, or made with another
  *                                 `zk`, is E_MISMATCH

@@ -16,15 +16,18 @@ static const uint32_t query_bits[MBI_CODE_RATE_MAX + 1] = {
  * rounded down; the fraction has 62 bits behind the point and is from 1 to 2. */
 uint32_t MBI_EXT(code_query_bits)(unsigned log_length, size_t n)
 {
-    const size_t length = (size_t)1 << log_length;
-    __extension__ unsigned __int128 product = (unsigned __int128)length << 63;
-    uint64_t x = (uint64_t)(product / (length + n));
+    const uint64_t length = (uint64_t)1 << log_length, most = length + n;
+    uint64_t x = 0, rest = length, high, low;
     uint32_t bits = 0;
 
+    for (int i = 0; i < 63; i++) { /* x = floor(2^63 length / most) */
+        rest *= 2;                 /* below 2 most */
+        x = 2 * x + (rest >= most);
+        rest -= rest >= most ? most : 0;
+    }
     for (int i = 0; i < FRACTION; i++) {
-        product = x;
-        product *= x; /* below 2^126 */
-        x = (uint64_t)(product >> 62);
+        low = mbi_mul_wide(&high, x, x); /* below 2^126 */
+        x = high << 2 | low >> 62;
         bits = 2 * bits + (uint32_t)(x >> 63);
         x >>= x >> 63;
     }

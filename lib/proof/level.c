@@ -7,6 +7,7 @@
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
+#include "proof/statement.h"
 
 #define HASH 128 /* bits of collision resistance */
 
@@ -162,6 +163,19 @@ static unsigned of_layers(const struct mbi_code *code)
     return bits;
 }
 
+/*
+ * Of a hidden opening: rows have no pads but one, over so many rounds, of which each has degree 3
+ * with the pads and one more chance to fail; and two roots of a key have another common value if
+ * their weights differ. (The blind row's (L + 1) / |E| is below 2^(log L + 1 - 64 D), as a fold.)
+ */
+static unsigned of_masks(const struct mbi_code *code)
+{
+    const unsigned rounds = of_field(3 * (code->pads / (2 * MBI_EXT_D)));
+    const unsigned key = of_field((uint64_t)MBI_STATEMENT_ROOTS * MBI_MAX_BITS);
+
+    return !code->masks ? HASH : rounds < key ? rounds : key;
+}
+
 /* Fractions of digits, or of weights, and of their counts. */
 static unsigned of_fractions(const struct mbi_plan *plan)
 {
@@ -206,6 +220,7 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
         of_field(shape->sums),     /* sums are joined */
         of_field(shape->claims),   /* claims are joined */
         of_layers(code),           /* a fold; positions are joined */
+        of_masks(code),            /* the pads of a hidden opening, and its key's roots */
         MBI_EXT(code_level)(code), /* the positions, in every layer */
         of_boundaries(plan),
     };

@@ -4,7 +4,6 @@
 #include "base/bytes.h"
 #if MBI_HAVE_SODIUM
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,8 +38,8 @@ static size_t draw_block(mbi_fe out[BLOCK / 8], const struct mbi_mask_seed *seed
         out[n] = mbi_load64(bytes + 8 * i);
         n += out[n] < MBI_FIELD_P;
     }
-    sodium_memzero(&h, sizeof(h));
-    sodium_memzero(bytes, sizeof(bytes));
+    explicit_bzero(&h, sizeof(h));
+    explicit_bzero(bytes, sizeof(bytes));
     return n;
 }
 
@@ -57,7 +56,7 @@ void mbi_mask_fill(mbi_fe *out, size_t n, const struct mbi_mask_seed *seed, enum
         out += k;
         n -= k;
     }
-    sodium_memzero(word, sizeof(word));
+    explicit_bzero(word, sizeof(word));
 }
 
 void mbi_mask_seed_of(struct mbi_mask_seed *out, const struct mbi_mask_seed *seed, uint64_t number)
@@ -67,11 +66,11 @@ void mbi_mask_seed_of(struct mbi_mask_seed *out, const struct mbi_mask_seed *see
     mbi_mask_fill(word, sizeof(word) / sizeof(*word), seed, MBI_MASK_SEED, number);
     for (size_t i = 0; i < sizeof(word) / sizeof(*word); i++)
         mbi_store64(out->byte + 8 * i, word[i]);
-    sodium_memzero(word, sizeof(word));
+    explicit_bzero(word, sizeof(word));
 }
 
 void mbi_mask_seed_forget(struct mbi_mask_seed *seed)
 {
-    sodium_memzero(seed->byte, sizeof(seed->byte));
+    explicit_bzero(seed->byte, sizeof(seed->byte));
 }
 #endif

@@ -3,7 +3,6 @@
 #include "proof/roots.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
-#include <sodium.h>
 
 /* ---- the tree ---- */
 
@@ -109,7 +108,7 @@ void mbi_mask_seed_mix(struct mbi_mask_seed *seed, const struct mbi_mask_seed *k
     mbi_blake2b_add(&h, number, sizeof(number));
     mbi_blake2b_add(&h, data, n);
     mbi_blake2b_end(&h, seed->byte);
-    sodium_memzero(&h, sizeof(h));
+    explicit_bzero(&h, sizeof(h));
 }
 
 /* A coordinate u < p has the digits u_k of 16 bits; u less a constant is uniform, as u is. */

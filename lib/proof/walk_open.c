@@ -531,7 +531,8 @@ static enum mbi_side opening_of(const struct mbi_walk *w, const struct order *or
     return w->plan->var[var].side;
 }
 
-/* The claims of one opening, in order; pads lie in the witness vector. Returns how many terms they have. */
+/* The claims of one opening, in order; pads lie in the witness vector. Returns how many terms they
+ * have. */
 static size_t put_claims(struct mbi_claim *claim, struct forms *forms, struct mbi_walk *w,
                          struct mbi_walk_terms *at_point, const struct order *order,
                          const struct pad_order *pads, enum mbi_side of)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of pool.c and cores.c where a library starts no threads: the caller works alone. */
+/* In place of pool.c, cores.c and scratch.c where a library starts no threads: the caller works
+ * alone. */
 #include "base/cores.h"
-#include "base/host.h"
+#include "base/scratch.h"
 
 void mbi_parallel_for(const struct mbi_host *host, size_t n, size_t grain,
                       void (*fn)(void *arg, size_t begin, size_t end), void *arg)
@@ -35,3 +36,17 @@ uint32_t mbi_pool_threads(const struct mbi_pool *pool)
 }
 
 uint32_t mbi_usable_cores(void) { return 1; }
+
+void *mbi_scratch_take(const struct mbi_host *host, size_t size)
+{
+    (void)host;
+    (void)size;
+    return NULL; /* no host has one */
+}
+
+bool mbi_scratch_give(const struct mbi_host *host, void *block)
+{
+    (void)host;
+    (void)block;
+    return false;
+}

@@ -260,6 +260,77 @@ refuse 'is damaged' prove -m tiny.gguf --ids 5,40 -n 1 --prover-key bad.mipk --o
 run 1 check bad.mipk && says out 'was damaged'
 [ ! -e no.proof ] || problem 'prove: a proof of a bad prover key'
 
+# ---- hidden proofs ----
+run 0 proof key -m simple.gguf --zk on --proofs 3 --prover-key zk.mipk --out zk.mivk
+says out 'makes 3 proofs, of which 3 are left'
+says out 'model id'
+[ "$(stat -c %a zk.mipk 2>/dev/null || stat -f %Lp zk.mipk)" = 600 ] || problem 'others may read zk.mipk'
+refuse 'is of a new one' proof key -m simple.gguf --zk on --proofs 3 --prover-key zk.mipk --out no.mivk
+run 0 proof key -m simple.gguf --zk on --prover-key zk.mipk --out again.mivk
+cmp -s zk.mivk again.mivk || problem 'proof key --zk on: two keys of one key of the prover'
+run 0 proof key -m simple.gguf --zk on --proofs 3 --prover-key other.mipk --out other-zk.mivk --json
+json "d['proofs'] == 3 and d['proofs_left'] == 3 and len(d['model_id']) == 64"
+cmp -s zk.mivk other-zk.mivk && problem 'proof key --zk on: two keys that are the same'
+run 0 proof key -m tiny.gguf --zk on --prover --proofs 5 --out hidden.mipk
+says out 'of which'
+run 0 prove -m simple.gguf --features $ten --zk on --prover-key zk.mipk --out zk.proof --json
+json "d['zk'] and d['proofs_left'] == 2 and d['proof_bytes'] == $(wc -c <zk.proof)"
+cp out proved
+run 0 verify zk.proof --key zk.mivk
+says out 'zk.proof: accepted'
+says out 'weights: hidden'
+says out 'hidden: the weights, and all that was computed'
+grep -q 'not hidden' out && problem 'verify: hidden, and not'
+run 0 verify zk.proof --key zk.mivk --features $ten --json
+python3 - out proved <<'END' || problem 'verify: a hidden proof says something else than was run'
+import json, sys
+verified, proved = (json.load(open(name)) for name in sys.argv[1:])
+said = verified["statement"]
+sys.exit(not (said["outputs"] == proved["outputs"] and said["weights"] == "hidden" and
+              said["model_id"] == proved["model_id"]))
+END
+run 0 proof inspect zk.proof --statement zk.statement && says out 'weights: hidden'
+run 0 proof inspect zk.proof --json && json "d['statement']['weights'] == 'hidden'"
+run 0 verify zk.proof --key zk.mivk --expect zk.statement
+run 0 check zk.proof --json && json "d['kind'] == 'proof' and d['ok']"
+run 0 check zk.mivk --json && json "d['kind'] == 'key' and 'certificate holds' in d['message']"
+run 0 check zk.mipk --json && json "d['kind'] == 'prover-key' and d['ok']"
+run 0 proof inspect zk.mipk && says out '2 of 3 are left'
+run 0 proof inspect zk.mipk --json
+json "d['prover_key']['weights'] == 'hidden' and d['prover_key']['proofs_left'] == 2"
+run 0 prove -m simple.gguf --features $ten --zk on --prover-key zk.mipk --out second.proof
+says err 'proofs left: 1'
+cmp -s zk.proof second.proof && problem 'prove --zk on: one proof twice'
+run 0 verify second.proof --key zk.mivk
+refuse 'weights are other ones' verify zk.proof --key other-zk.mivk
+refuse 'hidden, not committed' verify zk.proof --key simple.mivk
+refuse 'hidden, not committed' verify zk.proof -m simple.gguf
+refuse 'committed, not hidden' verify run.proof --key zk.mivk
+refuse 'not hidden' verify public.proof --key zk.mivk
+refuse 'set zk to on' prove -m simple.gguf --features $ten --prover-key zk.mipk --out no.proof
+refuse 'hide nothing' prove -m tiny.gguf --ids 5,40 -n 1 --zk on --prover-key tiny.mipk --out no.proof
+refuse 'weights' prove -m other.gguf --features $ten --zk on --prover-key zk.mipk --out no.proof
+refuse 'another model' prove -m simple-mamba.gguf --features $ten --zk on --prover-key zk.mipk --out no.proof
+refuse 'parts' prove -m tiny.gguf --ids 5,40,7 -n 9 --chunk-steps 8 --zk on --prover-key hidden.mipk --out no.proof
+run 0 proof inspect zk.mipk && says out '1 of 3 are left' # nothing of all that was counted
+run 0 prove -m tiny.gguf --ids 5,40 -n 2 --zk on --prover-key hidden.mipk --out hidden.proof
+run 0 proof key -m tiny.gguf --zk on --prover-key hidden.mipk --out hidden.mivk
+run 0 verify hidden.proof --key hidden.mivk --json && json "d['ok'] and d['statement']['ids'][:2] == [5, 40]"
+run 0 prove -m simple.gguf --features $ten --zk on --prover-key zk.mipk --out third.proof
+run 0 verify third.proof --key zk.mivk
+usage prove -m simple.gguf --features $ten --zk on --prover-key zk.mipk --out no.proof
+says err 'is used up' && says err 'make a new key'
+run 0 proof inspect zk.mipk && says out '0 of 3 are left'
+python3 - <<'END'
+import hashlib
+data = bytearray(open("zk.proof", "rb").read())
+data[16 + int.from_bytes(data[12:16], "little")] ^= 1
+data[-32:] = hashlib.blake2b(data[:-32], digest_size=32).digest()
+open("number.proof", "wb").write(data)
+END
+refuse 'is refused:' verify number.proof --key zk.mivk
+[ ! -e no.proof ] && [ ! -e no.mivk ] || problem 'prove --zk on: a refused command made a file'
+
 # ---- check ----
 run 0 check run.proof && says out "'mambaint verify' checks that"
 run 0 check run.proof --json && json "d['kind'] == 'proof' and d['ok']"
@@ -358,11 +429,11 @@ usage proof key -m simple.gguf
 usage proof key --out a
 usage proof inspect
 usage prove -m simple.gguf --features $ten --zk on --out a && says err 'takes a prover key'
-refuse 'zero-knowledge' prove -m simple.gguf --features $ten --zk on --prover-key tiny.mipk --out a
+refuse 'another model' prove -m simple.gguf --features $ten --zk on --prover-key hidden.mipk --out a
 refuse 'public weights' prove -m simple.gguf --features $ten --zk on --weights public --out a
-refuse 'zero-knowledge' proof key -m simple.gguf --zk on --prover-key zk.mipk --out zk.mivk
-refuse 'zero-knowledge' proof key -m simple.gguf --zk on --prover --proofs 5 --out zk.mipk
-[ ! -e zk.mipk ] || problem 'proof key --zk on: a key that hides nothing'
+for way in '-m simple-mamba.gguf --linked' '--part first'; do
+    refuse 'hide nothing yet' prove -m simple.gguf $way --features $ten --zk on --prover-key hidden.mipk --out a
+done
 usage proof key -m simple.gguf --zk on --out a && says err 'where is it'
 usage proof key -m simple.gguf --zk on --prover --prover-key zk.mipk --out a
 usage proof key -m simple.gguf --prover-key zk.mipk --out a

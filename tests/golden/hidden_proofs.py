@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Hidden proofs by an independent verifier.
+"""The walk of hidden proofs by an independent verifier, for each degree of the field.
 
-hidden_proofs.c writes proofs of models with random weights; verify.py has to accept each, with as
-many pads as the library counts, and refuse it with a byte changed.
+hidden_proofs.c writes proofs of models with random weights, whose walk is hidden, but which have no
+key: their opening is in the clear. verify.py has to accept each, with as many pads as the library
+counts, and refuse it with a byte changed. Whole hidden proofs are in hidden_files.py.
 
 Usage: hidden_proofs.py PROGRAM...
 """
@@ -16,6 +17,16 @@ import verify
 from verify_plan import SimpleGraph
 
 CHANGES = 2  # damaged copies of each proof
+
+
+class Walk(verify.Verifier):
+    """The verifier of a proof whose walk alone is hidden"""
+
+    def hidden_code(self):
+        return self.clear_code()
+
+    def read_root(self):
+        """Weights have one root, which the statement of the test has"""
 
 
 def need(condition, sentence):
@@ -54,7 +65,7 @@ def case_of(line):
 
 def accepts(case):
     try:
-        verify.verify(case)
+        Walk(case).verify()
     except verify.Refused as refused:
         return str(refused)
     return None
@@ -62,7 +73,7 @@ def accepts(case):
 
 def check(line, draw):
     name, case, pads = case_of(line)
-    planned = verify.Verifier(case).plan.pads
+    planned = Walk(case).plan.pads
     need(planned == pads, f"{name}: {planned} pads here, {pads} in the library")
     why = accepts(case)
     need(why is None, f"{name}: {why}")

@@ -998,6 +998,7 @@ class Verifier:
         self.claims, self.whole = [], []            # whole: claims about whole vectors, with terms
         self.added = []                             # (claim, part) in the order of adding
         self.eq_tables = {}
+        self.boundaries = [[], []]                  # of a linked proof: claims about each side's
 
     def verify(self):
         """All steps in order"""
@@ -1396,7 +1397,6 @@ class Verifier:
             if self.is_public(number):
                 for claim, part in self.take_parts(number):
                     claim.value = ext_sub(claim.value, self.public_worth(part))
-        self.boundaries = [[], []]                  # of a linked proof: claims about each side's
         for number in reversed(range(len(self.plan.variables) if self.plan.linked else 0)):
             v = self.plan.variables[number]
             if v.kind == BOUNDARY:

@@ -269,6 +269,7 @@ class Plan:
         self.variables, self.relations, self.claimed = [], [], claimed
         self.tokens, self.boundary, self.pads = graphs[0].nodes[0].kind == 1, boundary, 0
         need(not any(boundary) or not certificate, "a boundary of such a proof")
+        self.boundary_bits = [0, 0]
         self.linked = any(boundary) and not self.tokens
         need(not self.tokens or len(graphs) == 1, "a chain with a model of tokens")
         link = None
@@ -481,7 +482,6 @@ class Plan:
 
     def lay_out_boundaries(self):
         """The blocks of the boundaries' variables, and boundary_bits of each side"""
-        self.boundary_bits = [0, 0]
         for side in (BEFORE, BEHIND):
             mine = [v for v in self.variables if v.kind == BOUNDARY and v.side == side]
             need(bool(mine) <= self.boundary[side], "a boundary that is not there")

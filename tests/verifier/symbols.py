@@ -17,7 +17,7 @@ AWAY = re.compile(r"(lib_(exec|sample|train|convert|container|model|tokenizer)_|
 STAND_INS = {"mbi_parallel_for", "mbi_pool_create", "mbi_pool_free", "mbi_pool_threads",
              "mbi_usable_cores"}
 LIBC = re.compile(r"(_GLOBAL_OFFSET_TABLE_|__(assert_fail|errno_location|stack_chk_fail|tls_get_addr|"
-                  r"\w+_chk)|_*(mem|bcmp|str|v?sn?printf|malloc|calloc|realloc|free|abort)\w*)$")
+                  r"\w+_chk)|explicit_bzero|_*(mem|bcmp|str|v?sn?printf|malloc|calloc|realloc|free|abort)\w*)$")
 HASH = re.compile(r"(sodium_init|crypto_generichash_blake2b\w*)$")
 
 
