@@ -482,9 +482,11 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
         mbi_witness_free(w);
         return mbi_fail_memory(err, "the values of a proof");
     }
+#if MBI_HAVE_SODIUM /* without it no plan has pads */
     if (seed)
         mbi_mask_fill((mbi_fe *)data_of(&w->vector) + plan->pads_at,
                       (size_t)(plan->pads_end - plan->pads_at), seed, MBI_MASK_PAD, 0);
+#endif
     *out = w;
     return MAMBAINT_OK;
 }
