@@ -17,7 +17,7 @@
 
 #define FEATURES "1,-0.5"
 #define PROOFS 30 /* as make() says it */
-#define FLAGS 10 /* where they are in a file */
+#define FLAGS 10  /* where they are in a file */
 
 /* A model, a prover's key of it as it was new, what others have of it, and a proof. */
 struct scene {
