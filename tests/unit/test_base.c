@@ -815,7 +815,7 @@ START_TEST(large_blocks_are_kept_and_do_not_overlap)
     test_host_init(&t);
     test_that(mbi_scratch_open(&scratch, &t.host));
     for (int step = 0; step < 2000; step++) {
-        const size_t k = test_random_u64(&r) % BLOCKS;
+        const size_t k = (size_t)test_random_below(&r, BLOCKS);
 
         if (block[k]) {
             test_check(is_marked(block[k], size[k], (uint8_t)(k + 1)), "block %zu", k);
@@ -823,7 +823,7 @@ START_TEST(large_blocks_are_kept_and_do_not_overlap)
             block[k] = NULL;
             continue;
         }
-        size[k] = MBI_HUGE_PAGE + test_random_u64(&r) % ((size_t)15 << 20);
+        size[k] = MBI_HUGE_PAGE + (size_t)test_random_below(&r, (uint64_t)15 << 20);
         ck_assert_ptr_nonnull(block[k] = mbi_alloc_huge(&t.host, size[k]));
         test_that((uintptr_t)block[k] % MBI_HUGE_PAGE == 0);
         mark(block[k], size[k], (uint8_t)(k + 1));
