@@ -547,4 +547,27 @@ static inline const char *verdict(const struct proof_case *c)
     return fault;
 }
 
+/* A proof of a plan with boundaries: of what it has in common with others, and what is its own. */
+static inline void prove_part(struct mbi_proof_writer *w, const struct mbi_proof_job *job,
+                              const struct mbi_witness *witness,
+                              const struct mbi_commitment *weights,
+                              const struct mbi_commitment boundary[MBI_SIDES],
+                              const struct mbi_host *host)
+{
+    struct mbi_commitment vector[2 + MBI_SIDES] = {{0}};
+    size_t n = 1;
+    mambaint_error err;
+
+    if (!job->plan->public_weights)
+        vector[n++] = *weights;
+    for (int side = 0; side < MBI_SIDES; side++)
+        if (job->plan->boundary[side])
+            vector[n++] = boundary[side];
+    mbi_proof_writer_init(w, host, "wit");
+    test_check(MBI_EXT(proof_commit)(&vector[0], job, witness, NULL, host, &err) >= 0 &&
+                   MBI_EXT(proof_prove)(job, witness, vector, w, host, &err) >= 0,
+               "%s", err.message);
+    MBI_EXT(commitment_free)(&vector[0]);
+}
+
 #endif

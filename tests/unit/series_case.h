@@ -55,6 +55,18 @@ static inline struct bytes join(const struct bytes *const *part, size_t n)
     return out;
 }
 
+/* The n proofs of a series, as views of it. */
+static inline void parts_of(struct bytes *part, size_t n, const struct bytes *series)
+{
+    size_t at = 12;
+
+    ck_assert_uint_eq(mbi_load32(series->data + 8), n);
+    for (size_t i = 0; i < n; i++) {
+        part[i] = (struct bytes){series->data + at + 4, mbi_load32(series->data + at)};
+        at += 4 + part[i].n;
+    }
+}
+
 static inline char *text_of(const mambaint_statement *s, const char *key)
 {
     size_t need = 0;

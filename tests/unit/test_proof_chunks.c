@@ -129,21 +129,7 @@ static void chunk_free(struct chunk *k)
 
 static void prove(struct mbi_proof_writer *w, const struct chunk *k)
 {
-    struct mbi_commitment vector[2 + MBI_SIDES] = {{0}};
-    size_t n = 1;
-    mambaint_error err;
-
-    if (!k->plan->public_weights)
-        vector[n++] = k->c->weights;
-    for (int side = 0; side < MBI_SIDES; side++)
-        if (k->plan->boundary[side])
-            vector[n++] = k->commitment[side];
-    mbi_proof_writer_init(w, &k->c->host, "wit");
-    test_check(MBI_EXT(proof_commit)(&vector[0], &k->job, k->witness, NULL, &k->c->host, &err) >=
-                       0 &&
-                   MBI_EXT(proof_prove)(&k->job, k->witness, vector, w, &k->c->host, &err) >= 0,
-               "%s", err.message);
-    MBI_EXT(commitment_free)(&vector[0]);
+    prove_part(w, &k->job, k->witness, &k->c->weights, k->commitment, &k->c->host);
 }
 
 static const char *verify(const struct chunk *k, const struct mbi_proof_writer *w)

@@ -52,18 +52,6 @@ struct chain_case {
     struct bytes part[STAGES];
 };
 
-/* The proofs of a chain of STAGES, as views of it. */
-static void parts_of(struct bytes part[STAGES], const struct bytes *chain)
-{
-    size_t at = 12;
-
-    ck_assert_uint_eq(mbi_load32(chain->data + 8), STAGES);
-    for (size_t i = 0; i < STAGES; i++) {
-        part[i] = (struct bytes){chain->data + at + 4, mbi_load32(chain->data + at)};
-        at += 4 + part[i].n;
-    }
-}
-
 static mambaint_key *key_of(mambaint_model *const *m, size_t n, const char *weights,
                             const char *chain)
 {
@@ -92,7 +80,7 @@ static void case_make(struct chain_case *c, const char *seed, const char *weight
     c->key = key_of(c->model, STAGES, weights, "linked");
     c->merged = key_of(c->model, STAGES, weights, "merged");
     c->chain = prove(c->model, STAGES, FEATURES, weights, "linked");
-    parts_of(part, &c->chain);
+    parts_of(part, STAGES, &c->chain);
     for (size_t i = 0; i < STAGES; i++)
         c->part[i] = bytes_of(part[i].data, part[i].n);
 }
@@ -458,7 +446,7 @@ START_TEST(stages_of_different_inputs_are_refused)
     case_make(&c, "1", "committed");
     case_make(&d, "2", "committed");
     run = prove(c.model, STAGES, OTHERS, "committed", "linked");
-    parts_of(other, &run);
+    parts_of(other, STAGES, &run);
     for (size_t i = 0; i < STAGES; i++) {
         mambaint_statement_free(accepted(c.one[i], &other[i]));
         for (size_t k = 0; k < STAGES; k++)
@@ -498,7 +486,7 @@ START_TEST(an_exchanged_root_is_refused)
 
     case_make(&c, "1", "committed");
     run = prove(c.model, STAGES, OTHERS, "committed", "linked");
-    parts_of(other, &run);
+    parts_of(other, STAGES, &run);
     for (size_t i = 0; i + 1 < STAGES; i++)
         for (int with = 1; with < 4; with++) {
             for (size_t k = 0; k < STAGES; k++) {

@@ -47,18 +47,6 @@ struct series_case {
     struct bytes part[PARTS];
 };
 
-/* The proofs of a series of PARTS, as views of it. */
-static void parts_of(struct bytes part[PARTS], const struct bytes *series)
-{
-    size_t at = 12;
-
-    ck_assert_uint_eq(mbi_load32(series->data + 8), PARTS);
-    for (size_t i = 0; i < PARTS; i++) {
-        part[i] = (struct bytes){series->data + at + 4, mbi_load32(series->data + at)};
-        at += 4 + part[i].n;
-    }
-}
-
 static void case_make(struct series_case *c, const char *seed, const char *weights)
 {
     mambaint_options *o = tiny_options("weights", weights, NULL);
@@ -73,7 +61,7 @@ static void case_make(struct series_case *c, const char *seed, const char *weigh
                                              "weights", weights, NULL));
     c->whole =
         prove(c->model, tiny_options("ids", IDS, "tokens", TOKENS, "weights", weights, NULL));
-    parts_of(part, &c->series);
+    parts_of(part, PARTS, &c->series);
     for (size_t i = 0; i < PARTS; i++)
         c->part[i] = bytes_of(part[i].data, part[i].n);
 }
@@ -224,7 +212,7 @@ START_TEST(parts_of_other_runs_are_refused)
     case_make(&d, "2", "committed");
     run = prove(c.model,
                 tiny_options("ids", "1,2,3,4,5,7", "tokens", TOKENS, "chunk-steps", "4", NULL));
-    parts_of(other, &run);
+    parts_of(other, PARTS, &run);
     for (size_t i = 0; i < PARTS; i++) {
         for (size_t k = 0; k < PARTS; k++)
             part[k] = k == i ? &d.part[k] : &c.part[k];
@@ -265,7 +253,7 @@ START_TEST(an_answer_has_no_gap)
     for (size_t i = 6; i < 12; i++)
         snprintf(ids + strlen(ids), sizeof(ids) - strlen(ids), ",%d", all[i]);
     run = prove(c.model, tiny_options("ids", ids, "tokens", "3", "chunk-steps", "4", NULL));
-    parts_of(other, &run);
+    parts_of(other, PARTS, &run);
     for (size_t k = 0; k < PARTS; k++)
         part[k] = k < 2 ? &c.part[k] : &other[k];
     b = join(part, PARTS);
