@@ -43,15 +43,15 @@ static void count_sum(struct mbi_walk *w, struct mbi_ext *point, struct mbi_ext 
     (void)table;
     if (fault)
         mbi_walk_cannot(w, fault);
-    memset(point, 0, batch->bits * sizeof(*point));
-    memset(value, 0, batch->n_tables * sizeof(*value));
+    memset(point, 0, MBI_EXT(sum_rounds)(batch) * sizeof(*point));
+    memset(value, 0, MBI_EXT(sum_values)(batch) * sizeof(*value));
     if (w->hidden) {
         count_hidden(w->hidden, MBI_EXT(sum_pads)(batch), 1);
         shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_hidden_size)(batch);
     } else {
         shape->bytes += MBI_FE_BYTES * MBI_EXT(sum_size)(batch);
     }
-    shape->rounds += batch->bits;
+    shape->rounds += MBI_EXT(sum_rounds)(batch);
     shape->batches++;
     if (batch->n_sums > shape->sums)
         shape->sums = batch->n_sums;

@@ -4,7 +4,7 @@
  * table is made, so that a round is over products alone, in vectors of entries.
  */
 #include "base/intmath.h"
-#include "proof/sumcheck.h"
+#include "proof/alike.h"
 #if MBI_HAVE_SODIUM
 
 #define POINTS (MBI_SUM_DEGREE + 1)
@@ -639,15 +639,15 @@ static void end_values(void *arg, size_t begin, size_t end)
     }
 }
 
-/* h += c times the product of the term's factors u + X m. */
-static void add_term(struct mbi_ext h[POINTS], const struct mbi_sum *s,
-                     const struct mbi_sum_term *t, struct mbi_ext c, const struct mbi_ext *u,
-                     const struct mbi_pads *pads, unsigned degree)
+/* h += c times the product of the term's factors u + X m, which are numbered. */
+static void add_term(struct mbi_ext h[POINTS], const uint32_t *number, const struct mbi_sum_term *t,
+                     struct mbi_ext c, const struct mbi_ext *u, const struct mbi_pads *pads,
+                     unsigned degree)
 {
     struct mbi_ext product[POINTS] = {mbi_ext_scale(c, t->c)};
 
     for (unsigned f = 0; f < t->degree; f++) {
-        const uint32_t k = s->table[t->factor[f]];
+        const uint32_t k = number[t->factor[f]];
         const struct mbi_ext m = MBI_EXT(pad_ahead)(pads, degree + k);
 
         for (unsigned i = f + 2; i-- > 0;) {
@@ -660,23 +660,28 @@ static void add_term(struct mbi_ext h[POINTS], const struct mbi_sum *s,
         h[i] = mbi_ext_add(h[i], product[i]);
 }
 
-/* The end of a hidden one, on a line: the sum of join^k w_k P_k(u + X m), of the degree of P. */
+/* The end of a hidden one, on a line: the sum of join^k w_k P_k(u + X m), of the degree of P; or of
+ * families in place of sums. */
 static void put_line(const struct prover *a, const struct mbi_ext *point, const struct mbi_ext *u,
                      struct mbi_proof_writer *out)
 {
+    const struct mbi_alike *alike = a->batch->alike;
     struct mbi_ext h[POINTS] = {{{0}}};
 
-    for (size_t k = 0; k < a->batch->n_sums; k++) {
-        const struct mbi_sum *s = &a->batch->sum[k];
-        const struct mbi_ext c = mbi_ext_mul(a->join[k], MBI_EXT(sum_weight_at)(s, point));
+    for (size_t k = 0; k < (alike ? alike->n_families : a->batch->n_sums); k++) {
+        const struct mbi_sum *s = &a->batch->sum[alike ? alike->family[k].first : k];
+        const uint32_t *number = alike ? alike->number + alike->family[k].list : s->table;
+        const struct mbi_ext c =
+            alike ? alike->weight[k] : mbi_ext_mul(a->join[k], MBI_EXT(sum_weight_at)(s, point));
 
         for (size_t i = 0; i < s->n_terms; i++)
-            add_term(h, s, &s->term[i], c, u, out->pads, a->degree - 1);
+            add_term(h, number, &s->term[i], c, u, out->pads, a->degree - 1);
     }
-    MBI_EXT(put_line)(out, h, a->degree - 1, u, a->batch->n_tables);
+    MBI_EXT(put_line)(out, h, a->degree - 1, u, MBI_EXT(sum_values)(a->batch));
 }
 
-static void put_values(struct mbi_ext *value, struct prover *a, const struct mbi_ext *point,
+/* False for want of memory. */
+static bool put_values(struct mbi_ext *value, struct prover *a, struct mbi_ext *point,
                        struct mbi_proof_writer *out)
 {
     const unsigned bits = a->batch->bits;
@@ -686,10 +691,14 @@ static void put_values(struct mbi_ext *value, struct prover *a, const struct mbi
     MBI_EXT(eq_table)(a->eq, point, bits - f.log, mbi_ext_from(1));
     MBI_EXT(eq_table)(f.low, point + (bits - f.log), f.log, mbi_ext_from(1));
     mbi_parallel_for(a->host, a->batch->n_tables, 1, end_values, &f);
+    if (a->batch->alike && !MBI_EXT(alike_prove)(point, value, a->batch, a->join, out, a->host))
+        return false;
     if (out->pads)
         put_line(a, point, value, out);
     else
-        mbi_put_elements(out, "values", (const mbi_fe *)value, a->batch->n_tables * MBI_EXT_D);
+        mbi_put_elements(out, "values", (const mbi_fe *)value,
+                         MBI_EXT(sum_values)(a->batch) * MBI_EXT_D);
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -759,7 +768,7 @@ int32_t MBI_EXT(sum_prove)(struct mbi_ext *point, struct mbi_ext *value,
     }
     if (done) {
         prove_rounds(point, &a, out);
-        put_values(value, &a, point, out);
+        done = put_values(value, &a, point, out);
     }
     free_all(&a);
     return done ? MAMBAINT_OK : mbi_fail_memory(err, "the tables of a sum-check");

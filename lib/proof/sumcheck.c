@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sum-check for batches of weighted sums of products: what both sides do, and the verifier. */
-#include "proof/sumcheck.h"
+#include "proof/alike.h"
 #if MBI_HAVE_SODIUM
 #include "base/intmath.h"
 
@@ -51,16 +51,27 @@ const char *MBI_EXT(sum_fault)(const struct mbi_sum_batch *batch)
     return fault;
 }
 
+unsigned MBI_EXT(sum_rounds)(const struct mbi_sum_batch *batch)
+{
+    return batch->bits + (batch->alike ? batch->alike->bits : 0);
+}
+
+size_t MBI_EXT(sum_values)(const struct mbi_sum_batch *batch)
+{
+    return batch->alike ? batch->alike->n_lists : batch->n_tables;
+}
+
 size_t MBI_EXT(sum_size)(const struct mbi_sum_batch *batch)
 {
-    return MBI_EXT_D * ((size_t)batch->bits * MBI_EXT(sum_degree)(batch) + batch->n_tables);
+    return MBI_EXT_D * ((size_t)MBI_EXT(sum_rounds)(batch) * MBI_EXT(sum_degree)(batch) +
+                        MBI_EXT(sum_values)(batch));
 }
 
 size_t MBI_EXT(sum_pads)(const struct mbi_sum_batch *batch)
 {
     const size_t degree = MBI_EXT(sum_degree)(batch);
 
-    return batch->bits * degree + degree - 1 + batch->n_tables;
+    return MBI_EXT(sum_rounds)(batch) * degree + degree - 1 + MBI_EXT(sum_values)(batch);
 }
 
 size_t MBI_EXT(sum_hidden_size)(const struct mbi_sum_batch *batch)
@@ -143,9 +154,8 @@ static inline unsigned shared_factors(const struct mbi_sum_term *term, size_t i)
     return n;
 }
 
-/* P at the values g of a sum's own tables. A term that goes on where the last one ended costs only
- * what it adds. */
-static inline struct mbi_ext polynomial(const struct mbi_sum *s, const struct mbi_ext *g)
+/* A term that goes on where the last one ended costs only what it adds. */
+struct mbi_ext MBI_EXT(sum_polynomial)(const struct mbi_sum *s, const struct mbi_ext *g)
 {
     struct mbi_ext sum = mbi_ext_from(0), product = mbi_ext_from(1);
 
@@ -173,6 +183,34 @@ struct mbi_ext MBI_EXT(sum_weight_at)(const struct mbi_sum *s, const struct mbi_
     return w;
 }
 
+/* P of a sum whose own tables have these numbers among the values. */
+static struct mbi_ext value_of(const struct mbi_sum *s, const uint32_t *number,
+                               const struct mbi_ext *value)
+{
+    struct mbi_ext g[MBI_SUM_TABLES];
+
+    for (size_t i = 0; i < s->n_tables; i++)
+        g[i] = value[number[i]];
+    return MBI_EXT(sum_polynomial)(s, g);
+}
+
+/* The sum of the families' polynomials at the values of their lists. */
+static struct mbi_ext gathered_value(const struct mbi_sum_batch *batch, struct mbi_ext join,
+                                     const struct mbi_ext *point, const struct mbi_ext *value)
+{
+    const struct mbi_alike *a = batch->alike;
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    MBI_EXT(alike_weights)(a, batch, join, point);
+    for (uint32_t f = 0; f < a->n_families; f++) {
+        const struct mbi_family *of = &a->family[f];
+        const struct mbi_ext p = value_of(&batch->sum[of->first], a->number + of->list, value);
+
+        sum = mbi_ext_add(sum, mbi_ext_mul(a->weight[f], p));
+    }
+    return sum;
+}
+
 /* The sum of join^k w_k P_k at the point. */
 static struct mbi_ext end_value(const struct mbi_sum_batch *batch, struct mbi_ext join,
                                 const struct mbi_ext *point, const struct mbi_ext *value)
@@ -180,17 +218,16 @@ static struct mbi_ext end_value(const struct mbi_sum_batch *batch, struct mbi_ex
     struct mbi_ext sum = mbi_ext_from(0), weight = sum;
     const struct mbi_sum *last = NULL;
 
+    if (batch->alike)
+        return gathered_value(batch, join, point, value);
     for (size_t k = batch->n_sums; k-- > 0;) {
         const struct mbi_sum *s = &batch->sum[k];
-        struct mbi_ext g[MBI_SUM_TABLES];
 
         if (!last || last->weight != s->weight || last->n_weights != s->n_weights)
             weight = MBI_EXT(sum_weight_at)(s, point); /* many sums share it with the one before */
         last = s;
-        for (size_t i = 0; i < s->n_tables; i++)
-            g[i] = value[s->table[i]];
         sum = mbi_ext_mul(sum, join);
-        sum = mbi_ext_add(sum, mbi_ext_mul(weight, polynomial(s, g)));
+        sum = mbi_ext_add(sum, mbi_ext_mul(weight, value_of(s, s->table, value)));
     }
     return sum;
 }
@@ -209,14 +246,14 @@ bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
     }
     set_inverses(inverse);
     claim = MBI_EXT(sum_join)(&join, &in->transcript, batch);
-    for (unsigned i = 0; i < batch->bits; i++) {
+    for (unsigned i = 0; i < MBI_EXT(sum_rounds)(batch); i++) {
         mbi_get_elements((mbi_fe *)&q[1], (size_t)degree * MBI_EXT_D, in, "round");
         q[0] = q[1];
         q[1] = mbi_ext_sub(claim, q[0]);
         point[i] = draw(&in->transcript);
         claim = interpolate(q, degree, point[i], inverse);
     }
-    mbi_get_elements((mbi_fe *)value, batch->n_tables * MBI_EXT_D, in, "values");
+    mbi_get_elements((mbi_fe *)value, MBI_EXT(sum_values)(batch) * MBI_EXT_D, in, "values");
     if (in->fault)
         return false;
     if (!mbi_ext_equal(end_value(batch, join, point, value), claim)) {
@@ -271,7 +308,7 @@ static void scale_terms(struct mbi_hidden *h, size_t claims, size_t rounds,
 
     if (h->failed)
         return;
-    for (unsigned i = batch->bits; i-- > 0;) {
+    for (unsigned i = MBI_EXT(sum_rounds)(batch); i-- > 0;) {
         for (size_t k = 0; k < degree; k++) {
             struct mbi_pad_term *t = &h->term[rounds + (size_t)i * degree + k];
 
@@ -290,7 +327,7 @@ bool MBI_EXT(sum_verify_hidden)(struct mbi_ext *point, struct mbi_ext *value,
     const char *fault = MBI_EXT(sum_fault)(batch);
     const unsigned degree = MBI_EXT(sum_degree)(batch);
     const size_t claims = hidden->n_terms;
-    struct mbi_ext q[POINTS], claim, join, factor[MBI_MAX_BITS];
+    struct mbi_ext q[POINTS], claim, join, factor[MBI_MAX_BITS + MBI_ALIKE_BITS];
     mbi_fe inverse[POINTS];
     size_t rounds;
 
@@ -302,7 +339,7 @@ bool MBI_EXT(sum_verify_hidden)(struct mbi_ext *point, struct mbi_ext *value,
     claim = MBI_EXT(sum_join)(&join, &in->transcript, batch);
     claim_pads(hidden, batch, join);
     rounds = hidden->n_terms;
-    for (unsigned i = 0; i < batch->bits; i++) {
+    for (unsigned i = 0; i < MBI_EXT(sum_rounds)(batch); i++) {
         mbi_get_elements((mbi_fe *)&q[1], (size_t)degree * MBI_EXT_D, in, "round");
         q[0] = q[1];
         q[1] = mbi_ext_sub(claim, q[0]);
@@ -311,7 +348,8 @@ bool MBI_EXT(sum_verify_hidden)(struct mbi_ext *point, struct mbi_ext *value,
         claim = interpolate(q, degree, point[i], inverse);
     }
     scale_terms(hidden, claims, rounds, batch, factor);
-    if (!MBI_EXT(get_line)(&hidden->line, value, degree - 1, batch->n_tables, hidden, in))
+    if (!MBI_EXT(get_line)(&hidden->line, value, degree - 1, MBI_EXT(sum_values)(batch), hidden,
+                           in))
         return false;
     claim = mbi_ext_add(claim, hidden->line.sum);
     claim = mbi_ext_sub(claim, end_value(batch, join, point, value));

@@ -30,11 +30,14 @@ struct mbi_sum {
     struct mbi_ext claim; /* v */
 };
 
+struct mbi_alike;
+
 /* Sums of one size; a table of several of them is claimed once. */
 struct mbi_sum_batch {
     unsigned bits;
     const struct mbi_sum *sum;
     size_t n_sums, n_tables;
+    const struct mbi_alike *alike; /* if it is gathered (alike.h), or NULL */
 };
 
 /* NULL, or what is wrong with a batch, as a part of a sentence: both sides refuse it. */
@@ -47,6 +50,13 @@ unsigned MBI_EXT(sum_degree)(const struct mbi_sum_batch *batch);
 struct mbi_ext MBI_EXT(sum_join)(struct mbi_ext *join, struct mbi_transcript *t,
                                  const struct mbi_sum_batch *batch);
 
+/* How many coordinates the point has where it ends, and how many values: of tables, or lists. */
+unsigned MBI_EXT(sum_rounds)(const struct mbi_sum_batch *batch);
+size_t MBI_EXT(sum_values)(const struct mbi_sum_batch *batch);
+
+/* P of a sum at the values g of its own tables. */
+struct mbi_ext MBI_EXT(sum_polynomial)(const struct mbi_sum *s, const struct mbi_ext *g);
+
 /* The weight of a sum at a point. */
 struct mbi_ext MBI_EXT(sum_weight_at)(const struct mbi_sum *s, const struct mbi_ext *point);
 
@@ -58,8 +68,9 @@ size_t MBI_EXT(sum_hidden_size)(const struct mbi_sum_batch *batch);
 
 /*
  * Proves a batch over these tables of at most 2^bits entries, and gives its end: value[k] is the
- * extension of table k at `point`, of batch->bits coordinates. Both are claims that the caller has
- * to prove. The memory is half an element of E for every entry of the tables that are in products,
+ * extension of table k at `point`, of batch->bits coordinates; or, if it is gathered, of list k at
+ * sum_rounds() coordinates. Both are claims that the caller has to prove; `value` has room for all
+ * tables. The memory is half an element of E for every entry of the tables that are in products,
  * and two for every entry of each weight that is not another sum's.
  * With the writer's pads everything is sent hidden, and what follows from it is for
  * sum_verify_hidden() to say, over the same bytes: claims are their known parts, values those of
@@ -75,8 +86,9 @@ bool MBI_EXT(sum_verify)(struct mbi_ext *point, struct mbi_ext *value,
                          const struct mbi_sum_batch *batch, struct mbi_proof_reader *in);
 
 /*
- * The end of a hidden one: value[k] is a point of a line, hidden->line, so that table k has the
- * value value[k] - r pad_(m + k) at `point`; and hidden->zero has one entry, to be proved, too.
+ * The end of a hidden one: value[k] is a point of a line, hidden->line, so that table (or list) k
+ * has the value value[k] - r pad_(m + k) at `point`; and hidden->zero has one entry, to be proved,
+ * too.
  */
 bool MBI_EXT(sum_verify_hidden)(struct mbi_ext *point, struct mbi_ext *value,
                                 const struct mbi_sum_batch *batch, struct mbi_hidden *hidden,

@@ -331,7 +331,7 @@ static void check_ranges(struct mbi_walk *w)
     struct mbi_form weight[3];
     const struct mbi_sum sum[] = {{&weight[0], 1, four, MBI_COUNT(four), table, 1, mbi_ext_from(0)},
                                   {&weight[1], 2, two, MBI_COUNT(two), table, 1, mbi_ext_from(0)}};
-    const struct mbi_sum_batch batch = {p->bits, sum, p->to[1] > p->from[1] ? 2 : 1, 1};
+    const struct mbi_sum_batch batch = {p->bits, sum, p->to[1] > p->from[1] ? 2 : 1, 1, NULL};
     const struct mbi_walk_table digits = {.view = {.var = MBI_NONE}};
     struct mbi_part part = {.var = MBI_NONE, .scale = mbi_ext_from(1)};
     struct mbi_form_factor all;

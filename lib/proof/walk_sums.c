@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Relations at a random point, sum-checks of those with products, and the variables that are
  * replaced by what defines them. */
+#include "proof/alike.h"
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 
@@ -89,39 +90,82 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view, const st
     return b->n_tables++;
 }
 
-/* Runs the batch and claims each of its tables at the point where it ends. */
-static void run_batch(struct mbi_walk *w, struct batch *b)
+/* Adds what a claim says of table i, where the batch ends at a point. */
+static void add_end(struct mbi_walk *w, const struct batch *b, uint32_t i, uint32_t claim,
+                    const struct mbi_ext *point, struct mbi_ext scale)
 {
-    const struct mbi_sum_batch batch = {b->bits, b->sum, b->n_sums, b->n_tables};
-    struct mbi_ext *point = MBI_EXT(walk_keep)(w, b->bits, sizeof(*point));
-    struct mbi_ext *value = MBI_EXT(walk_keep)(w, b->n_tables, sizeof(*value));
+    const struct mbi_relation *r = b->table[i].relation;
+    struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
+    struct mbi_part p;
+    unsigned at = 0;
+
+    if (b->weights)
+        l = b->weights[i];
+    for (uint32_t k = 0; k < r->n_letters; k++) {
+        if (!(b->letters[i] >> k & 1))
+            continue;
+        l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], point + at);
+        at += mbi_index_bits(r->n[k]);
+    }
+    p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters[i]);
+    p.claim = claim;
+    p.scale = mbi_ext_mul(p.scale, scale);
+    MBI_EXT(walk_part)(w, &p);
+}
+
+/* Claims the tables of each list at once, each with its member's share. */
+static void claim_lists(struct mbi_walk *w, const struct batch *b, const struct mbi_alike *a,
+                        const struct mbi_ext *point, const struct mbi_ext *value)
+{
+    struct mbi_ext *share = MBI_EXT(walk_keep)(w, (size_t)1 << a->bits, sizeof(*share));
 
     if (w->failed)
         return;
+    MBI_EXT(eq_table)(share, point + b->bits, a->bits, mbi_ext_from(1));
+    for (uint32_t i = 0; i < a->n_lists; i++) {
+        const uint32_t claim = MBI_EXT(walk_end)(w, value[i], i);
+
+        for (uint32_t y = 0; y < a->list[i].n; y++)
+            add_end(w, b, a->table[a->list[i].first + y], claim, point, share[y]);
+    }
+}
+
+static void claim_tables(struct mbi_walk *w, const struct batch *b, const struct mbi_ext *point,
+                         const struct mbi_ext *value)
+{
+    for (uint32_t i = 0; i < b->n_tables; i++)
+        add_end(w, b, i, MBI_EXT(walk_end)(w, value[i], i), point, mbi_ext_from(1));
+}
+
+/* Runs the batch and claims its tables at the point where it ends, one by one or by lists. */
+static void run_batch(struct mbi_walk *w, struct batch *b)
+{
+    struct mbi_sum_batch batch = {b->bits, b->sum, b->n_sums, b->n_tables, NULL};
+    struct mbi_ext *value = MBI_EXT(walk_keep)(w, b->n_tables, sizeof(*value)), *point;
+    struct mbi_alike alike;
+
+    if (w->failed)
+        return;
+    if (!MBI_EXT(alike_find)(&alike, &batch, w->host)) {
+        w->failed = true;
+        return;
+    }
+    if (MBI_EXT(alike_pays)(&alike, &batch))
+        batch.alike = &alike;
+    point = MBI_EXT(walk_keep)(w, MBI_EXT(sum_rounds)(&batch), sizeof(*point));
     if (w->hidden) {
         MBI_EXT(hidden_clear)(w->hidden);
         w->hidden->claim_pad = b->claim_pad;
     }
-    w->side->sum(w, point, value, &batch, b->table);
-    MBI_EXT(walk_zeros)(w);
-    for (uint32_t i = 0; i < b->n_tables; i++) {
-        const struct mbi_relation *r = b->table[i].relation;
-        struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
-        struct mbi_part p;
-        unsigned at = 0;
-
-        if (b->weights)
-            l = b->weights[i];
-        for (uint32_t k = 0; k < r->n_letters; k++) {
-            if (!(b->letters[i] >> k & 1))
-                continue;
-            l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], point + at);
-            at += mbi_index_bits(r->n[k]);
-        }
-        p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters[i]);
-        p.claim = MBI_EXT(walk_end)(w, value[i], i);
-        MBI_EXT(walk_part)(w, &p);
+    if (point) {
+        w->side->sum(w, point, value, &batch, b->table);
+        MBI_EXT(walk_zeros)(w);
     }
+    if (point && batch.alike)
+        claim_lists(w, b, &alike, point, value);
+    else if (point)
+        claim_tables(w, b, point, value);
+    MBI_EXT(alike_free)(&alike, w->host);
 }
 
 /* ---- relations that are zero ---- */

@@ -4,15 +4,16 @@
 
 An evaluation of its own, written from that text: every form is a table made entry by entry from its
 definition, and its extension is the sum over all entries; the prover of the sum-checks sums over
-the whole cube in every round. It never calls the library; tests/unit/test_forms.c and
-test_sumcheck.c hold the library against its answers.
+the whole cube in every round, and makes a batch of its own of what it gathers. It never calls the
+library; tests/unit/test_forms.c and test_sumcheck.c hold the library against its answers.
 
 Usage: proof_forms.py >proof_forms.txt
        proof_forms.py --check FILE      status 1 if FILE is not what this program writes
 
 Lines: "form DEGREE KIND integers... elements... value", "sumcheck DEGREE CASE proof point... value...",
-"hidden DEGREE CASE proof point... line's-point... known factor...": of a sum-check of section 7, what has
-to be 0, by its known part and the factors of all pads.
+with the whole point and the values that are sent (if gathered, of lists), "hidden DEGREE CASE proof
+point... line's-point... known factor...": of a sum-check of section 7, what has to be 0, by its
+known part and the factors of all pads.
 An element is its coordinates, a proof is hexadecimal bytes.
 """
 import hashlib
@@ -213,38 +214,104 @@ def polynomial(e, terms, g):
     return e.add(e.of(0), *(e.mul(e.of(c), *(g[k] for k in factors)) for c, factors in terms))
 
 
+def value_at(e, tables, point, weights, terms, numbers):
+    """w~ P(g~) of a sum at a point"""
+    g = [e.at(tables[k], point) for k in numbers]
+    return e.mul(e.at(weights, point), polynomial(e, terms, g))
+
+
+def cube_sum(e, bits, tables, sums, begin=()):
+    """The sum of some sums over the points that begin so, with that many bits more"""
+    points = ([*begin, *map(e.of, x)] for x in itertools.product((0, 1), repeat=bits))
+    return e.add(e.of(0), *(value_at(e, tables, point, *one) for point in points for one in sums))
+
+
+def degree_of(sums):
+    return 1 + max(len(f) for _, terms, _ in sums for _, f in terms)
+
+
+def families_of(sums):
+    """What is alike: lists of the sums' numbers"""
+    families = []
+    for k, (_, terms, numbers) in enumerate(sums):
+        for members in families:
+            _, its_terms, its_numbers = sums[members[0]]
+            if its_terms == terms and len(its_numbers) == len(numbers):
+                members.append(k)
+                break
+        else:
+            families.append([k])
+    return families
+
+
+def lists_of(sums, families):
+    """The lists of tables, as tuples: of each family, and all of them, each once"""
+    by_family = [list(zip(*(sums[k][2] for k in members))) for members in families]
+    return by_family, list(dict.fromkeys(itertools.chain(*by_family)))
+
+
+def gathered_bits(sums, count):
+    """m, of a batch with that many tables; 0 if it is not gathered"""
+    families = families_of(sums)
+    _, lists = lists_of(sums, families)
+    m = (max(map(len, families)) - 1).bit_length()
+    return m if m * degree_of(sums) + len(lists) < count else 0
+
+
+def sent_values(sums, count):
+    """How many values are sent at the end"""
+    return len(lists_of(sums, families_of(sums))[1]) if gathered_bits(sums, count) else count
+
+
+def gather(e, tables, sums, point):
+    """The batch over m bits that is left at a point: tables are the lists, sums the families. The
+    weights have the powers of c."""
+    families = families_of(sums)
+    by_family, lists = lists_of(sums, families)
+    new_tables = [[e.at(tables[k], point) for k in numbers] for numbers in lists]
+    new_sums = [([e.at(sums[k][0], point) for k in members], sums[members[0]][1],
+                 [lists.index(numbers) for numbers in own])
+                for members, own in zip(families, by_family)]
+    return new_tables, new_sums
+
+
+def joined(e, sums, join):
+    """With the powers of c in the weights"""
+    return [([e.mul(e.power(join, k), w) for w in weights], terms, numbers)
+            for k, (weights, terms, numbers) in enumerate(sums)]
+
+
 def sumcheck(e, bits, tables, sums):
-    """sums: (weights, terms, numbers of the tables). Returns proof, point and values."""
+    """sums: (weights, terms, numbers of the tables). Returns proof, point and the values sent."""
     transcript, proof = Transcript("test"), b""
-
-    def value_at(point, weights, terms, numbers):
-        g = [e.at(tables[k], point) for k in numbers]
-        return e.mul(e.at(weights, point), polynomial(e, terms, g))
-
-    def cube(k):
-        return [[e.of(b) for b in x] for x in itertools.product((0, 1), repeat=k)]
-
-    claims = [e.add(e.of(0), *(value_at(x, *one) for x in cube(bits))) for one in sums]
+    claims = [cube_sum(e, bits, tables, [one]) for one in sums]
     for claim in claims:
         transcript.absorb("claim", packed([claim]))
-    join = transcript.draw(e.degree)
-    factors = [e.power(join, k) for k in range(len(sums))]
-    degree = 1 + max(len(f) for _, terms, _ in sums for _, f in terms)
-    running = e.add(e.of(0), *(e.mul(f, c) for f, c in zip(factors, claims)))
-    point = []
-    for left in range(bits - 1, -1, -1):
-        values = [e.add(e.of(0), *(e.mul(f, value_at(point + [e.of(x)] + rest, *one))
-                                   for f, one in zip(factors, sums) for rest in cube(left)))
-                  for x in range(degree + 1)]
-        assert e.add(values[0], values[1]) == running
-        message = packed(values[:1] + values[2:])
-        transcript.absorb("round", message)
-        proof += message
-        point.append(transcript.draw(e.degree))
-        running = interpolated(e, values, point[-1])
+    join, degree, m = transcript.draw(e.degree), degree_of(sums), gathered_bits(sums, len(tables))
+    running = e.add(e.of(0), *(e.mul(e.power(join, k), c) for k, c in enumerate(claims)))
+    sums, whole = joined(e, sums, join), []
+
+    def rounds(count):
+        nonlocal proof, running
+        point = []
+        for left in range(count - 1, -1, -1):
+            values = [cube_sum(e, left, tables, sums, [*point, e.of(x)]) for x in range(degree + 1)]
+            assert e.add(values[0], values[1]) == running
+            message = packed(values[:1] + values[2:])
+            transcript.absorb("round", message)
+            proof += message
+            point.append(transcript.draw(e.degree))
+            running = interpolated(e, values, point[-1])
+        whole.extend(point)
+        return point
+
+    point = rounds(bits)
+    if m > 0:
+        tables, sums = gather(e, tables, sums, point)
+        point = rounds(m)
     values = [e.at(table, point) for table in tables]
     transcript.absorb("values", packed(values))
-    return proof + packed(values), point, values
+    return proof + packed(values), whole, values
 
 
 class Affine:
@@ -275,7 +342,7 @@ def hidden_sumcheck(e, bits, tables, sums, pads):
     """As sumcheck(), of section 7. Of the pads, the first ones hide the claims. Returns proof, point,
     points of the line and what has to be 0."""
     transcript, proof, one = Transcript("test"), b"", e.of(1)
-    degree = 1 + max(len(f) for _, terms, _ in sums for _, f in terms)
+    degree, m = degree_of(sums), gathered_bits(sums, len(tables))
     count = len(pads)
     next_pad = iter(range(count))
 
@@ -293,37 +360,40 @@ def hidden_sumcheck(e, bits, tables, sums, pads):
         transcript.absorb(tag, packed(values))
         proof += packed(values)
 
-    def value_at(point, weights, terms, numbers):
-        g = [e.at(tables[k], point) for k in numbers]
-        return e.mul(e.at(weights, point), polynomial(e, terms, g))
-
-    def cube(k):
-        return [[e.of(b) for b in x] for x in itertools.product((0, 1), repeat=k)]
-
-    claims = [padded(e.add(e.of(0), *(value_at(x, *its) for x in cube(bits)))) for its in sums]
+    claims = [padded(cube_sum(e, bits, tables, [its])) for its in sums]
     for claim in claims:
         transcript.absorb("claim", packed([claim.known]))
-    join = transcript.draw(e.degree)
-    factors, running, point = [e.power(join, k) for k in range(len(sums))], known(e.of(0)), []
-    for f, claim in zip(factors, claims):
-        running = running.add(f, claim)
-    for left in range(bits - 1, -1, -1):
-        values = [padded(e.add(e.of(0), *(e.mul(f, value_at(point + [e.of(x)] + rest, *its))
-                                          for f, its in zip(factors, sums) for rest in cube(left))))
-                  for x in [0, *range(2, degree + 1)]]
-        send("round", [value.known for value in values])
-        point.append(transcript.draw(e.degree))
-        values.insert(1, running.add(e.of(-1), values[0]))
-        running = known(e.of(0))
-        for k, value in enumerate(values):
-            unit = [e.of(int(i == k)) for i in range(degree + 1)]
-            running = running.add(interpolated(e, unit, point[-1]), value)
+    join, running, whole = transcript.draw(e.degree), known(e.of(0)), []
+    for k, claim in enumerate(claims):
+        running = running.add(e.power(join, k), claim)
+    sums = joined(e, sums, join)
+
+    def rounds(count):
+        nonlocal running
+        point = []
+        for left in range(count - 1, -1, -1):
+            values = [padded(cube_sum(e, left, tables, sums, [*point, e.of(x)]))
+                      for x in [0, *range(2, degree + 1)]]
+            send("round", [value.known for value in values])
+            point.append(transcript.draw(e.degree))
+            values.insert(1, running.add(e.of(-1), values[0]))
+            running = known(e.of(0))
+            for k, value in enumerate(values):
+                unit = [e.of(int(i == k)) for i in range(degree + 1)]
+                running = running.add(interpolated(e, unit, point[-1]), value)
+        whole.extend(point)
+        return point
+
+    point = rounds(bits)
+    if m > 0:
+        tables, sums = gather(e, tables, sums, point)
+        point = rounds(m)
     # The line
     u, first = [e.at(table, point) for table in tables], count - len(tables)
     h = [e.of(0)] * degree
-    for f, (weights, terms, numbers) in zip(factors, sums):
+    for weights, terms, numbers in sums:
         for c, its in terms:
-            product = [e.mul(f, e.at(weights, point), e.of(c))]
+            product = [e.mul(e.at(weights, point), e.of(c))]
             for k in its:
                 product = multiplied(e, product, [u[numbers[k]], pads[first + numbers[k]]])
             h = [e.add(a, b) for a, b in zip(h, product + [e.of(0)] * degree)]
@@ -334,12 +404,12 @@ def hidden_sumcheck(e, bits, tables, sums, pads):
     send("values", ends)
     for i, x in enumerate(coefficients):
         running = running.add(e.power(s, i + 1), x)
-    for f, (weights, terms, numbers) in zip(factors, sums):
-        product = e.mul(f, e.at(weights, point), polynomial(e, terms, [ends[k] for k in numbers]))
+    for weights, terms, numbers in sums:
+        product = e.mul(e.at(weights, point), polynomial(e, terms, [ends[k] for k in numbers]))
         running = running.add(one, known(e.mul(e.of(-1), product)))
     assert list(next_pad) == list(range(first, count))
     assert running.value(pads) == e.of(0)
-    return proof, point, ends, running
+    return proof, whole, ends, running
 
 
 def sumcheck_lines(degree):
@@ -352,6 +422,18 @@ def sumcheck_lines(degree):
         return [[(k + 1 + i * degree + c) * 0x9E3779B97F4A7C15 % 2**64 % P for c in range(degree)]
                 for i in range(n)]
 
+    def case_lines(case, bits, tables, weights, chosen):
+        sums = [(w, *one) for w, one in zip(weights, chosen)]
+        proof, end, values = sumcheck(e, bits, tables, sums)
+        words = ["sumcheck", degree, case, proof.hex(), *itertools.chain(*end, *values)]
+        yield " ".join(map(str, words))
+        most, rounds = degree_of(sums), bits + gathered_bits(sums, len(tables))
+        pads = point(1000, len(sums) + rounds * most + most - 1 + sent_values(sums, len(tables)))
+        proof, end, values, zero = hidden_sumcheck(e, bits, tables, sums, pads)
+        words = ["hidden", degree, case, proof.hex(),
+                 *itertools.chain(*end, *values, zero.known, *zero.pads)]
+        yield " ".join(map(str, words))
+
     digits = (((1, (0,) * 4), (-6, (0,) * 3), (11, (0,) * 2), (-6, (0,))), [0])
     clamp = (((127, (0,)), (-1, (0, 1))), [1, 2])
     linear = (((1, (0,)),), [1])
@@ -363,16 +445,16 @@ def sumcheck_lines(degree):
                   [e.of(entry(1, x, 256) - 128) for x in range(max(1, size - 3))],
                   [e.of(entry(2, x, 2**16) - 2**15) for x in range(size)]]
         weights = [eq(e, bits, max(1, size - k), point(10 * k, bits)) for k in range(len(chosen))]
-        sums = [(w, *one) for w, one in zip(weights, chosen)]
-        proof, end, values = sumcheck(e, bits, tables, sums)
-        words = ["sumcheck", degree, case, proof.hex(), *itertools.chain(*end, *values)]
-        yield " ".join(map(str, words))
-        most = 1 + max(len(f) for _, terms, _ in sums for _, f in terms)
-        pads = point(1000, len(sums) + bits * most + most - 1 + len(tables))
-        proof, end, values, zero = hidden_sumcheck(e, bits, tables, sums, pads)
-        words = ["hidden", degree, case, proof.hex(),
-                 *itertools.chain(*end, *values, zero.known, *zero.pads)]
-        yield " ".join(map(str, words))
+        yield from case_lines(case, bits, tables, weights, chosen)
+    # Sums that are alike: gathered, and too few of them
+    clamps, mixed, first = clamp[0], ((1, (0,)), (3, (0, 1))), linear[0]
+    many = [((mixed if k % 2 else clamps), [2 * k, 2 * k + 1]) for k in range(12)]
+    many += [(first, [4 * k + 1]) for k in range(6)] + [constant]
+    for case, count, chosen in ((4, 24, many), (5, 4, [(clamps, [0, 1]), (clamps, [2, 3])])):
+        tables = [[e.of(entry(i, x, 256) - 128) for x in range(4 - (1 if i % 3 == 2 else 0))]
+                  for i in range(count)]
+        weights = [eq(e, 2, max(1, 4 - k % 4), point(10 * k, 2)) for k in range(len(chosen))]
+        yield from case_lines(case, 2, tables, weights, chosen)
 
 
 def text():

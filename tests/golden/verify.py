@@ -314,33 +314,70 @@ def interpolate(values, r):
     return total
 
 
+def gather(sums, tables, d):
+    """Section 3, "Alike": the bits m, the lists of tables, and the families, each as its sums'
+    numbers and its terms, of lists in place of tables. If the batch is not gathered, m is 0, each
+    sum is a family of its own and each table a list of its own."""
+    alike = {}
+    for k, (_, _, terms) in enumerate(sums):
+        own = list(dict.fromkeys(j for _, factors in terms for j in factors))
+        shape = tuple((c % P, tuple(own.index(j) for j in factors)) for c, factors in terms)
+        alike.setdefault(shape, []).append((k, own))
+    lists, families = {}, []                        # lists: their tables -> their number
+    for shape, family in alike.items():
+        mine = [lists.setdefault(its, len(lists)) for its in zip(*(own for _, own in family))]
+        families.append(([k for k, _ in family],
+                         [(c, [mine[i] for i in factors]) for c, factors in shape]))
+    m = bits_of(max(len(members) for members, _ in families))
+    if m > 0 and m * d + len(lists) < tables:
+        return m, list(lists), families
+    return (0, [(j,) for j in range(tables)],
+            [([k], terms) for k, (_, _, terms) in enumerate(sums)])
+
+
+def batch_end(sums, families, powers, point, eq, values):
+    """Step 5: what a batch's end has to be, if the lists have these values"""
+    degree = len(powers[0])
+    total = ext(0, degree)
+    for members, terms in families:
+        weight = ext_sum((ext_mul(ext_mul(eq[y], powers[k]), sums[k][1](point))
+                          for y, k in enumerate(members)), degree)
+        for coefficient, factors in terms:
+            product = ext_scale(weight, coefficient)
+            for j in factors:
+                product = ext_mul(product, values[j])
+            total = ext_add(total, product)
+    return total
+
+
+def left_to_prove(values, lists, eq):
+    """For each list its value and, of each of its tables, the scale and the number"""
+    return [(value, list(zip(eq, its))) for value, its in zip(values, lists)]
+
+
 def sum_check(reader, n, sums, tables):
     """A batch of sums over n bits. A sum is (claim, weight, terms): the weight a function that
     gives its extension at a point, a term (coefficient, list of tables' numbers). Returns the
-    point and the values u_j that are left to prove."""
+    point of the tables and what is left to prove: values, each with (scale, table) for the tables
+    whose u_j, times the scales, it is the sum of."""
     degree = reader.degree
     d = 1 + max(len(factors) for _, _, terms in sums for _, factors in terms)
+    m, lists, families = gather(sums, tables, d)
     for claim, _, _ in sums:
         reader.absorb("claim", elements_bytes(claim))
     c, = reader.draw_ext(1)
     powers = ext_powers(c, len(sums))
     running = inner(powers, [claim for claim, _, _ in sums], degree)
     point = []
-    for _ in range(n):
+    for _ in range(n + m):
         q = reader.read_ext(d, "round")
         q.insert(1, ext_sub(running, q[0]))
         point += reader.draw_ext(1)
         running = interpolate(q, point[-1])
-    values = reader.read_ext(tables, "values")
-    total = ext(0, degree)
-    for power, (_, weight, terms) in zip(powers, sums):
-        for coefficient, factors in terms:
-            product = ext_scale(ext_mul(power, weight(point)), coefficient)
-            for j in factors:
-                product = ext_mul(product, values[j])
-            total = ext_add(total, product)
-    need(running == total, "a sum-check ends with another value")
-    return point, values
+    values, eq = reader.read_ext(len(lists), "values"), eq_table(point[n:], degree)
+    end = batch_end(sums, families, powers, point[:n], eq, values)
+    need(running == end, "a sum-check ends with another value")
+    return point[:n], left_to_prove(values, lists, eq)
 
 
 def read_line(reader, n, d):
@@ -359,10 +396,12 @@ def read_line(reader, n, d):
 
 
 def hidden_sum_check(reader, n, sums, tables):
-    """As sum_check(), of claims that are affine. Returns the point, what has to be 0, and the u_j."""
+    """As sum_check(), of claims that are affine. Returns the point, what has to be 0, and what is
+    left to prove."""
     degree = reader.degree
     one, zero = ext(1, degree), ext(0, degree)
     d = 1 + max(len(factors) for _, _, terms in sums for _, factors in terms)
+    m, lists, families = gather(sums, tables, d)
     for claim, _, _ in sums:
         reader.absorb("claim", elements_bytes(claim.known))
     c, = reader.draw_ext(1)
@@ -371,7 +410,7 @@ def hidden_sum_check(reader, n, sums, tables):
     for power, (claim, _, _) in zip(powers, sums):
         running = running.add(claim, power)
     point = []
-    for _ in range(n):
+    for _ in range(n + m):
         q = reader.read_padded(d, "round")
         q.insert(1, running.add(q[0], ext(-1, degree)))
         point += reader.draw_ext(1)
@@ -379,15 +418,11 @@ def hidden_sum_check(reader, n, sums, tables):
         for k, value in enumerate(q):
             unit = [one if i == k else zero for i in range(d + 1)]
             running = running.add(value, interpolate(unit, point[-1]))
-    total, points, values = read_line(reader, tables, d - 1)
-    running = running.add(total, one)
-    for power, (_, weight, terms) in zip(powers, sums):
-        for coefficient, factors in terms:
-            product = ext_scale(ext_mul(power, weight(point)), -coefficient)
-            for j in factors:
-                product = ext_mul(product, points[j])
-            running = running.add(product, one)
-    return point, running, values
+    total, points, values = read_line(reader, len(lists), d - 1)
+    eq = eq_table(point[n:], degree)
+    end = batch_end(sums, families, powers, point[:n], eq, points)
+    running = running.add(total, one).add(end, ext(-1, degree))
+    return point[:n], running, left_to_prove(values, lists, eq)
 
 
 def sums_below(r, a):
@@ -1043,9 +1078,9 @@ class Verifier:
             return sum_check(self.reader, n, sums, tables)
         sums = [(claim if isinstance(claim, Affine) else Affine(claim), *rest)
                 for claim, *rest in sums]
-        point, zero, values = hidden_sum_check(self.reader, n, sums, tables)
+        point, zero, left = hidden_sum_check(self.reader, n, sums, tables)
         self.add_claim(zero)
-        return point, values
+        return point, left
 
     def run_lookup(self, *numbers):
         """A lookup, in the same way"""
@@ -1346,11 +1381,15 @@ class Verifier:
                     tables.setdefault(key, (len(tables), relation))
                 terms.append((c, [tables[key][0] for key in keys]))
             sums.append((self.zero, weight_of(relation), terms))
-        point, values = self.sum_check(sum(bits), sums, len(tables))
-        for (view, _), (number, relation) in tables.items():
-            factors = [self.letter_eq(relation, letter, mine) for letter, mine
-                       in enumerate(split(point)[:len(relation.bits)])]
-            self.add_view(self.add_claim(values[number]), relation, view, self.one, factors)
+        point, left = self.sum_check(sum(bits), sums, len(tables))
+        of_table = [(view, relation) for (view, _), (_, relation) in tables.items()]
+        for value, parts in left:
+            claim = self.add_claim(value)
+            for scale, number in parts:
+                view, relation = of_table[number]
+                factors = [self.letter_eq(relation, letter, mine) for letter, mine
+                           in enumerate(split(point)[:len(relation.bits)])]
+                self.add_view(claim, relation, view, scale, factors)
 
     def sum_of(self, relation, factors, own):
         """The sum, over all values of the factors' letters, of the factors times the letters' own
@@ -1551,14 +1590,17 @@ class Verifier:
             claim.value, claim.pads = left.known, left.pads
             sums.append((value, self.sum_weight(relation, factors, sum_letters),
                          [(c, [2 * len(sums), 2 * len(sums) + 1])]))
-        point, values = self.sum_check(bits, sums, 2 * len(sums))
-        for i, (relation, _, _, factors, sum_letters, _) in enumerate(mine):
-            (_, views), = relation.terms
-            left = self.split(relation, sum_letters, point)
-            left += [f for f in factors if f.fields[0][0] not in sum_letters]
-            for view, value in zip(views, values[2 * i:2 * i + 2]):
-                mine_of_view = [f for f in left if f.fields[0][0] in letters(view)]
-                self.add_view(self.add_claim(value), relation, view, self.one, mine_of_view)
+        point, left = self.sum_check(bits, sums, 2 * len(sums))
+        for value, parts in left:
+            claim = self.add_claim(value)
+            for scale, number in parts:
+                relation, _, _, factors, sum_letters, _ = mine[number // 2]
+                (_, views), = relation.terms
+                view = views[number % 2]
+                at_point = self.split(relation, sum_letters, point)
+                at_point += [f for f in factors if f.fields[0][0] not in sum_letters]
+                of_view = [f for f in at_point if f.fields[0][0] in letters(view)]
+                self.add_view(claim, relation, view, scale, of_view)
 
     def ranges(self):
         """Step 6: the digits are digits."""
@@ -1577,9 +1619,9 @@ class Verifier:
                  [(-6, [0]), (11, [0] * 2), (-6, [0] * 3), (1, [0] * 4)])]
         if plan.end[1] != plan.start[1]:
             sums.append((self.zero, twos, [(-1, [0]), (1, [0] * 2)]))
-        point, values = self.sum_check(plan.bits, sums, 1)
+        point, ((value, _),) = self.sum_check(plan.bits, sums, 1)
         end = plan.stop if self.hidden else 2**plan.bits
-        self.add_whole(values[0], [Term(0, 0, self.one, EqForm(point, end))])
+        self.add_whole(value, [Term(0, 0, self.one, EqForm(point, end))])
 
     def lookup(self):
         """Step 6 for a large vector"""

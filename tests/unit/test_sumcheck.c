@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lib/proof: sum-check, complete for every degree and size, and sound under every change. */
 #include "base/intmath.h"
-#include "proof/hash.h"
 #include "pads_test.h"
-#include "proof/sumcheck.h"
+#include "proof/alike.h"
+#include "proof/hash.h"
 #include "proof_changes.h"
 
 #define MAX_BITS 16
-#define MAX_TABLES 8
-#define MAX_SUMS 4
+#define MAX_TABLES 32
+#define MAX_SUMS 40
+#define FEW_TABLES 8 /* of batches that are not gathered */
+#define FEW_SUMS 4
 
 static void setup(void) { ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK); }
 
@@ -16,6 +18,7 @@ static void setup(void) { ck_assert_int_eq(mbi_hash_setup(NULL), MAMBAINT_OK); }
 
 struct batch {
     struct mbi_sum_batch b;
+    struct mbi_alike alike;
     struct mbi_table table[MAX_TABLES];
     struct mbi_sum sum[MAX_SUMS];
     struct mbi_form weight[MAX_SUMS][2];
@@ -100,7 +103,7 @@ static void random_batch(struct batch *t, unsigned bits, unsigned degree, size_t
                          struct test_random *r)
 {
     memset(t, 0, sizeof(*t));
-    t->b = (struct mbi_sum_batch){bits, t->sum, n_sums, 1 + random_size(r, MAX_TABLES)};
+    t->b = (struct mbi_sum_batch){bits, t->sum, n_sums, 1 + random_size(r, FEW_TABLES), NULL};
     for (size_t i = 0; i < t->b.n_tables; i++) {
         const enum mbi_table_type type =
             wide && i % 2 ? MBI_TABLE_EXT
@@ -115,15 +118,47 @@ static void random_batch(struct batch *t, unsigned bits, unsigned degree, size_t
 
 static void free_batch(struct batch *t)
 {
+    struct mbi_host host;
+
+    mbi_host_default(&host);
     for (size_t i = 0; i < t->b.n_tables; i++)
         free_table(&t->table[i]);
+    MBI_EXT(alike_free)(&t->alike, &host);
+}
+
+/* Gathers a batch if that makes a proof smaller, as whoever proves has to; again if it was. */
+static bool gather(struct batch *t)
+{
+    struct mbi_host host;
+
+    mbi_host_default(&host);
+    MBI_EXT(alike_free)(&t->alike, &host);
+    test_that(MBI_EXT(alike_find)(&t->alike, &t->b, &host));
+    t->b.alike = MBI_EXT(alike_pays)(&t->alike, &t->b) ? &t->alike : NULL;
+    return t->b.alike;
 }
 
 /* ---- proving and verifying ---- */
 
 struct end {
-    struct mbi_ext point[MAX_BITS], value[MAX_TABLES];
+    struct mbi_ext point[MAX_BITS + 5], value[MAX_TABLES];
 };
+
+/* What value k of an end should be: of the extension of a table, or of a list of them. */
+static struct mbi_ext true_value(const struct batch *t, const struct mbi_ext *point, size_t k)
+{
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    if (!t->b.alike)
+        return MBI_EXT(table_at)(&t->table[k], point, t->b.bits);
+    for (uint32_t y = 0; y < t->alike.list[k].n; y++) {
+        const struct mbi_table *table = &t->table[t->alike.table[t->alike.list[k].first + y]];
+
+        sum = mbi_ext_add(sum, mbi_ext_mul(MBI_EXT(eq_index)(point + t->b.bits, t->alike.bits, y),
+                                           MBI_EXT(table_at)(table, point, t->b.bits)));
+    }
+    return sum;
+}
 
 static void prove(struct end *end, struct mbi_proof_writer *w, const struct batch *t,
                   const struct mbi_host *host)
@@ -171,12 +206,11 @@ static void check_complete(const struct batch *t, const struct mbi_host *host)
     prove(&ours, &w, t, host);
     test_check(verify(&theirs, t, w.bytes.data, w.bytes.size), "refused: 2^%u, %zu sums", t->b.bits,
                t->b.n_sums);
-    for (unsigned i = 0; i < t->b.bits; i++)
+    for (unsigned i = 0; i < MBI_EXT(sum_rounds)(&t->b); i++)
         test_that(mbi_ext_equal(ours.point[i], theirs.point[i]));
-    for (size_t k = 0; k < t->b.n_tables; k++) {
+    for (size_t k = 0; k < MBI_EXT(sum_values)(&t->b); k++) {
         test_that(mbi_ext_equal(ours.value[k], theirs.value[k]));
-        test_that(
-            mbi_ext_equal(ours.value[k], MBI_EXT(table_at)(&t->table[k], ours.point, t->b.bits)));
+        test_that(mbi_ext_equal(ours.value[k], true_value(t, ours.point, k)));
     }
     mbi_proof_writer_free(&w);
 }
@@ -191,7 +225,7 @@ START_TEST(true_claims_are_accepted)
     mbi_host_default(&host);
     for (unsigned bits = 0; bits <= 12; bits++)
         for (unsigned degree = 1; degree <= MBI_SUM_DEGREE; degree++)
-            for (size_t n_sums = 1; n_sums <= (bits < 9 ? MAX_SUMS : 2); n_sums++) {
+            for (size_t n_sums = 1; n_sums <= (bits < 9 ? FEW_SUMS : 2); n_sums++) {
                 random_batch(&t, bits, degree, n_sums, n_sums % 2 == 0, &r);
                 check_complete(&t, &host);
                 free_batch(&t);
@@ -244,7 +278,7 @@ END_TEST
 
 START_TEST(refused_memory_leaves_nothing)
 {
-    struct mbi_ext point[MAX_BITS], value[MAX_TABLES];
+    struct mbi_ext point[MAX_BITS + 5], value[MAX_TABLES];
     struct test_random r;
     struct test_host host;
     struct batch t;
@@ -300,13 +334,18 @@ static void change_statement(struct batch *t, const struct mbi_proof_writer *w)
     for (size_t k = 0; k < t->b.n_sums; k++) {
         const struct mbi_ext scale = t->weight[k][0].scale;
         const mbi_fe c = t->term[k][0].c;
+        const bool gathered = t->b.alike;
 
         t->weight[k][0].scale = mbi_ext_add(scale, mbi_ext_from(1));
         test_check(refused(t, w), "the weight of sum %zu may be another", k);
         t->weight[k][0].scale = scale;
         t->term[k][0].c = mbi_fe_add(c, 1);
+        if (gathered)
+            (void)gather(t);
         test_check(refused(t, w), "the polynomial of sum %zu may be another", k);
         t->term[k][0].c = c;
+        if (gathered)
+            test_that(gather(t));
     }
 }
 
@@ -315,7 +354,7 @@ static void strict_batch(struct batch *t, unsigned bits, unsigned degree, size_t
                          struct test_random *r)
 {
     memset(t, 0, sizeof(*t));
-    t->b = (struct mbi_sum_batch){bits, t->sum, n_sums, 4};
+    t->b = (struct mbi_sum_batch){bits, t->sum, n_sums, 4, NULL};
     for (size_t i = 0; i < 4; i++) /* entries of E are uniform: a zero would hide a change */
         t->table[i] = random_table(MBI_TABLE_EXT, (size_t)1 << bits, r);
     for (size_t k = 0; k < n_sums; k++) {
@@ -489,6 +528,202 @@ START_TEST(wrong_plans_are_named)
 }
 END_TEST
 
+/* ---- gathered ---- */
+
+/*
+ * Layers that say the same of tables of their own, of every degree: of each a product with a linear
+ * term, another one that reads the same first table, and one of fewer layers; then a sum that is
+ * like no other. Every table and term matters.
+ */
+static void layered_batch(struct batch *t, unsigned bits, unsigned degree, size_t layers,
+                          struct test_random *r)
+{
+    size_t n = 0;
+
+    memset(t, 0, sizeof(*t));
+    t->b = (struct mbi_sum_batch){bits, t->sum, 0, 2 * layers + 1, NULL};
+    for (size_t i = 0; i < t->b.n_tables; i++)
+        t->table[i] = random_table(MBI_TABLE_EXT, (size_t)1 << bits, r);
+    for (size_t layer = 0; layer < layers; layer++)
+        for (unsigned what = 0; what < (layer < layers / 2 ? 3 : 2); what++, n++) {
+            struct mbi_sum *s = &t->sum[n];
+
+            *s = (struct mbi_sum){t->weight[n], 1, t->term[n], 1 + (what == 0),
+                                  t->number[n], 2, {{0}}};
+            random_point(t->z[n][0], bits, r);
+            t->weight[n][0] =
+                (struct mbi_form){bits,
+                                  random_ext(r),
+                                  1,
+                                  {MBI_EXT(form_eq)(0, bits, (uint64_t)1 << bits, t->z[n][0])}};
+            t->term[n][0] = (struct mbi_sum_term){3 + what, (uint8_t)(degree - 1), {0, 1, 0, 1}};
+            t->term[n][1] = (struct mbi_sum_term){7, 1, {1}};
+            t->number[n][0] = (uint32_t)layer;
+            t->number[n][1] = (uint32_t)(what == 2 ? 2 * layers : layers + layer);
+        }
+    t->weight[n][0] = t->weight[n - 1][0];
+    t->sum[n] = (struct mbi_sum){t->weight[n], 1, t->term[n], 1, t->number[n], 1, {{0}}};
+    t->term[n][0] = (struct mbi_sum_term){1, 1, {0}};
+    t->number[n][0] = (uint32_t)(2 * layers);
+    t->b.n_sums = n + 1;
+    test_that(t->b.n_sums <= MAX_SUMS);
+    for (size_t k = 0; k <= n; k++)
+        t->sum[k].claim = slow_sum(t, k);
+    test_that(gather(t));
+}
+
+START_TEST(what_is_alike_is_found)
+{
+    struct test_random r;
+    struct batch t;
+
+    test_random_init(&r, "what_is_alike_is_found");
+    layered_batch(&t, 2, 3, 7, &r);
+    ck_assert_uint_eq(t.alike.bits, 3);
+    ck_assert_uint_eq(t.alike.n_families, 4);
+    /* the first tables, the second ones, the first ones of three layers, and the last table as that
+     * of three and of one */
+    ck_assert_uint_eq(t.alike.n_lists, 5);
+    ck_assert_uint_eq(t.alike.list[0].n, 7);
+    ck_assert_uint_eq(t.alike.list[2].n, 3);
+    ck_assert_uint_eq(t.alike.list[4].n, 1);
+    ck_assert_uint_eq(MBI_EXT(sum_size)(&t.b), MBI_EXT_D * ((2 + 3) * 3 + 5));
+    for (uint32_t y = 0; y < 7; y++)
+        test_that(t.alike.table[y] == y && t.alike.table[7 + y] == 7 + y);
+    free_batch(&t);
+}
+END_TEST
+
+/* Another coefficient, factor or number of terms is another polynomial. */
+START_TEST(what_differs_is_not_gathered)
+{
+    struct test_random r;
+    struct batch t;
+
+    test_random_init(&r, "what_differs_is_not_gathered");
+    for (int change = 0; change < 4; change++) {
+        layered_batch(&t, 2, 3, 7, &r);
+        if (change == 0)
+            t.term[3][0].c++; /* the first one of layer 1 */
+        if (change == 1)
+            t.term[3][0].degree = 1;
+        if (change == 2)
+            t.term[3][0].factor[1] = 0;
+        if (change == 3)
+            t.sum[3].n_terms = 1;
+        test_that(gather(&t) == (t.alike.n_lists + t.alike.bits * 3 < t.b.n_tables));
+        ck_assert_uint_eq(t.alike.n_families, 5);
+        free_batch(&t);
+    }
+    strict_batch(&t, 2, 3, 1, &r);
+    test_that(!gather(&t));
+    ck_assert_uint_eq(t.alike.bits, 0);
+    free_batch(&t);
+}
+END_TEST
+
+START_TEST(gathered_claims_are_accepted)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+
+    test_random_init(&r, "gathered_claims_are_accepted");
+    mbi_host_default(&host);
+    for (unsigned bits = 0; bits <= 8; bits += 1 + bits / 3)
+        for (unsigned degree = 3; degree <= MBI_SUM_DEGREE; degree++) {
+            layered_batch(&t, bits, degree, 4 * degree - 5, &r); /* enough for it to pay */
+            check_complete(&t, &host);
+            free_batch(&t);
+        }
+}
+END_TEST
+
+START_TEST(every_change_of_a_gathered_one_is_refused)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    struct mbi_proof_writer w;
+
+    test_random_init(&r, "every_change_of_a_gathered_one_is_refused");
+    mbi_host_default(&host);
+    for (unsigned bits = 0; bits <= 3; bits++) {
+        layered_batch(&t, bits, 3, 7, &r);
+        prove(&end, &w, &t, &host);
+        test_that(!refused(&t, &w));
+        change_elements(accepts, &t, &w, &r);
+        change_claims(&t, &w);
+        change_statement(&t, &w);
+        change_length(accepts, &t, &w);
+        if (bits < 2)
+            flip_bits(accepts, &t, &w);
+        t.b.alike = NULL; /* as if it were not */
+        test_that(refused(&t, &w));
+        mbi_proof_writer_free(&w);
+        free_batch(&t);
+    }
+}
+END_TEST
+
+START_TEST(gathered_lies_are_refused)
+{
+    struct mbi_host host;
+    struct test_random r;
+    struct batch t;
+    struct end end;
+    struct mbi_proof_writer w;
+
+    test_random_init(&r, "gathered_lies_are_refused");
+    mbi_host_default(&host);
+    for (int round = 0; round < 40; round++) {
+        struct mbi_sum *one, *other;
+
+        layered_batch(&t, (unsigned)round % 5, 3, 7, &r);
+        one = &t.sum[random_size(&r, t.b.n_sums)];
+        other = &t.sum[random_size(&r, t.b.n_sums)];
+        one->claim = mbi_ext_add(one->claim, mbi_ext_from(1));
+        if (other != one && round % 2)
+            other->claim = mbi_ext_sub(other->claim, mbi_ext_from(1));
+        prove(&end, &w, &t, &host);
+        test_that(refused(&t, &w));
+        mbi_proof_writer_free(&w);
+        free_batch(&t);
+    }
+}
+END_TEST
+
+START_TEST(memory_for_gathering_is_refused_cleanly)
+{
+    struct mbi_ext point[MAX_BITS + 5], value[MAX_TABLES];
+    struct test_random r;
+    struct test_host host;
+    struct mbi_alike alike;
+    struct batch t;
+    struct mbi_proof_writer w;
+
+    test_random_init(&r, "memory_for_gathering_is_refused_cleanly");
+    layered_batch(&t, 3, 3, 7, &r);
+    test_host_init(&host);
+    for (size_t nth = 1; nth <= 9; nth++) {
+        test_host_fail(&host, nth, false);
+        test_that(!MBI_EXT(alike_find)(&alike, &t.b, &host.host));
+        test_host_check(&host);
+    }
+    for (size_t nth = 9; nth <= 10; nth++) { /* behind those of the sum-check itself */
+        mbi_proof_writer_init(&w, &host.host, "test");
+        test_that(mbi_buf_reserve(&w.bytes, 4096));
+        test_host_fail(&host, nth, false);
+        ck_assert_int_eq(MBI_EXT(sum_prove)(point, value, &t.b, t.table, &w, &host.host, NULL),
+                         MAMBAINT_E_NO_MEMORY);
+        mbi_proof_writer_free(&w);
+        test_host_check(&host);
+    }
+    free_batch(&t);
+}
+END_TEST
+
 /* ---- hidden ---- */
 
 /* A batch whose claims are hidden by the first pads; t has their known parts. */
@@ -538,11 +773,10 @@ static bool end_holds(const struct hidden *h, const struct mbi_hidden *left, con
     bool holds = left->n_zero == 1 && zeros_hold(&h->p, left);
 
     ck_assert_uint_eq(left->next, h->p.pads.n);
-    for (size_t k = 0; k < h->t.b.n_tables; k++) {
+    for (size_t k = 0; k < MBI_EXT(sum_values)(&h->t.b); k++) {
         const struct mbi_ext m = mbi_ext_mul(left->line.r, pad_at(&h->p, left->line.m + k));
 
-        holds &= mbi_ext_equal(mbi_ext_sub(end->value[k], m),
-                               MBI_EXT(table_at)(&h->t.table[k], end->point, h->t.b.bits));
+        holds &= mbi_ext_equal(mbi_ext_sub(end->value[k], m), true_value(&h->t, end->point, k));
     }
     return holds;
 }
@@ -583,7 +817,7 @@ START_TEST(hidden_claims_are_accepted)
     test_random_init(&r, "hidden_claims_are_accepted");
     for (unsigned bits = 0; bits <= 10; bits++)
         for (unsigned degree = 1; degree <= MBI_SUM_DEGREE; degree++)
-            for (size_t n_sums = 1; n_sums <= (bits < 7 ? MAX_SUMS : 2); n_sums++) {
+            for (size_t n_sums = 1; n_sums <= (bits < 7 ? FEW_SUMS : 2); n_sums++) {
                 random_batch(&h.t, bits, degree, n_sums, n_sums % 2 == 0, &r);
                 hide(&h, &r);
                 test_check(hidden_holds(&h), "2^%u, degree %u, %zu sums", bits, degree, n_sums);
@@ -664,6 +898,33 @@ START_TEST(hidden_lies_are_refused)
 }
 END_TEST
 
+START_TEST(hidden_ones_are_gathered)
+{
+    struct mbi_proof_writer w;
+    struct test_random r;
+    struct hidden h;
+
+    test_random_init(&r, "hidden_ones_are_gathered");
+    for (unsigned bits = 0; bits <= 4; bits++) {
+        layered_batch(&h.t, bits, 3, 7, &r);
+        hide(&h, &r);
+        prove_hidden(&w, &h);
+        test_that(accepts_hidden(&h, w.bytes.data, w.bytes.size));
+        change_elements(accepts_hidden, &h, &w, &r);
+        change_length(accepts_hidden, &h, &w);
+        mbi_proof_writer_free(&w);
+        for (size_t i = h.t.b.n_sums; i < h.p.pads.n; i++) {
+            pads_spoil(&h.p, i, i % 2);
+            test_check(!hidden_holds(&h), "pad %zu of %zu", i, h.p.pads.n);
+            pads_restore(&h.p);
+        }
+        h.t.sum[bits].claim = mbi_ext_add(h.t.sum[bits].claim, mbi_ext_from(1));
+        test_that(!hidden_holds(&h));
+        free_hidden(&h);
+    }
+}
+END_TEST
+
 /* A line is of no use at its origin, where it shows the values themselves. */
 START_TEST(the_origin_of_a_line_is_refused)
 {
@@ -723,57 +984,62 @@ static uint32_t vector_entry(size_t k, size_t x, uint32_t span)
     return ((uint32_t)((k + 3) * (x + 1)) * UINT32_C(2654435761) >> 16) % span;
 }
 
-enum { DIGITS, CLAMP, LINEAR, CONSTANT };
+enum { DIGITS, CLAMP, LINEAR, CONSTANT, MIXED };
 
-/* d(d - 1)(d - 2)(d - 3); u (127 - y); a sum; a number. */
-static void vector_sum(struct batch *t, size_t k, int what)
+/* d(d - 1)(d - 2)(d - 3); u (127 - y); a sum; a number; u + 3 u y. Tables have the numbers from
+ * `first` on. */
+static void vector_sum(struct batch *t, size_t k, int what, uint32_t first)
 {
-    static const struct mbi_sum_term term[4][4] = {
+    static const struct mbi_sum_term term[5][4] = {
         {{1, 4, {0}}, {MBI_FIELD_P - 6, 3, {0}}, {11, 2, {0}}, {MBI_FIELD_P - 6, 1, {0}}},
         {{127, 1, {0}}, {MBI_FIELD_P - 1, 2, {0, 1}}},
         {{1, 1, {0}}},
         {{5, 0, {0}}},
+        {{1, 1, {0}}, {3, 2, {0, 1}}},
     };
-    static const uint32_t number[4][2] = {{0}, {1, 2}, {1}, {0}};
-    static const uint8_t n_terms[4] = {4, 2, 1, 1}, n_tables[4] = {1, 2, 1, 0};
+    static const uint8_t n_terms[5] = {4, 2, 1, 1, 2}, n_tables[5] = {1, 2, 1, 0, 2};
     const unsigned bits = t->b.bits;
-    const uint64_t size = (uint64_t)1 << bits;
+    const uint64_t size = (uint64_t)1 << bits, cut = t->b.n_tables > 3 ? k % 4 : k;
 
     for (size_t i = 0; i < bits; i++)
         t->z[k][0][i] = vector_coordinate(10 * k, i);
-    t->weight[k][0] = (struct mbi_form){
-        bits, mbi_ext_from(1), 1, {MBI_EXT(form_eq)(0, bits, size > k ? size - k : 1, t->z[k][0])}};
-    t->sum[k] = (struct mbi_sum){t->weight[k],   1,    term[what], n_terms[what], number[what],
+    for (uint32_t i = 0; i < 2; i++)
+        t->number[k][i] = first + i;
+    t->weight[k][0] =
+        (struct mbi_form){bits,
+                          mbi_ext_from(1),
+                          1,
+                          {MBI_EXT(form_eq)(0, bits, size > cut ? size - cut : 1, t->z[k][0])}};
+    t->sum[k] = (struct mbi_sum){t->weight[k],   1,    term[what], n_terms[what], t->number[k],
                                  n_tables[what], {{0}}};
     t->sum[k].claim = slow_sum(t, k);
 }
 
-#define VECTOR_CASES 4
+#define VECTOR_CASES 6
 
 /* One of them, with tables of its own. */
 struct vector_batch {
     struct batch t;
     uint8_t digit[16];
     int8_t narrow[16];
-    int16_t wide[16];
+    int16_t wide[16], entry[MAX_TABLES][4];
 };
 
-static void vector_batch(struct vector_batch *b, uint64_t number)
+/* Three tables of digits and of integers. */
+static void small_vector(struct vector_batch *b, size_t c)
 {
     static const struct {
         unsigned bits;
         size_t n;
         int what[3];
-    } shape[VECTOR_CASES] = {{0, 1, {CLAMP}},
-                             {3, 1, {DIGITS}},
-                             {3, 2, {CLAMP, LINEAR}},
-                             {4, 3, {CLAMP, DIGITS, CONSTANT}}};
-    const size_t c = (size_t)number, size = (size_t)1 << shape[c % VECTOR_CASES].bits;
+    } shape[4] = {{0, 1, {CLAMP}},
+                  {3, 1, {DIGITS}},
+                  {3, 2, {CLAMP, LINEAR}},
+                  {4, 3, {CLAMP, DIGITS, CONSTANT}}};
+    const size_t size = (size_t)1 << shape[c].bits;
     struct batch *t = &b->t;
 
-    test_that(c < VECTOR_CASES);
-    memset(b, 0, sizeof(*b));
-    t->b = (struct mbi_sum_batch){shape[c].bits, t->sum, shape[c].n, 3};
+    t->b = (struct mbi_sum_batch){shape[c].bits, t->sum, shape[c].n, 3, NULL};
     for (size_t x = 0; x < size; x++) {
         b->digit[x] = (uint8_t)vector_entry(0, x, 4);
         b->narrow[x] = (int8_t)((int)vector_entry(1, x, 256) - 128);
@@ -783,7 +1049,46 @@ static void vector_batch(struct vector_batch *b, uint64_t number)
     t->table[1] = (struct mbi_table){MBI_TABLE_I8, b->narrow, size > 4 ? size - 3 : 1};
     t->table[2] = (struct mbi_table){MBI_TABLE_I16, b->wide, size};
     for (size_t k = 0; k < shape[c].n; k++)
-        vector_sum(t, k, shape[c].what[k]);
+        vector_sum(t, k, shape[c].what[k], shape[c].what[k] == CLAMP || shape[c].what[k] == LINEAR);
+}
+
+/* Sums that are alike, so many that they are gathered, or too few. */
+static void alike_vector(struct vector_batch *b, bool many)
+{
+    struct batch *t = &b->t;
+
+    t->b = (struct mbi_sum_batch){2, t->sum, many ? 19 : 2, many ? 24 : 4, NULL};
+    for (size_t i = 0; i < t->b.n_tables; i++) {
+        for (size_t x = 0; x < 4; x++)
+            b->entry[i][x] = (int16_t)((int)vector_entry(i, x, 256) - 128);
+        t->table[i] = (struct mbi_table){MBI_TABLE_I16, b->entry[i], i % 3 == 2 ? 3 : 4};
+    }
+    for (uint32_t k = 0; k < t->b.n_sums; k++)
+        if (k < 12)
+            vector_sum(t, k, many && k % 2 ? MIXED : CLAMP, 2 * k);
+        else if (k < 18)
+            vector_sum(t, k, LINEAR, 4 * (k - 12) + 1);
+        else
+            vector_sum(t, k, CONSTANT, 0);
+    test_that(gather(t) == many);
+}
+
+static void vector_batch(struct vector_batch *b, uint64_t number)
+{
+    test_that(number < VECTOR_CASES);
+    memset(b, 0, sizeof(*b));
+    if (number < 4)
+        small_vector(b, (size_t)number);
+    else
+        alike_vector(b, number == 4);
+}
+
+static void free_vector(struct vector_batch *b)
+{
+    struct mbi_host host;
+
+    mbi_host_default(&host);
+    MBI_EXT(alike_free)(&b->t.alike, &host);
 }
 
 START_TEST(another_implementation_writes_the_same_proofs)
@@ -806,15 +1111,16 @@ START_TEST(another_implementation_writes_the_same_proofs)
         vector_batch(&b, vectors_u64(&v, 2));
         prove(&end, &w, t, &host);
         vectors_same(&v, 3, w.bytes.data, w.bytes.size);
-        at = vectors_ext(want.point, t->b.bits, &v, 4);
-        at = vectors_ext(want.value, 3, &v, at);
+        at = vectors_ext(want.point, MBI_EXT(sum_rounds)(&t->b), &v, 4);
+        at = vectors_ext(want.value, MBI_EXT(sum_values)(&t->b), &v, at);
         test_that(at == v.n);
         test_that(verify(&end, t, w.bytes.data, w.bytes.size));
-        for (unsigned i = 0; i < t->b.bits; i++)
+        for (unsigned i = 0; i < MBI_EXT(sum_rounds)(&t->b); i++)
             test_that(mbi_ext_equal(end.point[i], want.point[i]));
-        for (size_t k = 0; k < 3; k++)
+        for (size_t k = 0; k < MBI_EXT(sum_values)(&t->b); k++)
             test_that(mbi_ext_equal(end.value[k], want.value[k]));
         mbi_proof_writer_free(&w);
+        free_vector(&b);
         seen++;
     }
     ck_assert_uint_eq(seen, VECTOR_CASES);
@@ -825,21 +1131,21 @@ END_TEST
 static void same_ends(const struct vectors *v, struct hidden *h, const struct mbi_proof_writer *w)
 {
     struct mbi_hidden left = {.host = &h->host, .next = h->t.b.n_sums, .claim_pad = h->claim_pad};
-    struct mbi_ext factor[64] = {{{0}}}, want[64], known;
+    struct mbi_ext factor[128] = {{{0}}}, want[128], known;
     struct mbi_proof_reader in;
     struct end end, said;
-    size_t at = vectors_ext(said.point, h->t.b.bits, v, 4);
+    size_t at = vectors_ext(said.point, MBI_EXT(sum_rounds)(&h->t.b), v, 4);
 
-    at = vectors_ext(said.value, 3, v, at);
+    at = vectors_ext(said.value, MBI_EXT(sum_values)(&h->t.b), v, at);
     at = vectors_ext(&known, 1, v, at);
     test_that(h->p.pads.n <= MBI_COUNT(want));
     at = vectors_ext(want, h->p.pads.n, v, at);
     test_that(at == v->n);
     mbi_proof_reader_init(&in, w->bytes.data, w->bytes.size, "test");
     test_that(MBI_EXT(sum_verify_hidden)(end.point, end.value, &h->t.b, &left, &in));
-    for (unsigned i = 0; i < h->t.b.bits; i++)
+    for (unsigned i = 0; i < MBI_EXT(sum_rounds)(&h->t.b); i++)
         test_that(mbi_ext_equal(end.point[i], said.point[i]));
-    for (size_t k = 0; k < 3; k++)
+    for (size_t k = 0; k < MBI_EXT(sum_values)(&h->t.b); k++)
         test_that(mbi_ext_equal(end.value[k], said.value[k]));
     test_that(left.n_zero == 1 && mbi_ext_equal(left.zero[0].known, known));
     for (size_t i = left.zero[0].first; i < left.zero[0].first + left.zero[0].n; i++)
@@ -868,8 +1174,11 @@ START_TEST(another_implementation_writes_the_same_hidden_proofs)
         mbi_host_default(&h.host);
         h.t = b.t;
         h.t.b.sum = h.t.sum;
-        for (size_t k = 0; k < h.t.b.n_sums; k++)
+        h.t.b.alike = b.t.b.alike ? &h.t.alike : NULL;
+        for (size_t k = 0; k < h.t.b.n_sums; k++) {
             h.t.sum[k].weight = h.t.weight[k];
+            h.t.sum[k].table = h.t.number[k];
+        }
         pads_init(&h.p, h.t.b.n_sums + MBI_EXT(sum_pads)(&h.t.b), &r);
         for (size_t i = 0; i < h.p.pads.n; i++) {
             const struct mbi_ext x = vector_coordinate(1000, i);
@@ -886,6 +1195,7 @@ START_TEST(another_implementation_writes_the_same_hidden_proofs)
         same_ends(&v, &h, &w);
         mbi_proof_writer_free(&w);
         pads_free(&h.p);
+        free_vector(&b);
         seen++;
     }
     ck_assert_uint_eq(seen, VECTOR_CASES);
@@ -908,10 +1218,17 @@ int main(void)
     tcase_add_test(t, any_bytes_are_read_and_refused);
     tcase_add_test(t, no_bytes_prove_no_zero);
     tcase_add_test(t, wrong_plans_are_named);
+    tcase_add_test(t, what_is_alike_is_found);
+    tcase_add_test(t, what_differs_is_not_gathered);
+    tcase_add_test(t, gathered_claims_are_accepted);
+    tcase_add_test(t, every_change_of_a_gathered_one_is_refused);
+    tcase_add_test(t, gathered_lies_are_refused);
+    tcase_add_test(t, memory_for_gathering_is_refused_cleanly);
     tcase_add_test(t, hidden_claims_are_accepted);
     tcase_add_test(t, every_change_of_a_hidden_one_is_refused);
     tcase_add_test(t, every_pad_is_used_once);
     tcase_add_test(t, hidden_lies_are_refused);
+    tcase_add_test(t, hidden_ones_are_gathered);
     tcase_add_test(t, the_origin_of_a_line_is_refused);
     tcase_add_test(t, any_hidden_bytes_are_refused);
     tcase_add_test(t, another_implementation_writes_the_same_proofs);
