@@ -506,20 +506,29 @@ static void add_var(struct digest *s, const struct mbi_plan *p, const struct mbi
         add_digits(s, p, v);
 }
 
+#define NO_FIELD 7u /* as a letter */
+
+/* Kind, log and fields in one number: 2, 5 and 8 bits each. There are as many views as of anything,
+ * and a verifier hashes them all. */
+static uint32_t packed_axis(const struct mbi_axis *a)
+{
+    uint32_t fields = 0;
+
+    for (uint32_t f = MBI_FIELDS; f-- > 0;) {
+        const struct mbi_field *of = &a->field[f];
+
+        fields <<= 8;
+        fields |= f < a->n_fields ? (uint32_t)of->letter | (uint32_t)of->shift << 3 : NO_FIELD;
+    }
+    return (uint32_t)a->kind | (uint32_t)a->log << 2 | fields << 7;
+}
+
 static void add_view(struct digest *s, const struct mbi_view *w)
 {
     add32(s, w->var);
     for (int k = 0; k < MBI_AXES; k++) {
-        const struct mbi_axis *a = &w->axis[k];
-
-        add32(s, a->kind);
-        add32(s, a->log);
-        add32(s, (uint32_t)a->from);
-        add32(s, a->n_fields);
-        for (uint32_t f = 0; f < a->n_fields; f++) {
-            add32(s, a->field[f].letter);
-            add32(s, a->field[f].shift);
-        }
+        add32(s, (uint32_t)w->axis[k].from);
+        add32(s, packed_axis(&w->axis[k]));
     }
 }
 
@@ -544,20 +553,46 @@ static void add_relation(struct digest *s, const struct mbi_plan *p, const struc
     }
 }
 
-void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
+static void end_digest(uint8_t out[MBI_DIGEST_SIZE], struct digest *s)
+{
+    hash_bytes(s);
+    mbi_blake2b_end(&s->hash, out);
+}
+
+static void begin_digest(struct digest *s, const char *what)
+{
+    s->n = 0;
+    mbi_blake2b_init(&s->hash);
+    mbi_blake2b_add(&s->hash, what, strlen(what));
+}
+
+static size_t share_begin(size_t n, size_t k) { return n * k / MBI_PLAN_SHARES; }
+
+void mbi_plan_share(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan, size_t k)
+{
+    const size_t vars = share_begin(plan->n_vars, k + 1);
+    const size_t relations = share_begin(plan->n_relations, k + 1);
+    struct digest s;
+
+    begin_digest(&s, "mambaint-share");
+    for (size_t i = share_begin(plan->n_vars, k); i < vars; i++)
+        add_var(&s, plan, &plan->var[i]);
+    for (size_t i = share_begin(plan->n_relations, k); i < relations; i++)
+        add_relation(&s, plan, &plan->relation[i]);
+    end_digest(out, &s);
+}
+
+void mbi_plan_join(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan,
+                   const uint8_t share[MBI_PLAN_SHARES][MBI_DIGEST_SIZE])
 {
     struct digest s;
 
-    s.n = 0;
-    mbi_blake2b_init(&s.hash);
-    mbi_blake2b_add(&s.hash, "mambaint-plan", 13);
+    begin_digest(&s, "mambaint-plan");
     add32(&s, (uint32_t)plan->n_stages);
     add32(&s, plan->lanes);
     add32(&s, plan->n_outputs);
     add32(&s, plan->public_weights);
     add32(&s, plan->n_vars);
-    for (uint32_t i = 0; i < plan->n_vars; i++)
-        add_var(&s, plan, &plan->var[i]);
     add32(&s, plan->n_pieces);
     for (uint32_t i = 0; i < plan->n_pieces; i++) {
         add32(&s, plan->piece[i].row);
@@ -567,9 +602,17 @@ void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
     }
     add32(&s, plan->weight_bits);
     add32(&s, plan->n_relations);
-    for (uint32_t i = 0; i < plan->n_relations; i++)
-        add_relation(&s, plan, &plan->relation[i]);
     add_regions(&s, plan);
     hash_bytes(&s);
-    mbi_blake2b_end(&s.hash, out);
+    mbi_blake2b_add(&s.hash, share, MBI_PLAN_SHARES * MBI_DIGEST_SIZE);
+    end_digest(out, &s);
+}
+
+void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan)
+{
+    uint8_t share[MBI_PLAN_SHARES][MBI_DIGEST_SIZE];
+
+    for (size_t k = 0; k < MBI_PLAN_SHARES; k++)
+        mbi_plan_share(share[k], plan, k);
+    mbi_plan_join(out, plan, (const uint8_t(*)[MBI_DIGEST_SIZE])share);
 }

@@ -256,7 +256,13 @@ int32_t mbi_plan_create(struct mbi_plan **out, const struct mbi_host *host,
                         const struct mbi_plan_request *request, mambaint_error *err);
 void mbi_plan_free(struct mbi_plan *plan); /* NULL is fine */
 
-/* What both sides have planned, as 32 bytes: another layout is another proof. */
+#define MBI_PLAN_SHARES ((size_t)16)
+
+/* What both sides have planned, as 32 bytes: another layout is another proof. Also in steps: the
+ * digests of shares of its variables and relations, in any order, and then the whole. */
+void mbi_plan_share(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan, size_t k);
+void mbi_plan_join(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan,
+                   const uint8_t share[MBI_PLAN_SHARES][MBI_DIGEST_SIZE]);
 void mbi_plan_digest(uint8_t out[MBI_DIGEST_SIZE], const struct mbi_plan *plan);
 
 #endif

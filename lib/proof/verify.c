@@ -97,11 +97,11 @@ static void check_weights(const struct mbi_proof_job *job, struct mbi_proof_read
         mbi_refuse(in, "the root of the weights is of another size than the plan's");
 }
 
-/* What needs no byte of the proof, in two parts. */
+/* What needs no byte of the proof. */
 struct ahead {
     struct mbi_walk *walk;
     struct mbi_proof_reader *in;
-    uint8_t digest[MBI_DIGEST_SIZE];
+    uint8_t share[MBI_PLAN_SHARES][MBI_DIGEST_SIZE], digest[MBI_DIGEST_SIZE];
 };
 
 #define KEPT ((size_t)430) /* bytes for each term of a plan, or some more */
@@ -112,11 +112,10 @@ static void look_ahead(void *arg, size_t begin, size_t end)
 
     for (size_t i = begin; i < end; i++) {
         if (i == 0) {
-            if (!a->walk->job->begun)
-                mbi_plan_digest(a->digest, a->walk->plan);
-        } else {
             check_public(a->walk->job, a->in);
             MBI_EXT(walk_touch)(a->walk);
+        } else {
+            mbi_plan_share(a->share[i - 1], a->walk->plan, i - 1);
         }
     }
 }
@@ -140,7 +139,9 @@ bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_rea
     check_weights(job, in);
     w.witness = mbi_walk_root(&job->code, plan->bits, mbi_witness_end(plan));
     MBI_EXT(walk_expect)(&w, plan->n_terms * KEPT);
-    mbi_parallel_for(host, 2, 1, look_ahead, &ahead);
+    mbi_parallel_for(host, 1 + (job->begun ? 0 : MBI_PLAN_SHARES), 1, look_ahead, &ahead);
+    if (!job->begun)
+        mbi_plan_join(ahead.digest, plan, (const uint8_t(*)[MBI_DIGEST_SIZE])ahead.share);
     w.digest = ahead.digest;
     MBI_EXT(walk_start)(&w);
     mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");

@@ -62,12 +62,13 @@ static unsigned bits_of(const struct mbi_relation *r, uint32_t letters)
     return bits;
 }
 
-/* A view over the letters of the sum; it is summed over those of its own that the sum lacks. */
-static uint32_t add_table(struct batch *b, const struct mbi_view *view, const struct mbi_weights *l,
+/* A view over the letters of the sum; it is summed over those of its own that the sum lacks, with
+ * these weights, if there are any. */
+static uint32_t add_table(struct batch *b, const struct mbi_view *view,
+                          const struct mbi_relation *r, const struct mbi_weights *l,
                           uint32_t letters)
 {
     struct mbi_walk_table *t = &b->table[b->n_tables];
-    const struct mbi_relation *r = l->relation;
     unsigned left = b->bits;
 
     *t = (struct mbi_walk_table){.view = *view, .relation = r};
@@ -83,31 +84,59 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view, const st
         }
     }
     b->letters[b->n_tables] = letters;
-    if (b->weights) {
+    if (l) {
         b->weights[b->n_tables] = *l;
         t->weight = b->weights[b->n_tables].factor;
     }
     return b->n_tables++;
 }
 
-/* Adds what a claim says of table i, where the batch ends at a point. */
-static void add_end(struct mbi_walk *w, const struct batch *b, uint32_t i, uint32_t claim,
-                    const struct mbi_ext *point, struct mbi_ext scale)
+/* The letters where a batch ends, as long as they are those of one table after the other. */
+struct batch_end {
+    const struct mbi_ext *point;
+    struct mbi_weights at;
+};
+
+static bool same_letters(const struct mbi_relation *a, const struct mbi_relation *b)
+{
+    bool same = a->n_letters == b->n_letters;
+
+    for (uint32_t k = 0; same && k < a->n_letters; k++)
+        same = a->n[k] == b->n[k];
+    return same;
+}
+
+/* Letters of the sum have the factor eq at their bits of the point, others those of the table. */
+static void set_letters(struct batch_end *end, const struct batch *b, uint32_t i)
 {
     const struct mbi_relation *r = b->table[i].relation;
-    struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
-    struct mbi_part p;
+    struct mbi_weights *l = &end->at;
     unsigned at = 0;
 
+    if (!b->weights && l->relation && same_letters(l->relation, r)) {
+        l->relation = r;
+        return;
+    }
     if (b->weights)
-        l = b->weights[i];
+        *l = b->weights[i];
+    else
+        *l = (struct mbi_weights){.relation = r, .scale = mbi_ext_from(1)};
     for (uint32_t k = 0; k < r->n_letters; k++) {
         if (!(b->letters[i] >> k & 1))
             continue;
-        l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], point + at);
+        l->factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], end->point + at);
         at += mbi_index_bits(r->n[k]);
     }
-    p = MBI_EXT(part_of_view)(w, &b->table[i].view, &l, b->letters[i]);
+}
+
+/* Adds what a claim says of table i. */
+static void add_end(struct mbi_walk *w, const struct batch *b, uint32_t i, uint32_t claim,
+                    struct batch_end *end, struct mbi_ext scale)
+{
+    struct mbi_part p;
+
+    set_letters(end, b, i);
+    p = MBI_EXT(part_of_view)(w, &b->table[i].view, &end->at, b->letters[i]);
     p.claim = claim;
     p.scale = mbi_ext_mul(p.scale, scale);
     MBI_EXT(walk_part)(w, &p);
@@ -118,6 +147,7 @@ static void claim_lists(struct mbi_walk *w, const struct batch *b, const struct 
                         const struct mbi_ext *point, const struct mbi_ext *value)
 {
     struct mbi_ext *share = MBI_EXT(walk_keep)(w, (size_t)1 << a->bits, sizeof(*share));
+    struct batch_end end = {.point = point};
 
     if (w->failed)
         return;
@@ -126,15 +156,17 @@ static void claim_lists(struct mbi_walk *w, const struct batch *b, const struct 
         const uint32_t claim = MBI_EXT(walk_end)(w, value[i], i);
 
         for (uint32_t y = 0; y < a->list[i].n; y++)
-            add_end(w, b, a->table[a->list[i].first + y], claim, point, share[y]);
+            add_end(w, b, a->table[a->list[i].first + y], claim, &end, share[y]);
     }
 }
 
 static void claim_tables(struct mbi_walk *w, const struct batch *b, const struct mbi_ext *point,
                          const struct mbi_ext *value)
 {
+    struct batch_end end = {.point = point};
+
     for (uint32_t i = 0; i < b->n_tables; i++)
-        add_end(w, b, i, MBI_EXT(walk_end)(w, value[i], i), point, mbi_ext_from(1));
+        add_end(w, b, i, MBI_EXT(walk_end)(w, value[i], i), &end, mbi_ext_from(1));
 }
 
 /* Runs the batch and claims its tables at the point where it ends, one by one or by lists. */
@@ -210,27 +242,18 @@ static bool same_view(const struct mbi_view *a, const struct mbi_view *b)
            same_axis(&a->axis[1], &b->axis[1]) && same_axis(&a->axis[2], &b->axis[2]);
 }
 
-static bool same_letters(const struct mbi_relation *a, const struct mbi_relation *b)
-{
-    bool same = a->n_letters == b->n_letters;
-
-    for (uint32_t k = 0; same && k < a->n_letters; k++)
-        same = a->n[k] == b->n[k];
-    return same;
-}
-
 /* The number of a view among the tables; it is added if it is not there. */
 static uint32_t find_table(struct batch *b, const struct mbi_view *view,
-                           const struct mbi_weights *l)
+                           const struct mbi_relation *r)
 {
     uint32_t i = b->latest[view->var];
 
     while (i != MBI_NONE &&
-           !(same_view(&b->table[i].view, view) && same_letters(b->table[i].relation, l->relation)))
+           !(same_view(&b->table[i].view, view) && same_letters(b->table[i].relation, r)))
         i = b->before[i];
     if (i != MBI_NONE)
         return i;
-    i = add_table(b, view, l, ALL_LETTERS);
+    i = add_table(b, view, r, NULL, ALL_LETTERS);
     b->before[i] = b->latest[view->var];
     return b->latest[view->var] = i;
 }
@@ -254,7 +277,6 @@ static bool same_weight(const struct mbi_relation *a, const struct mbi_relation 
 static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_relation *r,
                          const struct tau *tau)
 {
-    const struct mbi_weights l = weights_at(r, tau);
     struct mbi_form *weight = b->of_weight && same_weight(b->of_weight, r)
                                   ? b->weight
                                   : MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
@@ -265,8 +287,11 @@ static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_r
 
     if (w->failed)
         return;
-    if (weight != b->weight)
+    if (weight != b->weight) {
+        const struct mbi_weights l = weights_at(r, tau);
+
         *weight = MBI_EXT(sum_weight)(w, &l, ALL_LETTERS);
+    }
     b->weight = weight;
     b->of_weight = r;
     for (uint32_t i = 0; i < r->n_terms && !w->failed; i++) {
@@ -274,7 +299,7 @@ static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_r
 
         term[i] = (struct mbi_sum_term){.c = mbi_fe_from_i64(t->c), .degree = (uint8_t)t->n};
         for (uint32_t k = 0; k < t->n; k++) {
-            const uint32_t number = find_table(b, &t->view[k], &l);
+            const uint32_t number = find_table(b, &t->view[k], r);
             size_t own = 0;
 
             while (own < n_tables && table[own] != number)
@@ -511,8 +536,8 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
     *weight = MBI_EXT(sum_weight)(w, &l, x->letters);
     weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, &l, x->letters));
     *term = (struct mbi_sum_term){mbi_fe_from_i64(t->c), 2, {0, 1}};
-    table[0] = add_table(b, &t->view[0], &l, x->letters);
-    table[1] = add_table(b, &t->view[1], &l, x->letters);
+    table[0] = add_table(b, &t->view[0], l.relation, &l, x->letters);
+    table[1] = add_table(b, &t->view[1], l.relation, &l, x->letters);
     b->sum[b->n_sums++] = (struct mbi_sum){weight, 1, term, 1, table, 2, value};
 }
 

@@ -71,7 +71,7 @@ REMOVALS = [
     ("digits below 2", "walk.c", "{&weight[1], 2, two,", "{&weight[1], 0, two,"),
     ("claims about public values", "walk_open.c", "w->side->contradiction(w);", "(void)0;"),
     ("values of tables are claimed", "walk_sums.c",
-     "add_end(w, b, i, MBI_EXT(walk_end)(w, value[i], i), point, mbi_ext_from(1));", "(void)value;"),
+     "add_end(w, b, i, MBI_EXT(walk_end)(w, value[i], i), &end, mbi_ext_from(1));", "(void)value;"),
     ("values of lists are claimed", "walk_sums.c",
      "        const uint32_t claim = MBI_EXT(walk_end)(w, value[i], i);\n",
      "        const uint32_t claim = MBI_NONE;\n\n        (void)value;"),

@@ -666,11 +666,12 @@ class Plan:
     # Digest
 
     def bytes_of_axes(self, axes):
-        """An axis: kind, log, from, fields, and for each field letter and shift"""
+        """An axis: from, and one number of kind, log and three fields, 7 where there is none"""
         out = []
         for axis in axes:
-            out += [axis.kind, axis.log, axis.start, len(axis.fields)]
-            out += [number for field in axis.fields for number in field]
+            fields = [letter + 8 * shift for letter, shift in axis.fields] + [7] * 3
+            packed = sum(f << 7 + 8 * i for i, f in enumerate(fields[:3]))
+            out += [axis.start, axis.kind + 4 * axis.log + packed]
         return b"".join(u32(x) for x in out)
 
     def bytes_of_digits(self, v):
@@ -684,31 +685,43 @@ class Plan:
                     u64(box.first), u64(box.rest)]
         return out
 
+    def bytes_of_variable(self, v):
+        """Of a variable, as the digest has it"""
+        out = [u32(v.kind), *map(u32, v.shape), u64(v.lo), u64(v.hi)]
+        return out + {PUBLIC: [u32(v.number), u32(v.stage), u32(v.parameter), u32(v.extra)],
+                      WEIGHT: [u32(v.pieces[0] if v.pieces else 0), u32(len(v.pieces))],
+                      COMMITTED: self.bytes_of_digits(v),
+                      DERIVED: [u32(v.definition or 0)],
+                      BOUNDARY: [u32(v.side), u64(v.block)]}[v.kind]
+
+    def bytes_of_relation(self, r):
+        """Of a relation"""
+        out = [u32(len(r.ranges)), *map(u32, r.ranges), *map(u32, r.mask or (0, 0))]
+        out.append(u32(NO_VARIABLE if r.is_zero else r.defines))
+        if not r.is_zero:
+            out.append(u32(r.defines) + self.bytes_of_axes(r.result))
+        out.append(u32(len(r.terms)))
+        for c, views in r.terms:
+            out += [u64(c), u32(len(views))]
+            out += [u32(view.variable) + self.bytes_of_axes(view.axes) for view in views]
+        return out
+
+    def share(self, k):
+        """The digest of one of 16 shares of the variables and relations"""
+        out = [b"mambaint-share"]
+        for items, its_bytes in ((self.variables, self.bytes_of_variable),
+                                 (self.relations, self.bytes_of_relation)):
+            for item in items[len(items) * k // 16:len(items) * (k + 1) // 16]:
+                out += its_bytes(item)
+        return hashlib.blake2b(b"".join(out), digest_size=32).digest()
+
     def canonical(self):
         """The bytes of section 5, "Digest\""""
         out = [b"mambaint-plan", u32(self.stages), u32(self.lanes), u32(self.claimed),
-               u32(self.public_weights), u32(len(self.variables))]
-        for v in self.variables:
-            out += [u32(v.kind), *map(u32, v.shape), u64(v.lo), u64(v.hi)]
-            out += {PUBLIC: [u32(v.number), u32(v.stage), u32(v.parameter), u32(v.extra)],
-                    WEIGHT: [u32(v.pieces[0] if v.pieces else 0), u32(len(v.pieces))],
-                    COMMITTED: self.bytes_of_digits(v),
-                    DERIVED: [u32(v.definition or 0)],
-                    BOUNDARY: [u32(v.side), u64(v.block)]}[v.kind]
-        out.append(u32(len(self.pieces)))
+               u32(self.public_weights), u32(len(self.variables)), u32(len(self.pieces))]
         for row, log_rows, _, col_bits, block in self.pieces:
             out += [u32(row), u32(log_rows), u32(col_bits), u64(block)]
-        out += [u32(self.weight_bits), u32(len(self.relations))]
-        for r in self.relations:
-            out += [u32(len(r.ranges)), *map(u32, r.ranges), *map(u32, r.mask or (0, 0))]
-            out.append(u32(NO_VARIABLE if r.is_zero else r.defines))
-            if not r.is_zero:
-                out.append(u32(r.defines) + self.bytes_of_axes(r.result))
-            out.append(u32(len(r.terms)))
-            for c, views in r.terms:
-                out += [u64(c), u32(len(views))]
-                out += [u32(view.variable) + self.bytes_of_axes(view.axes) for view in views]
-        out.append(u32(16 if self.large else 2))
+        out += [u32(self.weight_bits), u32(len(self.relations)), u32(16 if self.large else 2)]
         if self.large:
             out.append(u32(len(self.regions)))
             for size, _, end, count in self.regions:
@@ -718,7 +731,7 @@ class Plan:
         out.append(u32(self.bits))
         if self.pads:
             out += [u64(self.pads_at), u64(self.pads)]
-        return b"".join(out)
+        return b"".join(out + [self.share(k) for k in range(16)])
 
     def digest(self):
         """Section 5, "Digest\""""
