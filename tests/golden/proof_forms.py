@@ -251,7 +251,7 @@ def lists_of(sums, families):
 
 
 def gathered_bits(sums, count):
-    """m, of a batch with that many tables; 0 if it is not gathered"""
+    """`more` of a batch with that many tables; 0 if it is not gathered"""
     families = families_of(sums)
     _, lists = lists_of(sums, families)
     m = (max(map(len, families)) - 1).bit_length()
@@ -264,8 +264,8 @@ def sent_values(sums, count):
 
 
 def gather(e, tables, sums, point):
-    """The batch over m bits that is left at a point: tables are the lists, sums the families. The
-    weights have the powers of c."""
+    """The batch over `more` bits that is left at a point: tables are the lists, sums the families.
+    The weights have the powers of c."""
     families = families_of(sums)
     by_family, lists = lists_of(sums, families)
     new_tables = [[e.at(tables[k], point) for k in numbers] for numbers in lists]

@@ -315,9 +315,9 @@ def interpolate(values, r):
 
 
 def gather(sums, tables, d):
-    """Section 3, "Alike": the bits m, the lists of tables, and the families, each as its sums'
-    numbers and its terms, of lists in place of tables. If the batch is not gathered, m is 0, each
-    sum is a family of its own and each table a list of its own."""
+    """Section 3, "Alike": the bits `more`, the lists of tables, and the families, each as its sums'
+    numbers and its terms, of lists in place of tables. If the batch is not gathered, they are 0,
+    each sum is a family of its own and each table a list of its own."""
     alike = {}
     for k, (_, _, terms) in enumerate(sums):
         own = list(dict.fromkeys(j for _, factors in terms for j in factors))
