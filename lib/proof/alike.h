@@ -24,19 +24,23 @@ struct mbi_alike_list {
     uint32_t chain;
 };
 
+#define MBI_NO_SUM UINT32_MAX
+
 struct mbi_alike {
-    unsigned bits; /* of the largest family's members */
-    struct mbi_family *family;
+    unsigned bits;             /* of the largest family's members: so many rounds more */
+    struct mbi_family *family; /* in the order of their first sums */
     uint32_t n_families;
-    uint32_t *family_of, *member, *next; /* by sum; the next of its family, or MBI_NO_SUM */
-    struct mbi_alike_list *list;
-    uint32_t n_lists, *number, *table, n_tables;
-    struct mbi_ext *weight; /* by family; room for what a verifier adds up */
-    uint32_t *bucket;
+    /* By sum: its family, its number there, and the sum that is the next one, or MBI_NO_SUM. */
+    uint32_t *family_of, *member, *next;
+    struct mbi_alike_list *list; /* each once, in the order of their first use */
+    uint32_t n_lists;
+    uint32_t *number; /* of lists, see mbi_family */
+    uint32_t *table;  /* of lists, see mbi_alike_list */
+    uint32_t n_tables;
+    struct mbi_ext *weight; /* by family, see alike_weights() */
+    uint32_t *bucket;       /* of hashes, while families and lists are found */
     size_t n_buckets;
 };
-
-#define MBI_NO_SUM UINT32_MAX
 
 /* Finds what is alike in a batch without faults. False for want of memory. */
 bool MBI_EXT(alike_find)(struct mbi_alike *out, const struct mbi_sum_batch *batch,
