@@ -64,8 +64,10 @@ build "$folder" || finish 0 1 0
 
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
+# Limits are for what hangs, not for a slow machine.
+export CK_TIMEOUT_MULTIPLIER=4
 # shellcheck disable=SC2086 # words
-meson test -C "$folder" --no-rebuild --print-errorlogs $selection </dev/null 2>&1 | tee "$log"
+meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 4 $selection </dev/null 2>&1 | tee "$log"
 
 # The summary of meson; without one the run itself broke.
 # shellcheck disable=SC2046 # three numbers

@@ -6,7 +6,8 @@ set -u
 cd "$1" || exit 1
 command -v clang-format >/dev/null || exit 77
 
+# Many files a process, each of which is named once.
 find include lib cpu cuda examples tests -name '*.[ch]' 2>/dev/null | sort |
-    while read -r file; do
-        clang-format "$file" | diff "$file" - >/dev/null || echo "clang-format -i $file"
-    done | if grep .; then exit 1; else exit 0; fi
+    xargs clang-format --dry-run 2>&1 |
+    sed -n 's/^\([^: ]*\):[0-9]*:[0-9]*: .*/clang-format -i \1/p' | uniq |
+    if grep .; then exit 1; else exit 0; fi
