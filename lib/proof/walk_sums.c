@@ -38,9 +38,11 @@ struct batch {
     unsigned bits;
     struct mbi_sum *sum;
     struct mbi_walk_table *table;
-    uint32_t *letters;           /* by table, of its sum: a bit for each */
-    struct mbi_weights *weights; /* by table, of the letters that the sum lacks; NULL: it has all */
-    size_t *claim_pad;           /* by sum, of products whose value is sent hidden */
+    uint32_t *letters; /* by table, of its sum: a bit for each */
+    struct mbi_weights
+        *weights;      /* by product, of its two tables: of the letters that its sum lacks;
+                                    NULL: sums of relations, which have all */
+    size_t *claim_pad; /* by sum, of products whose value is sent hidden */
     uint32_t n_sums, n_tables;
 };
 
@@ -84,10 +86,7 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view,
         }
     }
     b->letters[b->n_tables] = letters;
-    if (l) {
-        b->weights[b->n_tables] = *l;
-        t->weight = b->weights[b->n_tables].factor;
-    }
+    t->weight = l ? l->factor : NULL;
     return b->n_tables++;
 }
 
@@ -118,7 +117,7 @@ static void set_letters(struct batch_end *end, const struct batch *b, uint32_t i
         return;
     }
     if (b->weights)
-        *l = b->weights[i];
+        *l = b->weights[i / 2];
     else
         *l = (struct mbi_weights){.relation = r, .scale = mbi_ext_from(1)};
     for (uint32_t k = 0; k < r->n_letters; k++) {
@@ -517,7 +516,7 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
 {
     struct mbi_part *part = &w->part[x->part], one = *part;
     const struct mbi_term *t = &w->plan->term[x->relation->first_term];
-    const struct mbi_weights l = MBI_EXT(weights_of_part)(x->relation, part);
+    struct mbi_weights *l = &b->weights[b->n_sums];
     struct mbi_form *weight = MBI_EXT(walk_keep)(w, 1, sizeof(*weight));
     struct mbi_sum_term *term = MBI_EXT(walk_keep)(w, 1, sizeof(*term));
     uint32_t *table = MBI_EXT(walk_keep)(w, 2, sizeof(*table));
@@ -525,6 +524,7 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
 
     if (w->failed)
         return;
+    *l = MBI_EXT(weights_of_part)(x->relation, part);
     one.scale = mbi_ext_from(1);
     if (w->hidden) { /* what is sent is the value and a pad */
         b->claim_pad[b->n_sums] = w->hidden->next;
@@ -533,11 +533,11 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
     value = w->side->value(w, &one);
     MBI_EXT(walk_take)(w, part->claim, mbi_ext_mul(part->scale, value));
     part->claim = MBI_NONE;
-    *weight = MBI_EXT(sum_weight)(w, &l, x->letters);
-    weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, &l, x->letters));
+    *weight = MBI_EXT(sum_weight)(w, l, x->letters);
+    weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, l, x->letters));
     *term = (struct mbi_sum_term){mbi_fe_from_i64(t->c), 2, {0, 1}};
-    table[0] = add_table(b, &t->view[0], l.relation, &l, x->letters);
-    table[1] = add_table(b, &t->view[1], l.relation, &l, x->letters);
+    table[0] = add_table(b, &t->view[0], x->relation, l, x->letters);
+    table[1] = add_table(b, &t->view[1], x->relation, l, x->letters);
     b->sum[b->n_sums++] = (struct mbi_sum){weight, 1, term, 1, table, 2, value};
 }
 
@@ -552,7 +552,7 @@ static uint32_t sum_products(struct mbi_walk *w, struct product *x, uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         here += bits_of(x[i].relation, x[i].letters) == bits;
     if (!batch_init(&b, w, here, 2 * here) ||
-        !(b.weights = MBI_EXT(walk_keep)(w, 2 * (size_t)here, sizeof(*b.weights))) ||
+        !(b.weights = MBI_EXT(walk_keep)(w, here, sizeof(*b.weights))) ||
         (w->hidden && !(b.claim_pad = MBI_EXT(walk_keep)(w, here, sizeof(*b.claim_pad)))))
         return 0;
     b.bits = bits;
