@@ -162,7 +162,9 @@ static int report(const struct args *args, const char *out, const mambaint_proof
                 "%s: %zu bytes in %.0f ms; 2^%d values committed, %d bits of soundness\n"
                 "model id: %s\n",
                 out, size, 1e3 * seconds, (int)n.trace, (int)n.bits, said.model_id);
-    if (status == CLI_DONE && n.zk)
+    if (status == CLI_DONE && n.zk && args_count(args, "prover-key") > 1)
+        fprintf(stderr, "proofs left of the key that has the fewest: %lld\n", (long long)n.left);
+    else if (status == CLI_DONE && n.zk)
         fprintf(stderr, "%s: proofs left: %lld\n", args_text(args, "prover-key", ""),
                 (long long)n.left);
     free_said(&said);
@@ -196,7 +198,7 @@ static int set_prompt(const struct args *args)
 /* Flags of the tool that are options of the library, and the prompt. */
 static int set_options(const struct args *args, const mambaint_tokenizer *tokenizer)
 {
-    static const char *const key[] = {"tokens", "ids", "features", "prover-key"};
+    static const char *const key[] = {"tokens", "ids", "features"};
     const char *chain = args_text(args, "part", args_switch(args, "linked") ? "linked" : NULL);
     mambaint_error err;
 
@@ -208,6 +210,10 @@ static int set_options(const struct args *args, const mambaint_tokenizer *tokeni
     }
     if (chain && mambaint_options_set(args->options, "chain", chain, &err) < 0)
         return fail_memory();
+    for (size_t i = 0; i < args->n_given; i++)
+        if (!strcmp(args->given[i]->name, "prover-key") &&
+            mambaint_options_set(args->options, "prover-key", args->value[i], &err) < 0)
+            return fail_memory();
     if (args_text(args, "features", NULL) || (!tokenizer && !args_text(args, "prompt", NULL)))
         return CLI_DONE;
     return set_prompt(args);
@@ -271,11 +277,13 @@ static const struct flag flags[] = {
      "the proof of one model of a linked chain: first, middle or last; --features is what it "
      "takes"},
     {"chunk-steps", 0, FLAG_OPTION, "N",
-     "a proof for every N steps of a text (none: one for all); memory is that of one"},
+     "a proof for every N steps of a text (none: one for all); memory is that of one, with --zk on "
+     "of two"},
     {"weights", 0, FLAG_OPTION, "NAME",
      "committed: who verifies needs a key alone (default); public: the model"},
     {"prover-key", 0, FLAG_TEXT, "FILE",
-     "what 'mambaint proof key --prover' made of the model: saves the time of its commitment"},
+     "what 'mambaint proof key --prover' made of the model: saves the time of its commitment; "
+     "repeated: of each model with --linked"},
     {"zk", 0, FLAG_OPTION, "off",
      "on, to hide the weights; it takes the --prover-key of a key that was made with it"},
     {"backend", 0, FLAG_OPTION, "NAME",

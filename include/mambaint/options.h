@@ -34,7 +34,7 @@ extern "C" {
  * | `features` | decimals with commas between, as many as the model takes, each from -4 to 3.96875 | none | mambaint_model_evaluate(), mambaint_proof_create() |
  * | `weights` | `committed`, `public` | `committed` | mambaint_proof_create(), mambaint_key_create() |
  * | `zk` | `on`, `off` | `off` | mambaint_proof_create(), mambaint_key_create(), mambaint_prover_key_save() |
- * | `prover-key` | a file of mambaint_prover_key_save() | none | mambaint_proof_create(), with `zk` mambaint_key_create() |
+ * | `prover-key` | a file of mambaint_prover_key_save(); repeating the key adds one: a `linked` chain takes one of each model, any other call the last | none | mambaint_proof_create(), with `zk` mambaint_key_create() |
  * | `proofs` | 1 to 16777216, with `zk` | 1000 | mambaint_prover_key_save() |
  * | `record` | `on`: keep what is run, for mambaint_receipt_create(); `off` | `off` | sessions |
  * | `chain` | `merged`: one proof of several models; `linked`: one of each; `first`, `middle`, `last`: that of one model of a linked chain | `merged` | mambaint_proof_create(), mambaint_key_create() |
@@ -63,8 +63,8 @@ typedef struct mambaint_options mambaint_options;
 MAMBAINT_API int32_t mambaint_options_create(mambaint_options **out);
 
 /**
- * Set one option. Setting a key again replaces its value, but `stop` and `data` gain a further one.
- * The value is checked by the call that reads it.
+ * Set one option. Setting a key again replaces its value, but `stop`, `data` and `prover-key` gain
+ * a further one. The value is checked by the call that reads it.
  *
  * @param[in]  options  the options to change
  * @param[in]  key      NUL-terminated; `-` and `_` are equal

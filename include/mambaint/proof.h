@@ -50,8 +50,9 @@ extern "C" {
  * Two hidden proofs of the same are never alike. What is not hidden: the sizes of the models, their
  * exponents and scales, and what the statement says. Enough outputs to chosen features may give the
  * weights of a small model, whatever the proof hides; and weights of which a proof or key without
- * `zk` was ever handed out are no secret. Public weights, runs in parts and series hide nothing yet
- * (E_UNSUPPORTED). With the options `zk`: "on" and `prover-key`: a path,
+ * `zk` was ever handed out are no secret. Hidden proofs of one series name each other, and are made
+ * together. Public weights cannot be hidden (E_UNSUPPORTED). With the options `zk`: "on" and
+ * `prover-key`: a path,
  *
  * ```c
  * mambaint_prover_key_save(NULL, path, &model, 1, zk_and_proofs, &err);  // once; `proofs`: "1000"
@@ -102,20 +103,21 @@ typedef struct mambaint_statement mambaint_statement;
  * that ends the turn or the text is part of the answer.
  *
  * Options: `backend`; `weights` (`committed`, the default, or `public`); `zk` (`off`, the default,
- * or `on`, which takes a `prover-key` that was made with it, and neither public weights nor
- * `chunk-steps`); for
- * features `features` as there; for text
+ * or `on`, which takes a `prover-key` that was made with it, and no public weights); for features
+ * `features` as there; for text
  * - `prompt`, a text, before which the end-of-text token is fed, or `ids`, whole numbers with
  *   commas between, before which nothing is;
  * - `tokens`, the most that are answered, 64 without it. Prompt and answer take at most 4096 steps,
  *   one less than they have tokens;
  * - `chunk-steps`, the most steps of one proof, at most 4096 and a multiple of the model's `chunk`.
- *   A run with more of them gets a series of proofs, and may have 1048576 steps.
+ *   A run with more of them gets a series of proofs, made with the memory of one, or of two that
+ *   are hidden, and may have 1048576 steps.
  *
  * For several models `chain` says whether they are proved together (`merged`, the default) or each
- * by itself, with memory for one (`linked`, which makes a series of proofs). One model of a linked
- * chain may be proved where the others are not, from what is handed on to it, in `features`: as its
- * `first`, `middle` or `last` one. mambaint_proof_join() makes the series.
+ * by itself, with memory for one, or for two hidden ones (`linked`, which makes a series of proofs;
+ * with prover keys it takes one of each model, in their order). One model of a linked chain may be
+ * proved where the others are not, from what is handed on to it, in `features`: as its `first`,
+ * `middle` or `last` one; not if it is to be hidden. mambaint_proof_join() makes the series.
  *
  * With the option `prover-key`, a file of mambaint_prover_key_save(), the weights are not committed
  * to anew; the proof is the same, and is checked before it is handed out, so that a damaged key
@@ -198,7 +200,7 @@ MAMBAINT_API const void *mambaint_proof_data(const mambaint_proof *proof, size_t
  * | `log2-trace` | log2 of the entries of what was committed beside the weights; of a series the largest |
  * | `soundness-bits` | a false statement passes with a probability below 2^-this for each try; of a series the lowest |
  * | `zk` | 1 if the weights are hidden, else 0 |
- * | `proofs-left` | with hidden weights, how many proofs the prover key could still make then (-1 if its file was gone); else -1 |
+ * | `proofs-left` | with hidden weights, how many proofs the prover key could still make then, with several keys the fewest (-1 if a file was gone); else -1 |
  *
  * @param[in]  proof  the proof
  * @param[in]  key    which number
@@ -275,9 +277,9 @@ MAMBAINT_API int32_t mambaint_key_load(mambaint_key **out, mambaint_context *ctx
  *                                 is of a chain of keys itself
  * @retval MAMBAINT_E_RANGE        together they have more than 16 models
  * @retval MAMBAINT_E_MISMATCH     the models do not take what those before them hand on, or the
- *                                 weights of some are public and of others committed
- * @retval MAMBAINT_E_UNSUPPORTED  no libsodium, or a key is of hidden weights: linked chains hide
- *                                 nothing yet
+ *                                 weights of one are committed, public or hidden where those of
+ *                                 another are not
+ * @retval MAMBAINT_E_UNSUPPORTED  no libsodium
  * @retval MAMBAINT_E_NO_MEMORY    out of memory; nothing stays allocated
  */
 MAMBAINT_API int32_t mambaint_key_join(mambaint_key **out, mambaint_key *const *key, size_t n_keys,
@@ -419,7 +421,7 @@ MAMBAINT_API int32_t mambaint_statement_save(void *buf, size_t cap, size_t *need
  * | key | text |
  * |---|---|
  * | `text` | a few lines for people: the models, the model id, features and outputs as exact decimals or the tokens, and what is not shown |
- * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed`, `public` or `hidden`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, or null); of a series also `proofs`, how many; of a linked chain also `chain` (`linked`) and `proof_sizes`, how many bytes each of the `proofs` has, if they are there; of a part of one `features` or `outputs` may be null, and `link_before` and `link_behind` are their digests, or null |
+ * | `json` | an object: `type` (`run` or `certificate`), `version`, `profile`, `weights` (`committed`, `public` or `hidden`), `model_id`, `weights_digest`, `models` (of each `architecture`, `graph_digest` and its configuration), `tokens` (steps), `features` in units of 2^-`feature_frac`, `outputs` in units of 2^-`frac`, `argmax`; of tokens in place of these `tokens` (steps), `n_outputs` (answered tokens), `ids` (those last), `prompt` and `text` (null: mambaint_statement_text_with() has them); in `models` then also `public_digest`; of a part of a run also `t0`, `memory_before` and `memory_behind` (digests, of hidden proofs those of links, or null); of a series also `proofs`, how many; of a linked chain also `chain` (`linked`) and `proof_sizes`, how many bytes each of the `proofs` has, if they are there; of a part of one `features` or `outputs` may be null, and `link_before` and `link_behind` are their digests, or null |
  *
  * @param[out] buf        receives the text and a NUL if both fit; may be NULL if `cap` is 0
  * @param[in]  cap        room in `buf` in bytes

@@ -16,7 +16,7 @@
     ONE("profile") ONE("record")                                                                 \
     /* evaluations and proofs; of text also `tokens`, below */                                   \
     ONE("features") ONE("prompt") ONE("ids") ONE("zk") ONE("chunk-steps")                        \
-    ONE("prover-key") ONE("proofs") ONE("chain")                                                 \
+    MANY("prover-key") ONE("proofs") ONE("chain")                                                 \
     /* making models and tokenizers */                                                           \
     ONE("architecture") ONE("preset") ONE("name") ONE("license") ONE("pre") MANY("data")            \
     /* trainers */                                                                               \

@@ -5,9 +5,7 @@
 #include "api/chain.h"
 #include "api/options.h"
 #include "base/intmath.h"
-#include "base/scratch.h"
 #include "base/text.h"
-#include "proof/boundary.h"
 
 struct mambaint_proof {
     mambaint_context *ctx;
@@ -90,241 +88,6 @@ static int32_t say_answer(struct mbi_statement *s, uint8_t **input, const struct
     return mbi_statement_check(s, m->graph, err);
 }
 
-/* ---- memory ---- */
-
-/* A host that remembers whether it refused: then neither a proof nor a verdict counts. */
-struct watch {
-    struct mbi_host host;
-    const struct mbi_host *from;
-    atomic_bool refused;
-};
-
-static void *watched(void *user, void *old, size_t size)
-{
-    struct watch *w = user;
-    void *block = w->from->alloc(w->from->alloc_user, old, size);
-
-    if (size && !block)
-        atomic_store(&w->refused, true);
-    return block;
-}
-
-static void watch_begin(struct watch *w, const struct mbi_host *from)
-{
-    w->host = *from;
-    w->host.alloc = watched;
-    w->host.alloc_user = w;
-    w->from = from;
-    atomic_init(&w->refused, false);
-}
-
-/* ---- jobs ---- */
-
-/*
- * What both sides know beside the plan, the code, the statement's bytes and the roots. `ids` is of
- * statements of tokens, lanes + 1 of them; else NULL.
- */
-struct known {
-    uint32_t *ids;
-};
-
-static int32_t read_known(struct known *k, const struct mbi_statement *s,
-                          const struct mbi_host *host, mambaint_error *err)
-{
-    k->ids = NULL;
-    if (!mbi_statement_is_of_tokens(s))
-        return MAMBAINT_OK;
-    if (!(k->ids = mbi_alloc(host, s->n_inputs, sizeof(*k->ids))))
-        return mbi_fail_memory(err, "the tokens of a proof");
-    for (size_t i = 0; i < s->n_inputs; i++)
-        k->ids[i] = mbi_statement_id(s, i);
-    return MAMBAINT_OK;
-}
-
-/* ---- writing ---- */
-
-void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host)
-{
-    for (int side = 0; side < MBI_SIDES; side++) {
-        MBI_EXT(commitment_free)(&b->commitment[side]);
-        mbi_free_aligned(host, b->vector[side]);
-    }
-    *b = (struct mbi_boundaries){.vector = {NULL}};
-}
-
-/* What a run hands on, or features that it begins with, and the commitment to it. */
-static int32_t commit_side(struct mbi_boundaries *b, enum mbi_side side,
-                           const struct mbi_witness *witness, const struct mbi_code *others,
-                           mambaint_error *err)
-{
-    const struct mbi_plan *plan = witness->plan;
-    const size_t n = (size_t)1 << plan->boundary_bits[side];
-    struct mbi_table vector = {MBI_TABLE_I32, NULL, n};
-    struct mbi_code code;
-    struct mbi_ntt ntt;
-    unsigned bits;
-    int32_t rc;
-
-    if (!MBI_EXT(boundary_code)(&code, plan, side, others))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED, "what is handed on cannot be committed to");
-    bits = (unsigned)mbi_max_size(plan->boundary_bits[side], code.log_columns);
-    if (!(b->vector[side] = mbi_alloc_aligned(plan->host, n * sizeof(int32_t))))
-        return mbi_fail_memory(err, "the memory between two proofs");
-    mbi_boundary_vector(b->vector[side], witness, side);
-    vector.data = b->vector[side];
-    if ((rc = mbi_ntt_init(&ntt, plan->host, mbi_field_kernels_best(), code.log_length, err)) < 0)
-        return rc;
-    rc = MBI_EXT(commit)(&b->commitment[side], &vector, bits, &code, NULL, &ntt, err);
-    mbi_ntt_free(&ntt);
-    return rc;
-}
-
-/* The witness and its statement, of which the roots were not there. */
-static int32_t make_witness(struct mbi_witness **out, struct mbi_statement *s,
-                            const struct mbi_proof_plan *plan, const struct mbi_stage_run *run,
-                            const struct mbi_mask_seed *seed, struct mbi_boundaries *b,
-                            mambaint_error *err)
-{
-    const struct mbi_host *host = plan->plan->host;
-    int32_t rc;
-
-    mbi_progress(host, "witness", 0, 1);
-    rc = mbi_witness_create(out, plan->plan, run, seed, err);
-    mbi_progress(host, "witness", 1, 1);
-    for (int side = 0; side < MBI_SIDES && rc >= 0; side++)
-        if (plan->plan->boundary[side] && !b->vector[side])
-            rc = commit_side(b, (enum mbi_side)side, *out, &plan->code, err);
-    for (int side = 0; side < MBI_SIDES && rc >= 0; side++)
-        s->boundary[side] =
-            plan->plan->boundary[side] ? b->commitment[side].root.digest.byte : NULL;
-    return rc;
-}
-
-static void say_boundaries(struct mbi_proof_job *job, const struct mbi_statement *s)
-{
-    for (int side = 0; side < MBI_SIDES; side++)
-        if (s->boundary[side])
-            memcpy(job->boundary[side].byte, s->boundary[side], MBI_DIGEST_SIZE);
-}
-
-static int32_t write_body(struct mbi_proof_writer *body, struct mbi_proof_job *job,
-                          const struct mbi_proof_models *m, const struct mbi_hidden_use *use,
-                          const struct mbi_witness *witness, const struct mbi_boundaries *b,
-                          mambaint_error *err)
-{
-    struct mbi_commitment vector[2 + MBI_SIDES] = {{0}}; /* the witness's, the weights', ... */
-    struct mbi_scratch scratch;
-    struct watch watch;
-    size_t n = 1;
-    int32_t rc;
-
-    if (!m->public_weights)
-        vector[n++] = use ? use->opened : m->commitment;
-    for (int side = 0; side < MBI_SIDES; side++)
-        if (job->plan->boundary[side])
-            vector[n++] = b->commitment[side];
-    job->table = witness->table;
-    watch_begin(&watch, &m->ctx->host);
-    (void)mbi_scratch_open(&scratch, &watch.host); /* slower without it */
-    mbi_progress(&m->ctx->host, "commit", 0, 1);
-    rc = MBI_EXT(proof_commit)(&vector[0], job, witness, use ? &use->seed : NULL, &watch.host, err);
-    mbi_progress(&m->ctx->host, "commit", 1, 1);
-    if (rc >= 0)
-        rc = MBI_EXT(proof_prove)(job, witness, vector, body, &watch.host, err);
-    MBI_EXT(commitment_free)(&vector[0]);
-    mbi_scratch_close(&scratch, &watch.host);
-    return atomic_load(&watch.refused) ? mbi_fail_memory(err, "a proof") : rc;
-}
-
-/* What a job has to know of hidden weights. `term` and `claim` stay where they are. */
-static void know_roots(struct mbi_proof_job *job, struct mbi_claim term[2],
-                       const struct mbi_root_claim *claim, const struct mbi_proof_models *m)
-{
-    job->weights_end = m->blur.end + m->blur.entries;
-    job->weights_bits = m->blur.bits;
-    MBI_EXT(root_claim_terms)(term, claim, 1);
-    job->claim = term;
-    job->n_claims = claim->n_terms;
-}
-
-/* Of hidden weights a proof names one of their roots, behind its statement. */
-static void put_root(struct mbi_proof_writer *body, struct mbi_proof_job *job,
-                     struct mbi_claim term[2], const struct mbi_proof_models *m,
-                     const struct mbi_hidden_use *use)
-{
-    if (!use)
-        return;
-    MBI_EXT(proof_begin)(&body->transcript, job);
-    job->begun = true;
-    mbi_put_root(body, &use->opened.root.digest, m->hidden.tree, m->said.roots.n, use->number);
-    job->weights = use->opened.root;
-    know_roots(job, term, &use->claim, m);
-}
-
-/* The file of a statement and a witness that are complete. `ids`: of tokens; `use`: of hidden
- * weights. */
-static int32_t write_file(struct mbi_buf *out, const struct mbi_proof_models *m,
-                          const struct mbi_proof_plan *plan, const struct mbi_statement *s,
-                          const uint32_t *ids, const struct mbi_hidden_use *use,
-                          const struct mbi_witness *witness, const struct mbi_boundaries *b,
-                          mambaint_error *err)
-{
-    const enum mbi_proof_type type = s->lanes ? MBI_PROOF_RUN : MBI_PROOF_CERTIFICATE;
-    const size_t begin = out->size;
-    struct mbi_proof_job job = {
-        .plan = plan->plan, .code = plan->code, .weights = m->root, .token = ids};
-    struct mbi_proof_writer body;
-    struct mbi_claim term[2];
-    int32_t rc;
-
-    mbi_proof_file_begin(out, type, m->public_weights, s);
-    if (out->failed)
-        return mbi_fail_memory(err, "a proof");
-    job.statement = out->data + begin;
-    job.statement_size = out->size - begin;
-    say_boundaries(&job, s);
-    mbi_proof_writer_init(&body, &m->ctx->host, type == MBI_PROOF_RUN ? "wit" : "cert");
-    put_root(&body, &job, term, m, use);
-    if ((rc = write_body(&body, &job, m, use, witness, b, err)) >= 0) {
-        mbi_buf_add(out, body.bytes.data, body.bytes.size);
-        mbi_proof_file_end(out);
-        rc = out->failed ? mbi_fail_memory(err, "a proof") : MAMBAINT_OK;
-    }
-    mbi_proof_writer_free(&body);
-    return rc;
-}
-
-int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
-                        const struct mbi_proof_plan *plan, const struct mbi_statement *s,
-                        const struct mbi_stage_run *run, struct mbi_boundaries *b,
-                        mambaint_error *err)
-{
-    const bool hidden = mbi_statement_is_hidden(&m->said);
-    struct mbi_hidden_use use = {.number = 0};
-    struct mbi_stage_run first = run[0];
-    struct mbi_witness *witness = NULL;
-    struct mbi_statement said = *s;
-    struct known known;
-    int32_t rc;
-
-    if ((rc = read_known(&known, s, &m->ctx->host, err)) < 0)
-        return rc;
-    first.token = known.ids;
-    first.before = b ? b->vector[MBI_BEFORE] : NULL;
-    if (hidden)
-        rc = mbi_hidden_begin(&use, m, s, err);
-    if (rc >= 0)
-        rc = make_witness(&witness, &said, plan, known.ids ? &first : run,
-                          hidden ? &use.seed : NULL, b, err);
-    if (rc >= 0)
-        rc = write_file(out, m, plan, &said, known.ids, hidden ? &use : NULL, witness, b, err);
-    if (hidden)
-        mbi_hidden_end(&use, m);
-    mbi_witness_free(witness);
-    mbi_free(&m->ctx->host, known.ids);
-    return rc;
-}
-
 /* ---- checking ---- */
 
 /* What is public of a run on features: these and the outputs (of one step), beside public weights.
@@ -371,7 +134,7 @@ static bool get_root(struct mbi_proof_job *job, struct mbi_claim term[2],
         return false;
     job->weights.digest = part.root;
     MBI_EXT(root_claim)(claim, &m->said, &part.tree, &m->blur);
-    know_roots(job, term, claim, m);
+    mbi_proof_know_roots(job, term, claim, m);
     return true;
 }
 
@@ -383,12 +146,12 @@ static int32_t check_body(struct mbi_proof_job *job, const struct mbi_proof_mode
     struct mbi_root_claim claim;
     struct mbi_claim term[2];
     struct mbi_proof_reader in;
-    struct watch watch;
+    struct mbi_watch watch;
     bool holds;
 
     mbi_proof_reader_init(&in, file->body, file->body_size,
                           file->type == MBI_PROOF_RUN ? "wit" : "cert");
-    watch_begin(&watch, host);
+    mbi_watch_begin(&watch, host);
     holds = get_root(job, term, &claim, m, file->type, &in) &&
             MBI_EXT(proof_verify)(job, &in, &watch.host);
     if (atomic_load(&watch.refused))
@@ -409,23 +172,26 @@ int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof
                                 .weights = m->root};
     int32_t *outputs = NULL;
     struct mbi_table *table;
-    struct known known;
-    int32_t rc = read_known(&known, &file->statement, host, err);
+    struct mbi_buf bare;
+    uint32_t *ids;
+    int32_t rc = mbi_proof_ids(&ids, &file->statement, host, err);
 
     if (rc < 0)
         return rc;
-    job.token = known.ids;
-    say_boundaries(&job, &file->statement);
+    job.token = ids;
+    mbi_buf_init(&bare, host);
+    mbi_proof_say_boundaries(&job, &bare, file->type, m->public_weights, &file->statement);
     job.table = table = public_tables(&outputs, m, plan, &file->statement);
-    rc = table ? MAMBAINT_OK : mbi_fail_memory(err, "a verification");
+    rc = table && !bare.failed ? MAMBAINT_OK : mbi_fail_memory(err, "a verification");
     if (rc >= 0 && file->type == MBI_PROOF_RUN)
-        rc = mbi_known_tables(table, plan->plan, &(struct mbi_known){m->param, known.ids}, err);
+        rc = mbi_known_tables(table, plan->plan, &(struct mbi_known){m->param, ids}, err);
     if (rc >= 0)
         rc = check_body(&job, m, file, err);
     mbi_known_free(table, plan->plan);
     mbi_free(host, table);
     mbi_free(host, outputs);
-    mbi_free(host, known.ids);
+    mbi_free(host, ids);
+    mbi_buf_free(&bare);
     return rc;
 }
 
@@ -567,7 +333,7 @@ static int32_t write_run(mambaint_proof *p, const struct mbi_proof_models *m,
 
     p->log2_trace = plan->plan->bits;
     p->level = plan->level;
-    rc = mbi_proof_write(&p->file, m, plan, s, run->stage, NULL, err);
+    rc = mbi_proof_write(&p->file, m, plan, s, run->stage, err);
     return rc < 0 ? rc : mbi_prover_key_check(m, plan, &p->file, err);
 }
 
@@ -663,10 +429,6 @@ static int32_t prove_text(mambaint_proof *p, const struct mbi_proof_models *m,
 
     if (rc < 0 || (rc = mbi_proof_part_steps(&steps, m, options, err)) < 0)
         return rc;
-    if (steps && mbi_statement_is_hidden(&m->said))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "option chunk-steps: runs in parts hide nothing yet; leave it out, or set "
-                        "zk to off");
     most = steps ? MBI_STATEMENT_STEPS : MBI_STATEMENT_LANES;
     mbi_buf_init(&list, &m->ctx->host);
     if ((rc = mbi_proof_answer(&list, &n_outputs, m->model[0], options, most, err)) >= 0)
@@ -689,21 +451,36 @@ static mambaint_proof *new_proof(mambaint_context *ctx)
     return p;
 }
 
-/* What the key's file says now: others may have made some at the same time. The proof is there, and
- * is none the worse if the file is not. */
-static void say_left(mambaint_proof *p, const struct mbi_proof_models *m)
+/* How many proofs a key makes yet, by what its file says now: others may have made some at the same
+ * time. The proof is there, and is none the worse if the file is not: then -1. */
+static int64_t left_of(const char *prover_key, const struct mbi_host *host)
 {
     struct mbi_prover_key_head head;
     struct mbi_map map;
     uint64_t left;
+    bool said;
+
+    if (mbi_map_open(&map, host, prover_key, NULL) < 0)
+        return -1;
+    said = mbi_prover_key_read(&head, map.data, map.size, NULL) >= 0 &&
+           mbi_budget_left(&left, &head, map.data, map.size, NULL) >= 0;
+    mbi_map_close(&map, host);
+    return said ? (int64_t)left : -1;
+}
+
+/* Of a hidden proof; with several keys the fewest. */
+static void say_left(mambaint_proof *p, const mambaint_options *options, size_t n)
+{
+    const struct mbi_host *host = &p->ctx->host;
 
     p->hidden = true;
-    if (mbi_map_open(&map, &m->ctx->host, m->prover_key, NULL) < 0)
-        return;
-    if (mbi_prover_key_read(&head, map.data, map.size, NULL) >= 0 &&
-        mbi_budget_left(&left, &head, map.data, map.size, NULL) >= 0)
-        p->left = (int64_t)left;
-    mbi_map_close(&map, &m->ctx->host);
+    p->left = left_of(
+        n > 1 ? mbi_option_at(options, "prover-key", 0) : mbi_option(options, "prover-key"), host);
+    for (size_t i = 1; i < n; i++) {
+        const int64_t left = left_of(mbi_option_at(options, "prover-key", i), host);
+
+        p->left = left < p->left ? left : p->left;
+    }
 }
 
 /* A proof for each model of a chain, or of one of them. */
@@ -712,6 +489,7 @@ static int32_t create_chain(mambaint_proof **out, mambaint_model *const *model, 
                             mambaint_error *err)
 {
     struct mbi_proof_made made;
+    bool zk = false;
     int32_t rc = mbi_chain_check(model, n, err);
 
     if (rc < 0)
@@ -722,6 +500,8 @@ static int32_t create_chain(mambaint_proof **out, mambaint_model *const *model, 
     rc = mbi_proof_write_chain(&made, model, n, chain, options, err);
     (*out)->log2_trace = made.log2_trace;
     (*out)->level = made.level;
+    if (rc >= 0 && mbi_option_bool(&zk, options, "zk", NULL) >= 0 && zk)
+        say_left(*out, options, n);
     if (rc < 0) {
         mambaint_proof_free(*out);
         *out = NULL;
@@ -751,7 +531,7 @@ int32_t mambaint_proof_create(mambaint_proof **out, mambaint_model *const *model
                               : prove_features(p, &m, options, err);
     }
     if (rc >= 0 && mbi_statement_is_hidden(&m.said))
-        say_left(p, &m);
+        say_left(p, options, 1);
     mbi_prover_key_close(&m);
     mbi_proof_models_close(&m);
     if (rc < 0) {

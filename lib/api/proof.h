@@ -6,6 +6,7 @@
 #include "api/model.h"
 #include "api/chain.h"
 #include "base/file.h"
+#include "base/scratch.h"
 #include "exec/backend.h"
 #include "proof/roots.h"
 #include "proof/series.h"
@@ -109,23 +110,88 @@ int32_t mbi_proof_graph(struct mbi_graph **out, const struct mbi_host *host,
 int32_t mbi_proof_check_statement(const struct mbi_statement *s, const struct mbi_host *host,
                                   mambaint_error *err);
 
-/* ---- proofs ---- */
+/* ---- jobs, of both sides (proof_job.c) ---- */
+
+/* The ids of a statement of tokens; of any other one NULL. */
+int32_t mbi_proof_ids(uint32_t **ids, const struct mbi_statement *s, const struct mbi_host *host,
+                      mambaint_error *err);
+/* What a job has to know of hidden weights. `term` and `claim` stay where they are. */
+void mbi_proof_know_roots(struct mbi_proof_job *job, struct mbi_claim term[2],
+                          const struct mbi_root_claim *claim, const struct mbi_proof_models *m);
+/* Roots, or links and what the proof has its name of, for which `bare` is memory, and has failed
+ * without it. */
+void mbi_proof_say_boundaries(struct mbi_proof_job *job, struct mbi_buf *bare,
+                              enum mbi_proof_type type, bool public_weights,
+                              const struct mbi_statement *s);
+
+/* A host that remembers whether it refused: then neither a proof nor a verdict counts. */
+struct mbi_watch {
+    struct mbi_host host;
+    const struct mbi_host *from;
+    atomic_bool refused;
+};
+void mbi_watch_begin(struct mbi_watch *w, const struct mbi_host *from);
+
+/* ---- proofs (proof_write.c) ---- */
 
 /* What is at the ends of a part of a run or chain: a memory that it begins with is given; features
  * that it begins with, and what it hands on, are made, and belong to the caller also after a
  * failure, if the structure was zero there. */
 struct mbi_boundaries {
     int32_t *vector[MBI_SIDES];
-    struct mbi_commitment commitment[MBI_SIDES]; /* to it */
+    struct mbi_commitment commitment[MBI_SIDES]; /* to it, unless it is hidden */
+    struct mbi_ext pad[MBI_SIDES]; /* of a hidden one, which both its proofs have ... */
+    uint8_t link[MBI_SIDES][MBI_STATEMENT_LINK]; /* ... and the link, when both are there */
 };
 void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host);
+/* What one part hands on becomes what the next one begins with. */
+void mbi_boundaries_hand_on(struct mbi_boundaries *next, struct mbi_boundaries *b);
 
-/* Appends a whole proof file. `plan` and `run`: of a run, or of a certificate. `b`: NULL, or of a
- * plan with boundaries, whose roots come into the statement here. */
-int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
+/* One opening of a key: what a proof is made with. Zero it first. */
+struct mbi_hidden_use {
+    uint32_t number;              /* of the root */
+    struct mbi_mask_seed seed;    /* of this proof alone: the witness's masks and all pads */
+    struct mbi_mask_seed weights; /* of the root */
+    struct mbi_commitment opened; /* to the weights, by that root */
+    struct mbi_root_claim claim;  /* that they are the weights of all roots */
+};
+
+/*
+ * A proof in the making. Between its two halves its witness is committed to, and nothing has been
+ * drawn: a hidden one has its name then, and what it hands on or begins with can be linked. It
+ * stays where it is from the one to the other. Zero it first.
+ */
+struct mbi_proof_draft {
+    const struct mbi_proof_models *m;
+    const struct mbi_proof_plan *plan;
+    struct mbi_statement said; /* its boundaries are views of b */
+    struct mbi_boundaries *b;
+    uint32_t *ids; /* of tokens: lanes + 1 of them */
+    struct mbi_hidden_use use;
+    struct mbi_witness *witness;
+    struct mbi_commitment vector; /* to the witness */
+    struct mbi_watch watch;
+    struct mbi_scratch scratch;
+};
+
+/* `plan` and `run`: of a run, or of a certificate. `b`: NULL, or of a plan with boundaries. The run
+ * is not needed any more behind it; all else is. Close the draft after a failure, too. */
+int32_t mbi_proof_begin(struct mbi_proof_draft *d, const struct mbi_proof_models *m,
                         const struct mbi_proof_plan *plan, const struct mbi_statement *s,
                         const struct mbi_stage_run *run, struct mbi_boundaries *b,
                         mambaint_error *err);
+/* Of two hidden ones: what the first hands on is what the second begins with, which has been begun
+ * with its vector. */
+int32_t mbi_proof_link(struct mbi_proof_draft *left, struct mbi_proof_draft *right,
+                       mambaint_error *err);
+/* Appends the proof file. */
+int32_t mbi_proof_end(struct mbi_buf *out, struct mbi_proof_draft *d, mambaint_error *err);
+void mbi_proof_draft_close(struct mbi_proof_draft *d);
+
+/* All of it at once. */
+int32_t mbi_proof_write(struct mbi_buf *out, const struct mbi_proof_models *m,
+                        const struct mbi_proof_plan *plan, const struct mbi_statement *s,
+                        const struct mbi_stage_run *run, mambaint_error *err);
 
 /* Is the body a proof of the statement? The models were compared before. Any memory that it takes
  * follows from the plan. */
@@ -167,15 +233,6 @@ int32_t mbi_hidden_make(struct mbi_proof_models *m, mambaint_error *err);
 /* beta, behind the weights in m->vector, for which this may take other memory. */
 int32_t mbi_hidden_fill(struct mbi_proof_models *m, mambaint_error *err);
 void mbi_hidden_forget(struct mbi_hidden_key *k, const struct mbi_host *host);
-
-/* One opening of a key: what a proof is made with. Zero it first. */
-struct mbi_hidden_use {
-    uint32_t number;              /* of the root */
-    struct mbi_mask_seed seed;    /* of this proof alone: the witness's masks and all pads */
-    struct mbi_mask_seed weights; /* of the root */
-    struct mbi_commitment opened; /* to the weights, by that root */
-    struct mbi_root_claim claim;  /* that they are the weights of all roots */
-};
 
 /* Takes the next opening of the key, for good, or for a certificate the first. End it after a
  * failure, too. */
@@ -246,7 +303,7 @@ struct mbi_proof_made {
     unsigned log2_trace, level; /* the largest, and the lowest */
 };
 /* A series of proofs of `steps` steps each, but for the last one, of a list as of
- * mbi_proof_answer(), which has more of them. Needs the memory of one. */
+ * mbi_proof_answer(), which has more of them. Needs the memory of one, or of two hidden ones. */
 int32_t mbi_proof_write_series(struct mbi_proof_made *made, const struct mbi_proof_models *m,
                                const struct mbi_buf *list, uint32_t n_outputs, uint32_t steps,
                                const struct mbi_backend *backend, mambaint_error *err);
@@ -263,8 +320,6 @@ enum mbi_chain {
 };
 int32_t mbi_proof_chain(enum mbi_chain *chain, const mambaint_options *options,
                         mambaint_error *err);
-/* E_UNSUPPORTED with the option `zk`, for what is not merged. */
-int32_t mbi_proof_chain_hides(const mambaint_options *options, mambaint_error *err);
 /* A series of one proof for each of several models; or the proof of one. */
 int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const *model, size_t n,
                               enum mbi_chain chain, const mambaint_options *options,

@@ -54,7 +54,8 @@ static int32_t take_hidden(mambaint_key *k, mambaint_error *err)
 }
 
 static int32_t key_of_models(mambaint_key **out, mambaint_model *const *model, size_t n_models,
-                             const mambaint_options *options, mambaint_error *err)
+                             const char *prover_key, const mambaint_options *options,
+                             mambaint_error *err)
 {
     mambaint_key *k;
     bool zk = false;
@@ -66,7 +67,7 @@ static int32_t key_of_models(mambaint_key **out, mambaint_model *const *model, s
     if (!(k = new_key(&model[0]->ctx->host)))
         return mbi_fail_memory(err, "a key");
     if (mbi_option_bool(&zk, options, "zk", NULL) >= 0 && zk) /* of others it would be no help */
-        k->models.prover_key = mbi_option(options, "prover-key");
+        k->models.prover_key = prover_key;
     if ((rc = mbi_proof_models_open(&k->models, model, n_models, options, err)) >= 0)
         rc = take_hidden(k, err);
     mbi_prover_key_close(&k->models);
@@ -113,14 +114,14 @@ static int32_t add_stage(mambaint_key *k, struct mbi_blake2b *weights, mambaint_
     if (next->n_stages)
         return mbi_fail(err, MAMBAINT_E_INVALID, "key %zu is of a chain of keys itself",
                         k->n_stages);
-    if (mbi_statement_is_hidden(&next->models.said))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "key %zu is of hidden weights, but linked chains hide nothing yet",
-                        k->n_stages);
     if (k->n_stages > 1) {
-        if (next->models.public_weights != k->models.public_weights)
+        const char *mode = mbi_statement_mode_name(&next->models.said, next->models.public_weights);
+        const char *before = mbi_statement_mode_name(&k->models.said, k->models.public_weights);
+
+        if (mode != before)
             return mbi_fail(err, MAMBAINT_E_MISMATCH,
-                            "some of the keys are of public weights, others of committed ones");
+                            "the weights of key %zu are %s, those of the keys before it are %s",
+                            k->n_stages, mode, before);
         rc = check_fit(k->stage[k->n_stages - 2], next, k->n_stages - 1, err);
     }
     k->models.public_weights = next->models.public_weights;
@@ -194,9 +195,10 @@ static int32_t chain_of_models(mambaint_key **out, mambaint_model *const *model,
     if ((rc = begin_chain(out, &weights, model[0]->ctx, err)) < 0)
         return rc;
     for (size_t i = 0; i < n && rc >= 0; i++) {
+        const char *prover_key = mbi_option_at(options, "prover-key", i);
         mambaint_key *one;
 
-        if ((rc = key_of_models(&one, model + i, 1, options, err)) >= 0)
+        if ((rc = key_of_models(&one, model + i, 1, prover_key, options, err)) >= 0)
             rc = add_stage(*out, &weights, one, err);
     }
     return end_chain(out, &weights, rc);
@@ -215,9 +217,8 @@ int32_t mambaint_key_create(mambaint_key **out, mambaint_model *const *model, si
     if ((rc = mbi_proof_chain(&chain, options, err)) < 0)
         return rc;
     if (chain != MBI_CHAIN_LINKED || n_models == 1)
-        return key_of_models(out, model, n_models, options, err);
-    rc = mbi_proof_chain_hides(options, err);
-    return rc < 0 ? rc : chain_of_models(out, model, n_models, options, err);
+        return key_of_models(out, model, n_models, mbi_option(options, "prover-key"), options, err);
+    return chain_of_models(out, model, n_models, options, err);
 }
 
 /* ---- certificates ---- */
@@ -272,7 +273,7 @@ int32_t mbi_proof_write_certificate(struct mbi_buf *out, const struct mbi_proof_
             rc = mbi_fail_memory(err, "a certificate");
     }
     if (rc >= 0)
-        rc = mbi_proof_write(out, m, &plan, &s, run, NULL, err);
+        rc = mbi_proof_write(out, m, &plan, &s, run, err);
     for (size_t i = 0; i < m->n; i++)
         mbi_free(&m->ctx->host, value[i]);
     mbi_proof_plan_close(&plan, &m->ctx->host);

@@ -6,17 +6,6 @@
 #include "api/options.h"
 #include "base/intmath.h"
 
-int32_t mbi_proof_chain_hides(const mambaint_options *options, mambaint_error *err)
-{
-    bool zk = false;
-    const int32_t rc = mbi_option_bool(&zk, options, "zk", err);
-
-    if (rc < 0 || !zk)
-        return rc;
-    return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                    "option chain: linked chains hide nothing yet; leave it out, or set zk to off");
-}
-
 int32_t mbi_proof_chain(enum mbi_chain *chain, const mambaint_options *options, mambaint_error *err)
 {
     static const char *const name[] = {"merged", "linked", "first", "middle", "last"};
@@ -35,45 +24,56 @@ int32_t mbi_proof_chain(enum mbi_chain *chain, const mambaint_options *options, 
     return MAMBAINT_OK;
 }
 
-/* One model of a chain and what its proof is made from. */
+/* One model of a chain, its proof, and what that is made from. */
 struct link {
+    size_t number;
     struct mbi_proof_models m;
     struct mbi_proof_plan plan;
     struct mbi_kept_run run;
     uint8_t *outputs; /* of the last one, little end first */
     struct mbi_boundaries b;
+    struct mbi_proof_draft draft;
 };
 
 struct chain {
     struct mbi_proof_made *made;
     mambaint_model *const *model;
-    size_t n, at;
+    size_t n;
     bool before, behind; /* it is out of a longer one */
     const mambaint_options *options;
     const struct mbi_backend *backend;
     int8_t *x; /* what the next model takes */
 };
 
-static bool begins(const struct chain *c) { return !c->at && !c->before; }
+static bool begins(const struct chain *c, const struct link *l) { return !l->number && !c->before; }
 
-static bool ends(const struct chain *c) { return c->at + 1 == c->n && !c->behind; }
-
-static void close_link(struct link *l, const struct mbi_host *host)
+static bool ends(const struct chain *c, const struct link *l)
 {
+    return l->number + 1 == c->n && !c->behind;
+}
+
+/* There is nothing in it, if it was closed before. */
+static void close_link(struct link *l)
+{
+    mbi_proof_draft_close(&l->draft);
     mbi_kept_run_close(&l->run);
-    mbi_free(host, l->outputs);
-    mbi_boundaries_free(&l->b, host);
-    mbi_proof_plan_close(&l->plan, host);
+    if (l->m.ctx) {
+        mbi_free(&l->m.ctx->host, l->outputs);
+        mbi_boundaries_free(&l->b, &l->m.ctx->host);
+        mbi_proof_plan_close(&l->plan, &l->m.ctx->host);
+    }
+    mbi_prover_key_close(&l->m);
     mbi_proof_models_close(&l->m);
+    *l = (struct link){.number = 0};
 }
 
 /* What the model computes, and in x what it hands on. */
 static int32_t run_link(struct link *l, struct chain *c, mambaint_error *err)
 {
     const struct mbi_graph *g = l->m.graph[0];
-    int32_t rc = mbi_kept_run_make(&l->run, c->model[c->at], c->x, 1, c->backend, err);
+    int32_t rc = mbi_kept_run_make(&l->run, c->model[l->number], c->x, 1, c->backend, err);
 
-    if (rc >= 0 && c->at + 1 < c->n)
+    if (rc >= 0 && l->number + 1 < c->n)
         memcpy(c->x, l->run.value[g->link], g->node[g->link].type.cols);
     return rc;
 }
@@ -83,17 +83,17 @@ static int32_t say_link(struct mbi_statement *s, struct link *l, const struct ch
                         mambaint_error *err)
 {
     const struct mbi_graph *g = l->m.graph[0];
-    const bool last = ends(c);
+    const bool last = ends(c, l);
     const struct mbi_type *out = &g->node[last ? g->logits : g->link].type;
 
-    *s =
-        (struct mbi_statement){.models = l->m.said,
-                               .lanes = 1,
-                               .input_kind = begins(c) ? MBI_STATEMENT_CLEAR : MBI_STATEMENT_LINKED,
-                               .output_kind = last ? MBI_STATEMENT_CLEAR : MBI_STATEMENT_LINKED,
-                               .n_inputs = g->node[0].type.cols,
-                               .n_outputs = out->cols,
-                               .input = l->run.value[0]};
+    *s = (struct mbi_statement){.models = l->m.said,
+                                .lanes = 1,
+                                .input_kind =
+                                    begins(c, l) ? MBI_STATEMENT_CLEAR : MBI_STATEMENT_LINKED,
+                                .output_kind = last ? MBI_STATEMENT_CLEAR : MBI_STATEMENT_LINKED,
+                                .n_inputs = g->node[0].type.cols,
+                                .n_outputs = out->cols,
+                                .input = l->run.value[0]};
     if (!last)
         return mbi_statement_check(s, l->m.graph, err);
     if (out->dtype != MBI_I32)
@@ -106,42 +106,67 @@ static int32_t say_link(struct mbi_statement *s, struct link *l, const struct ch
     return mbi_statement_check(s, l->m.graph, err);
 }
 
-static int32_t write_link(struct link *l, struct chain *c, struct mbi_buf *file,
-                          mambaint_error *err)
+/* The model behind another one; NULL: the first. */
+static int32_t begin_link(struct link *l, struct chain *c, struct link *last, mambaint_error *err)
 {
-    const struct mbi_proof_part part = {.lanes = 1, .boundary = {!begins(c), !ends(c)}};
-    struct mbi_proof_made *made = c->made;
+    struct mbi_proof_part part = {.lanes = 1};
     struct mbi_statement s;
     int32_t rc;
 
-    if ((rc = mbi_proof_models_open(&l->m, c->model + c->at, 1, c->options, err)) < 0 ||
+    *l = (struct link){.number = last ? last->number + 1 : 0};
+    l->m.prover_key = mbi_option_at(c->options, "prover-key", l->number);
+    if (last)
+        mbi_boundaries_hand_on(&l->b, &last->b);
+    part.boundary[MBI_BEFORE] = !begins(c, l);
+    part.boundary[MBI_BEHIND] = !ends(c, l);
+    if ((rc = mbi_proof_models_open(&l->m, c->model + l->number, 1, c->options, err)) < 0 ||
         (rc = mbi_proof_plan_part(&l->plan, &l->m, &part, err)) < 0 ||
         (rc = mbi_proof_plan_try(&l->plan, &l->m.ctx->host, err)) < 0 ||
-        (rc = run_link(l, c, err)) < 0 || (rc = say_link(&s, l, c, err)) < 0 ||
-        (rc = mbi_proof_write(file, &l->m, &l->plan, &s, &l->run.stage, &l->b, err)) < 0)
+        (rc = run_link(l, c, err)) < 0 || (rc = say_link(&s, l, c, err)) < 0)
+        return rc;
+    return mbi_proof_begin(&l->draft, &l->m, &l->plan, &s, &l->run.stage, &l->b, err);
+}
+
+static int32_t end_link(struct link *l, struct mbi_buf *file, struct mbi_proof_made *made,
+                        mambaint_error *err)
+{
+    int32_t rc;
+
+    if ((rc = mbi_proof_end(file, &l->draft, err)) < 0 ||
+        (rc = mbi_prover_key_check(&l->m, &l->plan, file, err)) < 0)
         return rc;
     made->log2_trace = (unsigned)mbi_max_size(made->log2_trace, l->plan.plan->bits);
-    made->level = c->at ? (unsigned)mbi_min_size(made->level, l->plan.level) : l->plan.level;
+    made->level = l->number ? (unsigned)mbi_min_size(made->level, l->plan.level) : l->plan.level;
     return rc;
 }
 
+/* Hidden proofs name each other, so that each is begun before the one before it is ended; others
+ * hand on what they have committed to. */
 static int32_t prove_links(struct chain *c, const struct mbi_host *host, mambaint_error *err)
 {
-    int32_t rc = MAMBAINT_OK;
+    struct link link[2] = {{.number = 0}};
+    int32_t rc = begin_link(&link[0], c, NULL, err);
 
     mbi_series_begin(c->made->file, (uint32_t)c->n);
-    for (; c->at < c->n && rc >= 0; c->at++) {
-        struct link link = {.outputs = NULL};
+    for (size_t i = 0; i < c->n && rc >= 0; i++) {
+        struct link *l = &link[i & 1], *next = &link[~i & 1];
+        const bool more = i + 1 < c->n;
         struct mbi_buf file;
 
         mbi_buf_init(&file, host);
-        if ((rc = write_link(&link, c, &file, err)) >= 0) {
+        if (more && mbi_statement_is_hidden(&l->m.said) && (rc = begin_link(next, c, l, err)) >= 0)
+            rc = mbi_proof_link(&l->draft, &next->draft, err);
+        if (rc >= 0 && (rc = end_link(l, &file, c->made, err)) >= 0) {
             mbi_series_add(c->made->file, file.data, file.size);
-            mbi_progress(host, "chain", c->at + 1, c->n);
+            mbi_progress(host, "chain", i + 1, c->n);
         }
+        if (more && rc >= 0 && !mbi_statement_is_hidden(&l->m.said))
+            rc = begin_link(next, c, l, err);
         mbi_buf_free(&file);
-        close_link(&link, &c->model[c->at]->ctx->host);
+        close_link(l);
     }
+    close_link(&link[0]);
+    close_link(&link[1]);
     mbi_series_end(c->made->file);
     return rc >= 0 && c->made->file->failed ? mbi_fail_memory(err, "a proof") : rc;
 }
@@ -149,10 +174,12 @@ static int32_t prove_links(struct chain *c, const struct mbi_host *host, mambain
 /* One model of a chain whose others are proved elsewhere: its proof alone. */
 static int32_t prove_link(struct chain *c, mambaint_error *err)
 {
-    struct link link = {.outputs = NULL};
-    const int32_t rc = write_link(&link, c, c->made->file, err);
+    struct link link;
+    int32_t rc = begin_link(&link, c, NULL, err);
 
-    close_link(&link, &c->model[0]->ctx->host);
+    if (rc >= 0)
+        rc = end_link(&link, c->made->file, c->made, err);
+    close_link(&link);
     return rc;
 }
 
@@ -166,9 +193,25 @@ static int8_t *new_features(mambaint_model *const *model, size_t n)
     return mbi_alloc(&model[0]->ctx->host, most, sizeof(int8_t));
 }
 
+/* Keys, if there are some, are of all models. */
+static int32_t check_keys(const mambaint_options *options, size_t n, mambaint_error *err)
+{
+    size_t keys = 0;
+
+    while (mbi_option_at(options, "prover-key", keys))
+        keys++;
+    if (!keys || keys == n)
+        return MAMBAINT_OK;
+    return mbi_fail(
+        err, MAMBAINT_E_MISMATCH,
+        "option prover-key: %zu of them, but %zu models are proved one by one; it takes "
+        "one of each, in their order",
+        keys, n);
+}
+
 static const char *foreign_option(const mambaint_options *options)
 {
-    static const char *const key[] = {"prover-key", "chunk-steps", "prompt", "ids"};
+    static const char *const key[] = {"chunk-steps", "prompt", "ids"};
 
     for (size_t i = 0; i < MBI_COUNT(key); i++)
         if (mbi_option(options, key[i]))
@@ -188,10 +231,16 @@ int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const
                       .before = chain == MBI_CHAIN_MIDDLE || chain == MBI_CHAIN_LAST,
                       .behind = chain == MBI_CHAIN_MIDDLE || chain == MBI_CHAIN_FIRST,
                       .options = options};
-    int32_t rc = mbi_proof_chain_hides(options, err);
+    bool zk = false;
+    int32_t rc = mbi_option_bool(&zk, options, "zk", err);
 
     if (rc < 0)
         return rc;
+    if (zk && chain != MBI_CHAIN_LINKED)
+        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
+                        "option chain: hidden proofs of a chain name each other, so that they are "
+                        "made together: '%s' is not for them, but linked is",
+                        mbi_option(options, "chain"));
     if (foreign)
         return mbi_fail(err, MAMBAINT_E_MISMATCH,
                         "option %s: a linked chain is of models that take features, and of several "
@@ -204,7 +253,8 @@ int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const
         return mbi_fail(err, MAMBAINT_E_MISMATCH,
                         "option chain: '%s' is for one model of a chain, not for %zu",
                         mbi_option(options, "chain"), n);
-    if ((rc = mbi_backend_find(&c.backend, mbi_option(options, "backend"), err)) < 0)
+    if ((rc = check_keys(options, n, err)) < 0 ||
+        (rc = mbi_backend_find(&c.backend, mbi_option(options, "backend"), err)) < 0)
         return rc;
     if (!(c.x = new_features(model, n)))
         return mbi_fail_memory(err, "features");

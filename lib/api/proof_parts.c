@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A long run in parts: a proof for each, one behind the other, with the memory of one. */
+/* A long run in parts: a proof for each, one behind the other, with the memory of one, or of two
+ * that are hidden. */
 #include "api/proof.h"
 #if MBI_HAVE_SODIUM
 #include "api/options.h"
@@ -32,108 +33,136 @@ struct series {
     const struct mbi_proof_models *m;
     const int32_t *ids; /* total + 1 */
     uint32_t total, n_outputs, steps;
-    uint32_t at; /* steps that are done */
     struct mbi_stage stage;
-    struct mbi_boundaries b;
 };
 
-/* The next part: whether it begins and ends within the run, and which of its tokens answer. */
-static struct mbi_proof_part next_part(const struct series *s)
-{
-    const uint32_t lanes = (uint32_t)mbi_min_size(s->steps, s->total - s->at);
-    const uint32_t end = s->at + lanes, first = s->total - s->n_outputs;
+/* One of its proofs, from where it begins. */
+struct part {
+    uint32_t at, end;
+    struct mbi_proof_plan plan;
+    struct mbi_boundaries b;
+    struct mbi_proof_draft draft;
+    uint8_t *input;
+};
 
-    return (struct mbi_proof_part){.lanes = lanes,
-                                   .n_outputs =
-                                       end > first ? end - (first > s->at ? first : s->at) : 0,
-                                   .boundary = {s->at > 0, end < s->total}};
+static void close_part(struct part *p, const struct mbi_host *host)
+{
+    mbi_proof_draft_close(&p->draft);
+    mbi_boundaries_free(&p->b, host);
+    mbi_proof_plan_close(&p->plan, host);
+    mbi_free(host, p->input);
+    *p = (struct part){.at = 0};
 }
 
-/* The memory that was handed on is that of the next part. */
-static void hand_on(struct series *s, const struct mbi_host *host)
+/* Whether a part begins and ends within the run, and which of its tokens answer. */
+static struct mbi_proof_part size_of(const struct series *s, const struct part *p)
 {
-    struct mbi_boundaries next = {
-        .vector = {s->b.vector[MBI_BEHIND]},
-        .commitment = {s->b.commitment[MBI_BEHIND]},
-    };
+    const uint32_t first = s->total - s->n_outputs;
+    const uint32_t from = first > p->at ? first : p->at;
 
-    s->b.vector[MBI_BEHIND] = NULL;
-    s->b.commitment[MBI_BEHIND] = (struct mbi_commitment){.host = NULL};
-    mbi_boundaries_free(&s->b, host);
-    s->b = next;
+    return (struct mbi_proof_part){.lanes = p->end - p->at,
+                                   .n_outputs = p->end > first ? p->end - from : 0,
+                                   .boundary = {p->at > 0, p->end < s->total}};
 }
 
-static int32_t write_part(struct series *s, struct mbi_buf *file, const struct mbi_proof_part *part,
-                          const struct mbi_kept_run *run, const uint8_t *ids, mambaint_error *err)
+static struct mbi_statement say_part(const struct series *s, const struct part *p,
+                                     const struct mbi_proof_part *size)
 {
-    const struct mbi_statement said = {.models = s->m->said,
-                                       .t0 = s->at,
-                                       .lanes = part->lanes,
-                                       .input_kind = MBI_STATEMENT_TOKENS,
-                                       .output_kind = MBI_STATEMENT_TOKENS,
-                                       .n_inputs = part->lanes + 1,
-                                       .n_outputs = part->n_outputs,
-                                       .input = ids};
-    struct mbi_proof_plan plan = {.plan = NULL};
+    return (struct mbi_statement){.models = s->m->said,
+                                  .t0 = p->at,
+                                  .lanes = size->lanes,
+                                  .input_kind = MBI_STATEMENT_TOKENS,
+                                  .output_kind = MBI_STATEMENT_TOKENS,
+                                  .n_inputs = size->lanes + 1,
+                                  .n_outputs = size->n_outputs,
+                                  .input = p->input};
+}
+
+/* Its steps, and what the proof commits to. */
+static int32_t run_part(struct series *s, struct part *p, mambaint_error *err)
+{
+    const struct mbi_proof_part size = size_of(s, p);
+    const struct mbi_statement said = say_part(s, p, &size);
+    const int32_t *ids = s->ids + p->at;
+    struct mbi_kept_run run = {.graph = NULL};
     int32_t rc;
 
     if ((rc = mbi_statement_check(&said, s->m->graph, err)) >= 0 &&
-        (rc = mbi_proof_plan_part(&plan, s->m, part, err)) >= 0)
-        rc = mbi_proof_write(file, s->m, &plan, &said, &run->stage, &s->b, err);
-    if (rc >= 0)
-        rc = mbi_prover_key_check(s->m, &plan, file, err);
-    if (rc >= 0) {
-        struct mbi_proof_made *made = s->made;
-
-        made->log2_trace = (unsigned)mbi_max_size(made->log2_trace, plan.plan->bits);
-        made->level = s->at ? (unsigned)mbi_min_size(made->level, plan.level) : plan.level;
-    }
-    mbi_proof_plan_close(&plan, &s->m->ctx->host);
+        (rc = mbi_proof_plan_part(&p->plan, s->m, &size, err)) >= 0 &&
+        (rc = mbi_kept_run_part(&run, s->m->model[0], ids, p->at, size.lanes, &s->stage, err)) >=
+            0 &&
+        (rc = mbi_proof_answer_check(&run, ids, size.lanes, size.n_outputs, err)) >= 0)
+        rc = mbi_proof_begin(&p->draft, s->m, &p->plan, &said, &run.stage, &p->b, err);
+    mbi_kept_run_close(&run);
     return rc;
 }
 
-static int32_t prove_part(struct series *s, const struct mbi_proof_part *part, mambaint_error *err)
+/* The part behind another one, whose memory it takes; NULL: the first. */
+static int32_t begin_part(struct series *s, struct part *p, struct part *last, mambaint_error *err)
 {
-    const struct mbi_host *host = &s->m->ctx->host;
-    const int32_t *ids = s->ids + s->at;
-    struct mbi_kept_run run = {.graph = NULL};
-    uint8_t *input = mbi_alloc(host, (size_t)part->lanes + 1, sizeof(*ids));
+    size_t n;
+
+    *p = (struct part){.at = last ? last->end : 0};
+    p->end = p->at + (uint32_t)mbi_min_size(s->steps, s->total - p->at);
+    if (last)
+        mbi_boundaries_hand_on(&p->b, &last->b);
+    n = (size_t)(p->end - p->at) + 1;
+    if (!(p->input = mbi_alloc(&s->m->ctx->host, n, sizeof(*s->ids))))
+        return mbi_fail_memory(err, "the statement of a proof");
+    mbi_copy_le(p->input, s->ids + p->at, n, sizeof(*s->ids));
+    return run_part(s, p, err);
+}
+
+/* Its proof, behind those before it. */
+static int32_t end_part(struct series *s, struct part *p, mambaint_error *err)
+{
+    struct mbi_proof_made *made = s->made;
     struct mbi_buf file;
     int32_t rc;
 
-    mbi_buf_init(&file, host);
-    if (!input) {
-        rc = mbi_fail_memory(err, "the statement of a proof");
-    } else {
-        mbi_copy_le(input, ids, (size_t)part->lanes + 1, sizeof(*ids));
-        if ((rc = mbi_kept_run_part(&run, s->m->model[0], ids, s->at, part->lanes, &s->stage,
-                                    err)) >= 0 &&
-            (rc = mbi_proof_answer_check(&run, ids, part->lanes, part->n_outputs, err)) >= 0)
-            rc = write_part(s, &file, part, &run, input, err);
+    mbi_buf_init(&file, &s->m->ctx->host);
+    if ((rc = mbi_proof_end(&file, &p->draft, err)) >= 0 &&
+        (rc = mbi_prover_key_check(s->m, &p->plan, &file, err)) >= 0) {
+        made->log2_trace = (unsigned)mbi_max_size(made->log2_trace, p->plan.plan->bits);
+        made->level = p->at ? (unsigned)mbi_min_size(made->level, p->plan.level) : p->plan.level;
+        mbi_series_add(made->file, file.data, file.size);
+        mbi_progress(&s->m->ctx->host, "chunks", p->end, s->total);
     }
-    if (rc >= 0)
-        mbi_series_add(s->made->file, file.data, file.size);
-    mbi_kept_run_close(&run);
     mbi_buf_free(&file);
-    mbi_free(host, input);
+    return rc;
+}
+
+/* A hidden proof names the next one, which has to be begun before it is ended: then there are two
+ * at a time. */
+static int32_t step(struct series *s, struct part *p, struct part *next, mambaint_error *err)
+{
+    const bool more = p->end < s->total, hidden = mbi_statement_is_hidden(&s->m->said);
+    int32_t rc = MAMBAINT_OK;
+
+    if (more && hidden && (rc = begin_part(s, next, p, err)) >= 0)
+        rc = mbi_proof_link(&p->draft, &next->draft, err);
+    if (rc >= 0)
+        rc = end_part(s, p, err);
+    if (rc >= 0 && more && !hidden) {
+        mbi_proof_draft_close(&p->draft);
+        rc = begin_part(s, next, p, err);
+    }
     return rc;
 }
 
 static int32_t prove_parts(struct series *s, mambaint_error *err)
 {
     const struct mbi_host *host = &s->m->ctx->host;
-    int32_t rc = MAMBAINT_OK;
+    struct part part[2] = {{.at = 0}};
+    int32_t rc = begin_part(s, &part[0], NULL, err);
 
     mbi_series_begin(s->made->file, (s->total - 1) / s->steps + 1);
-    while (s->at < s->total && rc >= 0) {
-        const struct mbi_proof_part part = next_part(s);
-
-        if ((rc = prove_part(s, &part, err)) < 0)
-            break;
-        s->at += part.lanes;
-        hand_on(s, host);
-        mbi_progress(host, "chunks", s->at, s->total);
+    for (size_t i = 0; rc >= 0 && part[i & 1].end; i++) { /* there is none behind the last one */
+        rc = step(s, &part[i & 1], &part[~i & 1], err);
+        close_part(&part[i & 1], host);
     }
+    close_part(&part[0], host);
+    close_part(&part[1], host);
     mbi_series_end(s->made->file);
     return rc >= 0 && s->made->file->failed ? mbi_fail_memory(err, "a proof") : rc;
 }
@@ -153,7 +182,6 @@ int32_t mbi_proof_write_series(struct mbi_proof_made *made, const struct mbi_pro
 
     if (rc >= 0)
         rc = prove_parts(&s, err);
-    mbi_boundaries_free(&s.b, &m->ctx->host);
     mbi_stage_close(&s.stage);
     return rc;
 }

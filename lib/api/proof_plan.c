@@ -107,9 +107,6 @@ int32_t mbi_proof_plan_part(struct mbi_proof_plan *p, const struct mbi_proof_mod
         .boundary = {part->boundary[MBI_BEFORE], part->boundary[MBI_BEHIND]}};
     int32_t rc;
 
-    if (mbi_statement_is_hidden(&m->said) && (q.boundary[MBI_BEFORE] || q.boundary[MBI_BEHIND]))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "runs in parts and linked chains hide nothing yet");
     if ((rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err)) < 0)
         return rc;
     if (!m->public_weights)

@@ -101,13 +101,29 @@ static void say_models(struct mbi_buf *out, const mambaint_statement *s)
                            "stands for\n");
 }
 
+/* What a boundary is known by: its root, or the link's digest. */
+static const char *boundary_word(const mambaint_statement *s)
+{
+    return is_hidden(s) ? "link" : "root";
+}
+
+static void spell_boundary(struct mbi_buf *out, const mambaint_statement *s, enum mbi_side side)
+{
+    const uint8_t *boundary = s->file.statement.boundary[side];
+    uint8_t digest[MBI_DIGEST_SIZE];
+
+    if (is_hidden(s))
+        mbi_blake2b(digest, boundary, MBI_STATEMENT_LINK);
+    mbi_spell_digest(out, is_hidden(s) ? digest : boundary);
+}
+
 /* Values that a chain's other proofs have, too, by their root. */
 static void say_link(struct mbi_buf *out, const mambaint_statement *s, const char *what, uint32_t n,
                      enum mbi_side side)
 {
-    mbi_buf_addf(out, "%s the %s model: %u numbers, by their root ", what,
-                 side == MBI_BEFORE ? "previous" : "next", n);
-    mbi_spell_digest(out, s->file.statement.boundary[side]);
+    mbi_buf_addf(out, "%s the %s model: %u numbers, by their %s ", what,
+                 side == MBI_BEFORE ? "previous" : "next", n, boundary_word(s));
+    spell_boundary(out, s, side);
 }
 
 static void say_values(struct mbi_buf *out, const mambaint_statement *s)
@@ -171,9 +187,9 @@ static void say_memory(struct mbi_buf *out, const mambaint_statement *s, const c
 {
     if (!s->file.statement.boundary[side])
         return;
-    mbi_buf_addf(out, "memory %s, at position %llu, by its root: ", what,
-                 (unsigned long long)position);
-    mbi_spell_digest(out, s->file.statement.boundary[side]);
+    mbi_buf_addf(out, "memory %s, at position %llu, by its %s: ", what,
+                 (unsigned long long)position, boundary_word(s));
+    spell_boundary(out, s, side);
     mbi_buf_add8(out, '\n');
 }
 
@@ -182,10 +198,11 @@ static void add_part_words(struct mbi_buf *out, const mambaint_statement *s)
     const struct mbi_statement *said = &s->file.statement;
 
     mbi_buf_addf(out,
-                 "A part of a run: a model with %s in its memory was fed these tokens, from "
+                 "A part of a run: a model with %s%s%s in its memory was fed these tokens, from "
                  "position %llu on.\n",
-                 said->boundary[MBI_BEFORE] ? "what has the root below" : "nothing",
-                 (unsigned long long)said->t0);
+                 said->boundary[MBI_BEFORE] ? "what has the " : "nothing",
+                 said->boundary[MBI_BEFORE] ? boundary_word(s) : "",
+                 said->boundary[MBI_BEFORE] ? " below" : "", (unsigned long long)said->t0);
     if (said->n_outputs)
         mbi_buf_add_text(out, "It answered greedily: each token of the answer is the likeliest one "
                               "after all that stands before it,\nand of equally likely ones the "
@@ -234,13 +251,15 @@ static void add_chain_words(struct mbi_buf *out, const mambaint_statement *s)
         mbi_buf_addf(out, " chain of %u models", n);
     else
         mbi_buf_add_text(out, " model");
-    mbi_buf_addf(out, ", run once on %s, gives %s.\n",
-                 before ? "what has the root below" : "these features",
-                 behind ? "what has the root below" : "these outputs");
+    mbi_buf_addf(out, ", run once on %s%s%s, gives ", before ? "what has the " : "these features",
+                 before ? boundary_word(s) : "", before ? " below" : "");
+    mbi_buf_addf(out, "%s%s%s.\n", behind ? "what has the " : "these outputs",
+                 behind ? boundary_word(s) : "", behind ? " below" : "");
     if (s->file.type == MBI_PROOF_CHAIN)
-        mbi_buf_add_text(
-            out, "Its models are proved one by one, and what one hands on to the next has a "
-                 "root that both proofs name.\n");
+        mbi_buf_addf(out,
+                     "Its models are proved one by one, and what one hands on to the next has a "
+                     "%s that both proofs name.\n",
+                     boundary_word(s));
     if (s->proofs.n > 1)
         mbi_buf_addf(out, "proofs: %u, each of which takes what the one before it hands on\n",
                      s->proofs.n);
@@ -299,11 +318,14 @@ static void add_json_model(struct mbi_buf *out, const mambaint_statement *s, siz
     mbi_buf_add8(out, '}');
 }
 
-static void add_json_root(struct mbi_buf *out, const char *key, const uint8_t *root)
+static void add_json_boundary(struct mbi_buf *out, const char *key, const mambaint_statement *s,
+                              enum mbi_side side)
 {
-    mbi_buf_addf(out, ", \"%s\": %s", key, root ? "\"" : "null");
-    if (root) {
-        mbi_spell_digest(out, root);
+    const bool there = s->file.statement.boundary[side] != NULL;
+
+    mbi_buf_addf(out, ", \"%s\": %s", key, there ? "\"" : "null");
+    if (there) {
+        spell_boundary(out, s, side);
         mbi_buf_add8(out, '"');
     }
 }
@@ -324,8 +346,8 @@ static void add_json_answer(struct mbi_buf *out, const mambaint_statement *s,
     mbi_spell_json_text(out, &answer, t);
     if (is_part(s)) {
         mbi_buf_addf(out, ", \"t0\": %llu", (unsigned long long)said->t0);
-        add_json_root(out, "memory_before", said->boundary[MBI_BEFORE]);
-        add_json_root(out, "memory_behind", said->boundary[MBI_BEHIND]);
+        add_json_boundary(out, "memory_before", s, MBI_BEFORE);
+        add_json_boundary(out, "memory_behind", s, MBI_BEHIND);
     }
     if (s->proofs.n > 1)
         mbi_buf_addf(out, ", \"proofs\": %u", s->proofs.n);
@@ -391,8 +413,8 @@ static void add_json(struct mbi_buf *out, const mambaint_statement *s, const str
     else
         mbi_buf_add_text(out, "null");
     if (is_linked(s, MBI_BEFORE) || is_linked(s, MBI_BEHIND)) {
-        add_json_root(out, "link_before", said->boundary[MBI_BEFORE]);
-        add_json_root(out, "link_behind", said->boundary[MBI_BEHIND]);
+        add_json_boundary(out, "link_before", s, MBI_BEFORE);
+        add_json_boundary(out, "link_behind", s, MBI_BEHIND);
     }
     add_json_proofs(out, s);
     mbi_buf_add8(out, '}');

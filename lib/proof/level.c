@@ -88,7 +88,7 @@ static bool count(struct mbi_proof_shape *out, const struct mbi_plan *plan,
     struct mbi_table *none = mbi_alloc(host, plan->n_vars, sizeof(*none)); /* all entries zero */
     struct mbi_transcript transcript;
     struct mbi_proof_job job = {.plan = plan, .table = none};
-    struct mbi_hidden hidden = {.host = host};
+    struct mbi_hidden hidden = {.host = host, .next = mbi_plan_links(plan)};
     struct mbi_walk w = {.job = &job,
                          .plan = plan,
                          .host = host,
@@ -209,6 +209,15 @@ static unsigned of_boundaries(const struct mbi_plan *plan)
     return bits;
 }
 
+/* Two proofs show the same value of what goes from one to the other. */
+static unsigned of_links(const struct mbi_plan *plan)
+{
+    const unsigned most =
+        (unsigned)mbi_max_size(plan->boundary_bits[MBI_BEFORE], plan->boundary_bits[MBI_BEHIND]);
+
+    return mbi_plan_links(plan) ? of_field(most + 1) : HASH;
+}
+
 unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proof_shape *shape,
                               const struct mbi_code *code)
 {
@@ -223,6 +232,7 @@ unsigned MBI_EXT(proof_level)(const struct mbi_plan *plan, const struct mbi_proo
         of_masks(code),            /* the pads of a hidden opening, and its key's roots */
         MBI_EXT(code_level)(code), /* the positions, in every layer */
         of_boundaries(plan),
+        of_links(plan),
     };
     unsigned level = bits[0];
 

@@ -227,11 +227,24 @@ static inline uint64_t mbi_witness_end(const struct mbi_plan *p)
     return p->n_pads ? p->pads_end : p->end;
 }
 
+/* Is there a vector of a boundary? A hidden proof has a link there instead, and none. */
+static inline bool mbi_plan_has_boundary(const struct mbi_plan *p, enum mbi_side side)
+{
+    return p->boundary[side] && !p->n_pads;
+}
+
+/* Links of a hidden proof, of which each has one of its first pads. */
+static inline size_t mbi_plan_links(const struct mbi_plan *p)
+{
+    return p->n_pads ? (size_t)p->boundary[MBI_BEFORE] + p->boundary[MBI_BEHIND] : 0;
+}
+
 /* Models of features that stand in a chain of proofs, each of models of its own: what one hands on
  * lies in a vector with a code of its own, whatever the weights on both sides are. */
 static inline bool mbi_plan_is_linked(const struct mbi_plan *p)
 {
-    return !p->takes_tokens && (p->boundary[MBI_BEFORE] || p->boundary[MBI_BEHIND]);
+    return !p->takes_tokens &&
+           (mbi_plan_has_boundary(p, MBI_BEFORE) || mbi_plan_has_boundary(p, MBI_BEHIND));
 }
 
 /* What the statement of a proof asks for. */

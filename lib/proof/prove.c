@@ -437,8 +437,8 @@ static int32_t walk(struct prover *p, const struct mbi_proof_job *job, const str
 {
     static const struct mbi_walk_side side = {write_value,   prove_sum, prove_lookup,
                                               prove_opening, nothing,   false};
-    struct mbi_hidden hidden = {.host = host};
-    struct mbi_pads pads = {.n = (size_t)job->plan->n_pads};
+    struct mbi_hidden hidden = {.host = host, .next = mbi_plan_links(job->plan)};
+    struct mbi_pads pads = {.n = (size_t)job->plan->n_pads, .next = hidden.next};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
                          .host = host,

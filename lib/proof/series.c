@@ -73,9 +73,12 @@ void mbi_joined_init(struct mbi_joined *j, const struct mbi_host *host)
 
 void mbi_joined_free(struct mbi_joined *j) { mbi_buf_free(&j->ids); }
 
-static bool same_root(const uint8_t *a, const uint8_t *b)
+/* Does a proof begin where those that were joined end? Both are hidden, or none is. */
+static bool same_boundary(const struct mbi_joined *j, const struct mbi_statement *s)
 {
-    return a && b && !memcmp(a, b, MBI_DIGEST_SIZE);
+    const uint8_t *a = j->said.boundary[MBI_BEHIND], *b = s->boundary[MBI_BEFORE];
+
+    return a && b && !memcmp(a, b, mbi_statement_boundary_size(&s->models));
 }
 
 /* ---- the models of a chain ---- */
@@ -98,6 +101,8 @@ const char *mbi_chain_models_add(struct mbi_blake2b *weights, struct mbi_stateme
         return "all of them together have more than 16 models";
     for (uint32_t i = 0; i < next->n; i++)
         m->model[m->n++] = next->model[i];
+    if (mbi_statement_is_hidden(next)) /* each proof says of its own roots */
+        m->roots = (struct mbi_statement_roots){.n = 1, .openings = 1};
     mbi_store32(n, next->n);
     mbi_blake2b_add(weights, n, sizeof(n));
     mbi_blake2b_add(weights, next->weights, sizeof(next->weights));
@@ -118,7 +123,7 @@ static const char *continues_run(const struct mbi_joined *j, const struct mbi_st
         return s->t0 ? "it does not begin at position 0" : NULL;
     if (s->t0 != j->said.lanes)
         return "it does not begin where the one before it ends";
-    if (!same_root(j->said.boundary[MBI_BEHIND], s->boundary[MBI_BEFORE]))
+    if (!same_boundary(j, s))
         return "it does not begin with the memory that the one before it hands on";
     if (mbi_load32(j->ids.data + j->ids.size - 4) != mbi_statement_id(s, 0))
         return "it does not begin with the last token of the one before it";
@@ -140,7 +145,7 @@ static const char *continues_chain(const struct mbi_joined *j, const struct mbi_
         return "it begins with features of its own";
     if (s->lanes != j->said.lanes || s->n_inputs != j->said.n_outputs)
         return "its model takes another number of values than the one before it hands on";
-    if (!same_root(j->said.boundary[MBI_BEHIND], s->boundary[MBI_BEFORE]))
+    if (!same_boundary(j, s))
         return "it does not begin with what the one before it hands on";
     return NULL;
 }
@@ -157,6 +162,8 @@ static int32_t same_models(const struct mbi_joined *j, const struct mbi_proof_fi
 static int32_t check_kind(const struct mbi_joined *j, const struct mbi_proof_file *file,
                           mambaint_error *err)
 {
+    const char *mode = mbi_statement_mode_name(&file->statement.models, file->public_weights);
+    const char *before = mbi_statement_mode_name(&j->said.models, j->public_weights);
     const bool chain = !mbi_statement_is_of_tokens(&file->statement);
 
     if (file->type != MBI_PROOF_RUN)
@@ -165,16 +172,10 @@ static int32_t check_kind(const struct mbi_joined *j, const struct mbi_proof_fil
         return mbi_fail(err, MAMBAINT_E_FORMAT,
                         "series: proof %u is of %s, those before it are of %s", j->n + 1,
                         chain ? "features" : "tokens", chain ? "tokens" : "features");
-    if (chain && mbi_statement_is_hidden(&file->statement.models))
-        return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "series: the weights of proof %u are hidden, but linked chains hide "
-                        "nothing yet",
-                        j->n + 1);
-    if (j->n && chain && file->public_weights != j->public_weights)
-        return mbi_fail(err, MAMBAINT_E_MISMATCH, "series: the weights of proof %u are %s",
-                        j->n + 1,
-                        chain && j->public_weights ? "committed, those before it are public"
-                                                   : "public, those before it are committed");
+    if (j->n && chain && mode != before)
+        return mbi_fail(err, MAMBAINT_E_MISMATCH,
+                        "series: the weights of proof %u are %s, those before it are %s", j->n + 1,
+                        mode, before);
     return j->n && !chain ? same_models(j, file, err) : MAMBAINT_OK;
 }
 

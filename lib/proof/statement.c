@@ -83,23 +83,30 @@ void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_mo
         mbi_buf_add64(out, m->roots.value[i]);
 }
 
-static void put_kind(struct mbi_buf *out, uint32_t kind, uint32_t n, const uint8_t *boundary)
+static void put_kind(struct mbi_buf *out, uint32_t kind, uint32_t n, const uint8_t *boundary,
+                     size_t size)
 {
     mbi_buf_add32(out, boundary && kind == MBI_STATEMENT_TOKENS ? AT_BOUNDARY : kind);
     mbi_buf_add32(out, n);
     if (boundary)
-        mbi_buf_add(out, boundary, MBI_DIGEST_SIZE);
+        add_bytes(out, boundary, size);
 }
 
-void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s)
+/* With so many bytes of each boundary. */
+static void put_run(struct mbi_buf *out, const struct mbi_statement *s, size_t boundary)
 {
     mbi_statement_put_models(out, &s->models);
     mbi_buf_add64(out, s->t0);
     mbi_buf_add32(out, s->lanes);
-    put_kind(out, s->input_kind, s->n_inputs, s->boundary[MBI_BEFORE]);
+    put_kind(out, s->input_kind, s->n_inputs, s->boundary[MBI_BEFORE], boundary);
     add_bytes(out, s->input, input_size(s));
-    put_kind(out, s->output_kind, s->n_outputs, s->boundary[MBI_BEHIND]);
+    put_kind(out, s->output_kind, s->n_outputs, s->boundary[MBI_BEHIND], boundary);
     add_bytes(out, s->output, output_size(s));
+}
+
+void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s)
+{
+    put_run(out, s, mbi_statement_boundary_size(&s->models));
 }
 
 /* ---- bytes as a statement ---- */
@@ -212,9 +219,17 @@ static bool is_kind(uint32_t kind, enum mbi_proof_type type)
     return kind >= MBI_STATEMENT_CLEAR && kind <= MBI_STATEMENT_LINKED;
 }
 
-/* A kind and a count: one of a run, or those of a certificate; with the root of a boundary, if it
- * has one. */
-static const char *get_kind(uint32_t *kind, uint32_t *n, const uint8_t **boundary,
+static const char *check_link(const uint8_t *link)
+{
+    for (size_t i = 0; i < MBI_STATEMENT_DEGREE; i++)
+        if (mbi_load64(link + (size_t)2 * MBI_DIGEST_SIZE + 8 * i) >= MBI_FIELD_P)
+            return "the value of a link has a number that is not below the field's prime";
+    return NULL;
+}
+
+/* A kind and a count: one of a run, or those of a certificate; with the root or link of a boundary,
+ * if it has one. */
+static const char *get_kind(uint32_t *kind, uint32_t *n, const uint8_t **boundary, bool hidden,
                             enum mbi_proof_type type, struct mbi_reader *r)
 {
     *kind = mbi_read32(r);
@@ -228,10 +243,10 @@ static const char *get_kind(uint32_t *kind, uint32_t *n, const uint8_t **boundar
     if (*kind != MBI_STATEMENT_NONE && *kind != AT_BOUNDARY && !*n)
         return "a run has no values";
     if (*kind == AT_BOUNDARY || *kind == MBI_STATEMENT_LINKED)
-        *boundary = mbi_read_bytes(r, MBI_DIGEST_SIZE);
+        *boundary = mbi_read_bytes(r, hidden ? MBI_STATEMENT_LINK : MBI_DIGEST_SIZE);
     if (*kind == AT_BOUNDARY) /* then no answer has to be claimed */
         *kind = MBI_STATEMENT_TOKENS;
-    return r->failed ? CUT : NULL;
+    return r->failed ? CUT : hidden && *boundary ? check_link(*boundary) : NULL;
 }
 
 /* What the counts of a run of tokens have to be. */
@@ -262,15 +277,17 @@ const char *mbi_statement_get(struct mbi_statement *s, enum mbi_proof_type type,
         return "it begins at a position that cannot be";
     if (type != MBI_PROOF_CERTIFICATE ? !s->lanes || s->lanes > MBI_STATEMENT_STEPS : s->lanes != 0)
         return "the number of steps is not from 1 to 1048576, or 0 in a certificate";
-    if ((fault = get_kind(&s->input_kind, &s->n_inputs, &s->boundary[MBI_BEFORE], type, r)) ||
+    if ((fault =
+             get_kind(&s->input_kind, &s->n_inputs, &s->boundary[MBI_BEFORE], hidden, type, r)) ||
         (fault = get_values(&s->input, s->n_inputs, input_width(s->input_kind), r)) ||
-        (fault = get_kind(&s->output_kind, &s->n_outputs, &s->boundary[MBI_BEHIND], type, r)))
+        (fault =
+             get_kind(&s->output_kind, &s->n_outputs, &s->boundary[MBI_BEHIND], hidden, type, r)))
         return fault;
     if ((s->t0 || s->lanes > MBI_STATEMENT_LANES) && !mbi_statement_is_of_tokens(s))
         return "it does not begin at position 0, or has more than 4096 steps, and is of features";
-    if (hidden && (type == MBI_PROOF_CHAIN || s->boundary[MBI_BEFORE] || s->boundary[MBI_BEHIND]))
-        return "it is hidden, and a part of a run or of a linked chain; there are no such proofs "
-               "yet";
+    if (hidden && type == MBI_PROOF_CHAIN &&
+        (s->models.roots.n != 1 || s->models.roots.openings != 1))
+        return "it is of a chain, and has roots, which its proofs have";
     if ((s->output_kind == MBI_STATEMENT_TOKENS) != mbi_statement_is_of_tokens(s))
         return "the kind of what comes out does not go with that of what goes in";
     if ((fault = get_values(&s->output, s->n_outputs, output_width(s->output_kind), r)) ||
@@ -521,9 +538,12 @@ static void seal(struct mbi_buf *out)
     mbi_buf_add(out, digest, sizeof(digest));
 }
 
-void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
-                          const struct mbi_statement *s)
+static void put_file(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
+                     const struct mbi_statement *s, size_t boundary)
 {
+    const size_t left_out = mbi_statement_boundary_size(&s->models) - boundary;
+    size_t missing = 0;
+
     mbi_buf_add_text(out, MAGIC);
     add16(out, MBI_PROOF_VERSION);
     add16(out, MBI_PROOF_PROFILE);
@@ -532,10 +552,36 @@ void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool pu
                : public_weights                    ? MBI_PROOF_PUBLIC_WEIGHTS
                                                    : 0);
     mbi_buf_add32(out, 0);
-    mbi_statement_put(out, s);
-    if (!out->failed)
-        mbi_store32(out->data + 12,
-                    (uint32_t)(out->size - HEAD)); /* at most 16 models and values */
+    put_run(out, s, boundary);
+    for (int side = 0; side < MBI_SIDES; side++)
+        missing += s->boundary[side] ? left_out : 0;
+    if (!out->failed) /* at most 16 models and values */
+        mbi_store32(out->data + 12, (uint32_t)(out->size + missing - HEAD));
+}
+
+void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
+                          const struct mbi_statement *s)
+{
+    put_file(out, type, public_weights, s, mbi_statement_boundary_size(&s->models));
+}
+
+void mbi_proof_file_bare(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
+                         const struct mbi_statement *s)
+{
+    put_file(out, type, public_weights, s, 0);
+}
+
+void mbi_proof_file_name(uint8_t out[MBI_DIGEST_SIZE], const void *bare, size_t n,
+                         const uint8_t root[MBI_DIGEST_SIZE])
+{
+    static const char domain[] = "mambaint-link";
+    struct mbi_blake2b h;
+
+    mbi_blake2b_init(&h);
+    mbi_blake2b_add(&h, domain, sizeof(domain) - 1);
+    mbi_blake2b_add(&h, bare, n);
+    mbi_blake2b_add(&h, root, MBI_DIGEST_SIZE);
+    mbi_blake2b_end(&h, out);
 }
 
 void mbi_proof_file_end(struct mbi_buf *out) { seal(out); }
@@ -706,9 +752,14 @@ int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_p
 
 static bool same_bytes(const void *a, const void *b, size_t n) { return !n || !memcmp(a, b, n); }
 
-static bool same_root(const uint8_t *a, const uint8_t *b)
+/* The models were compared before. */
+static bool same_boundary(const struct mbi_statement *a, const struct mbi_statement *b,
+                          enum mbi_side side)
 {
-    return a && b ? !memcmp(a, b, MBI_DIGEST_SIZE) : a == b;
+    const size_t size = mbi_statement_boundary_size(&a->models);
+    const uint8_t *x = a->boundary[side], *y = b->boundary[side];
+
+    return x && y ? !memcmp(x, y, size) : x == y;
 }
 
 int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_proof_file *want,
@@ -729,8 +780,7 @@ int32_t mbi_statement_same(const struct mbi_proof_file *got, const struct mbi_pr
         return rc;
     if (a->t0 != b->t0 || a->lanes != b->lanes)
         return differs(what, "the steps are other ones", err);
-    if (!same_root(a->boundary[MBI_BEFORE], b->boundary[MBI_BEFORE]) ||
-        !same_root(a->boundary[MBI_BEHIND], b->boundary[MBI_BEHIND]))
+    if (!same_boundary(a, b, MBI_BEFORE) || !same_boundary(a, b, MBI_BEHIND))
         return differs(what, "what it begins with, or hands on, is another one", err);
     if (mbi_statement_is_of_tokens(a) != mbi_statement_is_of_tokens(b))
         return differs(what, "one of the two is of features, the other of tokens", err);

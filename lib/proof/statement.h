@@ -85,7 +85,8 @@ enum mbi_statement_kind {
  * input is one list of lanes + 1 ids, and n_outputs of them, the last ones, are each the argmax of
  * the step before; the output has no bytes of its own. A part of a run on tokens begins with the
  * memory of a boundary, or hands its own on, or both: then it says the root of it. A part of a
- * chain has the root of what goes in or comes out, or of both, in place of the values.
+ * chain has the root of what goes in or comes out, or of both, in place of the values. Hidden ones
+ * have links in the place of roots.
  */
 struct mbi_statement {
     struct mbi_statement_models models;
@@ -94,9 +95,18 @@ struct mbi_statement {
     uint32_t input_kind, output_kind; /* enum mbi_statement_kind */
     uint32_t n_inputs, n_outputs;     /* values */
     const uint8_t *input, *output;
-    const uint8_t *boundary[MBI_SIDES]; /* roots; NULL: nothing in memory before, any behind; of
-                                           features: values in clear */
+    /* Roots, or links if it is hidden; NULL: nothing in memory before, any behind; of features:
+     * values in clear. */
+    const uint8_t *boundary[MBI_SIDES];
 };
+
+#define MBI_STATEMENT_LINK (2 * MBI_DIGEST_SIZE + 8 * MBI_STATEMENT_DEGREE) /* bytes of a link */
+
+/* Bytes of what stands for a boundary. */
+static inline size_t mbi_statement_boundary_size(const struct mbi_statement_models *m)
+{
+    return mbi_statement_is_hidden(m) ? MBI_STATEMENT_LINK : MBI_DIGEST_SIZE;
+}
 
 void mbi_statement_put_models(struct mbi_buf *out, const struct mbi_statement_models *m);
 void mbi_statement_put(struct mbi_buf *out, const struct mbi_statement *s);
@@ -172,6 +182,13 @@ void mbi_proof_file_begin(struct mbi_buf *out, enum mbi_proof_type type, bool pu
 void mbi_proof_file_end(struct mbi_buf *out);
 /* Version and profile at bytes 4 and 6, and the digest at the end, of any of these files. */
 int32_t mbi_proof_file_ends(const uint8_t *data, size_t n, const char *what, mambaint_error *err);
+
+/* The same without the links of a hidden statement, whose places need not be set; and the name of
+ * the proof of it whose witness vector has this root (proof.md, Links). */
+void mbi_proof_file_bare(struct mbi_buf *out, enum mbi_proof_type type, bool public_weights,
+                         const struct mbi_statement *s);
+void mbi_proof_file_name(uint8_t out[MBI_DIGEST_SIZE], const void *bare, size_t n,
+                         const uint8_t root[MBI_DIGEST_SIZE]);
 
 /* What differs between two models' parts: E_MISMATCH with a sentence that begins with `what`. */
 int32_t mbi_statement_same_models(const struct mbi_statement_models *a, bool a_public,

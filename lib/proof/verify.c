@@ -125,7 +125,7 @@ bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_rea
 {
     static const struct mbi_walk_side side = {read_value,     verify_sum, verify_lookup,
                                               verify_opening, refuse,     true};
-    struct mbi_hidden hidden = {.host = host};
+    struct mbi_hidden hidden = {.host = host, .next = mbi_plan_links(job->plan)};
     struct mbi_walk w = {.job = job,
                          .plan = job->plan,
                          .host = host,
@@ -145,6 +145,8 @@ bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_rea
     w.digest = ahead.digest;
     MBI_EXT(walk_start)(&w);
     mbi_get_bytes(&w.witness.digest, sizeof(w.witness.digest), in, "root");
+    if (!in->fault && !MBI_EXT(proof_is_named)(job, &w.witness.digest))
+        mbi_refuse(in, "a link is of another proof");
     if (!in->fault && !MBI_EXT(walk)(&w))
         mbi_refuse(in, w.fault ? w.fault : "there is not enough memory to check it");
     MBI_EXT(walk_free)(&w);

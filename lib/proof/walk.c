@@ -4,6 +4,7 @@
  * claim at once, products go through sum-checks. Then the variables that are not committed are
  * replaced in all claims, the last one first, by what defines them.
  */
+#include "proof/statement.h"
 #include "proof/walk_parts.h"
 #if MBI_HAVE_SODIUM
 
@@ -448,6 +449,20 @@ void MBI_EXT(walk_start)(struct mbi_walk *w)
     for (uint32_t i = 0; i < w->plan->n_vars; i++)
         if (w->plan->var[i].kind == MBI_VAR_PUBLIC && w->plan->var[i].input <= MBI_PUBLIC_PARAM)
             absorb_public(w, i);
+}
+
+bool MBI_EXT(proof_is_named)(const struct mbi_proof_job *job, const struct mbi_digest *root)
+{
+    struct mbi_digest name;
+
+    if (!mbi_plan_links(job->plan))
+        return true;
+    mbi_proof_file_name(name.byte, job->bare, job->bare_size, root->byte);
+    for (int side = 0; side < MBI_SIDES; side++) /* behind the one before it, and the reverse */
+        if (job->plan->boundary[side] &&
+            memcmp(&job->link[side].name[MBI_SIDES - 1 - side], &name, sizeof(name)) != 0)
+            return false;
+    return true;
 }
 
 bool MBI_EXT(walk)(struct mbi_walk *w)

@@ -8,6 +8,7 @@
 #define MBI_PROOF_WALK_H
 
 #include "proof/commit.h"
+#include "proof/link.h"
 #include "proof/plan.h"
 #include "proof/sumcheck.h"
 
@@ -20,8 +21,12 @@ struct mbi_proof_job {
     struct mbi_root weights; /* of the vector of weights; of public ones the digest is a hash */
     const struct mbi_table *table; /* by variable: those that are public */
     const uint32_t *token;         /* of a model of tokens: lanes + 1 of them */
-    /* Roots of the plan's boundaries. */
+    /* Roots of the plan's boundaries; of a hidden one links, and head and statement without them:
+     * with its root they make the name of the proof. */
     struct mbi_digest boundary[MBI_SIDES];
+    struct mbi_link link[MBI_SIDES];
+    const void *bare;
+    size_t bare_size;
     bool begun; /* mbi_proof_begin() has been called for it, and more may have been written */
     /* Of the vector of weights, if it has more entries than weights: how many, and log2 of its
      * size. 0: as the plan has it. */
@@ -132,6 +137,8 @@ void MBI_EXT(walk_touch)(const struct mbi_walk *w);
 void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job);
 /* The rest of what is known, and the former if it was not yet; then comes the root. */
 void MBI_EXT(walk_start)(struct mbi_walk *w);
+/* Is the proof with this root of its witness vector the one that its links name? */
+bool MBI_EXT(proof_is_named)(const struct mbi_proof_job *job, const struct mbi_digest *root);
 /* All the rest. False after a failure of the walk itself; the faults of a side are its own. */
 bool MBI_EXT(walk)(struct mbi_walk *w);
 void MBI_EXT(walk_free)(struct mbi_walk *w);

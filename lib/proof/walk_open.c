@@ -600,7 +600,7 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     struct mbi_claim *claim;
 
     for (int side = 0; side < MBI_SIDES && !linked; side++)
-        if (w->plan->boundary[side])
+        if (mbi_plan_has_boundary(w->plan, (enum mbi_side)side))
             root[o.n_roots++] = boundary_root(w, (enum mbi_side)side, &w->job->code);
     if (!sort_parts(&order, w) || !sort_pads(&pads, w))
         return;

@@ -101,6 +101,9 @@ struct mbi_form MBI_EXT(sum_weight)(struct mbi_walk *w, const struct mbi_weights
 /* ---- steps ---- */
 
 void MBI_EXT(walk_relations)(struct mbi_walk *w);
+/* Of a hidden proof: is it the relation of a boundary variable? Then the links say what it does. */
+bool MBI_EXT(walk_is_tie)(const struct mbi_walk *w, const struct mbi_relation *r);
+void MBI_EXT(walk_links)(struct mbi_walk *w);
 void MBI_EXT(walk_replace)(struct mbi_walk *w);
 void MBI_EXT(walk_open)(struct mbi_walk *w);
 /* In place of all of them: a certificate whose weights are counted where they are. */

@@ -362,8 +362,11 @@ void MBI_EXT(walk_relations)(struct mbi_walk *w)
     for (uint32_t k = 0; k < MBI_LETTERS; k++)
         tau.z[k] = MBI_EXT(walk_draw)(w, bits[k]);
     for (uint32_t i = 0; i < p->n_relations && !w->failed; i++)
-        if (p->relation[i].defines == MBI_NONE && !p->relation[i].is_product)
+        if (p->relation[i].defines == MBI_NONE && !p->relation[i].is_product &&
+            !MBI_EXT(walk_is_tie)(w, &p->relation[i]))
             claim_relation(w, &p->relation[i], &tau);
+    if (!w->failed)
+        MBI_EXT(walk_links)(w);
     for (uint32_t i = 0; i < p->n_relations && !w->failed; i++)
         if (is_zero_product(&p->relation[i]) && p->relation[i].like == i)
             check_products(w, i, &tau, latest);

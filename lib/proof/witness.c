@@ -491,6 +491,16 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
     return MAMBAINT_OK;
 }
 
+void mbi_witness_pads_get(mbi_fe *out, const struct mbi_witness *w, uint64_t at, size_t n)
+{
+    memcpy(out, (const mbi_fe *)w->vector.data + w->plan->pads_at + at, n * sizeof(*out));
+}
+
+void mbi_witness_pads_set(const struct mbi_witness *w, uint64_t at, const mbi_fe *x, size_t n)
+{
+    memcpy((mbi_fe *)data_of(&w->vector) + w->plan->pads_at + at, x, n * sizeof(*x));
+}
+
 void mbi_witness_free(struct mbi_witness *w)
 {
     const struct mbi_host *host;

@@ -38,6 +38,10 @@ int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan
                            mambaint_error *err);
 void mbi_witness_free(struct mbi_witness *w); /* NULL is fine; erases what it held */
 
+/* n elements of the pads of a hidden one, from element `at` on: another proof has the same. */
+void mbi_witness_pads_get(mbi_fe *out, const struct mbi_witness *w, uint64_t at, size_t n);
+void mbi_witness_pads_set(const struct mbi_witness *w, uint64_t at, const mbi_fe *x, size_t n);
+
 /* One integer of a variable; the digits are left as they are. */
 int64_t mbi_witness_get(const struct mbi_witness *w, uint32_t var, size_t row, size_t col);
 void mbi_witness_set(const struct mbi_witness *w, uint32_t var, size_t row, size_t col, int64_t v);

@@ -311,11 +311,24 @@ refuse 'set zk to on' prove -m simple.gguf --features $ten --prover-key zk.mipk 
 refuse 'hide nothing' prove -m tiny.gguf --ids 5,40 -n 1 --zk on --prover-key tiny.mipk --out no.proof
 refuse 'weights' prove -m other.gguf --features $ten --zk on --prover-key zk.mipk --out no.proof
 refuse 'another model' prove -m simple-mamba.gguf --features $ten --zk on --prover-key zk.mipk --out no.proof
-refuse 'parts' prove -m tiny.gguf --ids 5,40,7 -n 9 --chunk-steps 8 --zk on --prover-key hidden.mipk --out no.proof
 run 0 proof inspect zk.mipk && says out '1 of 3 are left' # nothing of all that was counted
 run 0 prove -m tiny.gguf --ids 5,40 -n 2 --zk on --prover-key hidden.mipk --out hidden.proof
 run 0 proof key -m tiny.gguf --zk on --prover-key hidden.mipk --out hidden.mivk
 run 0 verify hidden.proof --key hidden.mivk --json && json "d['ok'] and d['statement']['ids'][:2] == [5, 40]"
+run 0 prove -m tiny.gguf --ids 5,40,7 -n 16 --chunk-steps 8 --zk on --prover-key hidden.mipk --out parts.proof
+run 0 verify parts.proof --key hidden.mivk && says out 'proofs: 3' && says out 'hidden: the weights'
+run 0 proof key -m simple-mamba.gguf --zk on --proofs 3 --prover-key second.mipk --out second.mivk
+run 0 proof key -m simple.gguf --zk on --proofs 3 --prover-key first.mipk --out first.mivk
+run 0 prove -m simple.gguf -m simple-mamba.gguf --linked --features $ten --zk on --prover-key first.mipk \
+    --prover-key second.mipk --out linked.proof && says err 'proofs left of the key that has the fewest: 2'
+run 0 verify linked.proof --key first.mivk --key second.mivk && says out 'link that both proofs name'
+refuse 'hidden, not committed' verify linked.proof -m simple.gguf -m simple-mamba.gguf
+run 0 proof key -m simple.gguf --prover --out first-clear.mipk
+run 0 proof key -m simple-mamba.gguf --prover --out second-clear.mipk
+run 0 prove -m simple.gguf -m simple-mamba.gguf --linked --features $ten --out linked.proof
+run 0 prove -m simple.gguf -m simple-mamba.gguf --linked --features $ten --prover-key first-clear.mipk \
+    --prover-key second-clear.mipk --out keyed.proof
+cmp linked.proof keyed.proof || problem 'prove --linked: prover keys change a proof'
 run 0 prove -m simple.gguf --features $ten --zk on --prover-key zk.mipk --out third.proof
 run 0 verify third.proof --key zk.mivk
 usage prove -m simple.gguf --features $ten --zk on --prover-key zk.mipk --out no.proof
@@ -431,9 +444,8 @@ usage proof inspect
 usage prove -m simple.gguf --features $ten --zk on --out a && says err 'takes a prover key'
 refuse 'another model' prove -m simple.gguf --features $ten --zk on --prover-key hidden.mipk --out a
 refuse 'public weights' prove -m simple.gguf --features $ten --zk on --weights public --out a
-for way in '-m simple-mamba.gguf --linked' '--part first'; do
-    refuse 'hide nothing yet' prove -m simple.gguf $way --features $ten --zk on --prover-key hidden.mipk --out a
-done
+refuse 'one of each' prove -m simple.gguf -m simple-mamba.gguf --linked --features $ten --prover-key hidden.mipk --out a
+refuse 'made together' prove -m simple.gguf --part first --features $ten --zk on --prover-key hidden.mipk --out a
 usage proof key -m simple.gguf --zk on --out a && says err 'where is it'
 usage proof key -m simple.gguf --zk on --prover --prover-key zk.mipk --out a
 usage proof key -m simple.gguf --prover-key zk.mipk --out a

@@ -67,6 +67,22 @@ static inline void parts_of(struct bytes *part, size_t n, const struct bytes *se
     }
 }
 
+/* The file of a proof or series, which it frees. */
+static inline struct bytes bytes_of_proof(mambaint_proof *p)
+{
+    struct bytes b;
+    const void *data;
+    int64_t bits;
+    size_t n;
+
+    OK(mambaint_proof_number(p, "soundness-bits", &bits));
+    ck_assert_int_ge(bits, 100);
+    data = mambaint_proof_data(p, &n);
+    b = bytes_of(data, n);
+    mambaint_proof_free(p);
+    return b;
+}
+
 static inline char *text_of(const mambaint_statement *s, const char *key)
 {
     size_t need = 0;

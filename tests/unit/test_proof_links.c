@@ -411,6 +411,68 @@ START_TEST(sides_are_in_the_digest)
 }
 END_TEST
 
+/* ---- links of hidden proofs ---- */
+
+/* <vector, eq(tau)>, entry by entry; the first coordinate is that of a half that is zero. */
+static struct mbi_ext slow_sum(const struct mbi_ext *tau, unsigned bits, const int32_t *vector)
+{
+    struct mbi_ext sum = mbi_ext_from(0);
+
+    for (size_t x = 0; x < (size_t)1 << (bits - 1); x++) {
+        struct mbi_ext e = mbi_ext_from(mbi_fe_from_i64(vector[x]));
+
+        for (unsigned k = 0; k < bits; k++)
+            e = mbi_ext_mul(e, x >> (bits - 1 - k) & 1 ? tau[k]
+                                                       : mbi_ext_sub(mbi_ext_from(1), tau[k]));
+        sum = mbi_ext_add(sum, e);
+    }
+    return sum;
+}
+
+START_TEST(a_link_has_the_value_of_its_vector)
+{
+    struct mbi_ext tau[13];
+    struct test_random r;
+    int32_t vector[1 << 12];
+    struct mbi_link link = {.value = {{0}}};
+
+    test_random_init(&r, "a_link_has_the_value_of_its_vector");
+    for (unsigned bits = 1; bits <= 13; bits++) {
+        link.name[bits & 1].byte[bits] ^= 1;
+        MBI_EXT(link_point)(tau, &link, bits);
+        for (size_t i = 0; i < MBI_COUNT(vector); i++)
+            vector[i] = i % 7 ? (int32_t)test_random_u64(&r) : i % 2 ? INT32_MIN : INT32_MAX;
+        test_that(mbi_ext_equal(MBI_EXT(link_sum)(tau, bits, vector), slow_sum(tau, bits, vector)));
+    }
+}
+END_TEST
+
+/* All entries and the pad moved against each other: with the point of the vector alone it would be
+ * the same value, whatever the point. */
+START_TEST(no_constant_moves_into_the_pad)
+{
+    struct mbi_link link = {.value = {{0}}};
+    struct mbi_ext tau[8], sum, moved;
+    int32_t vector[1 << 7];
+
+    MBI_EXT(link_point)(tau, &link, 8);
+    for (size_t i = 0; i < MBI_COUNT(vector); i++)
+        vector[i] = (int32_t)(i * i);
+    sum = MBI_EXT(link_sum)(tau, 8, vector);
+    for (size_t i = 0; i < MBI_COUNT(vector); i++)
+        vector[i] += 5;
+    moved = MBI_EXT(link_sum)(tau, 8, vector);
+    test_that(!mbi_ext_equal(moved, mbi_ext_add(sum, mbi_ext_from(5))));
+    tau[0] = mbi_ext_from(0); /* as if there were no other half */
+    moved = MBI_EXT(link_sum)(tau, 8, vector);
+    for (size_t i = 0; i < MBI_COUNT(vector); i++)
+        vector[i] -= 5;
+    sum = MBI_EXT(link_sum)(tau, 8, vector);
+    test_that(mbi_ext_equal(moved, mbi_ext_add(sum, mbi_ext_from(5))));
+    ck_assert_uint_eq(mbi_link_bits(&(struct mbi_plan){.boundary_bits = {7, 9}}, MBI_BEHIND), 10);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("proof links");
@@ -425,6 +487,8 @@ int main(void)
     tcase_add_test(t, changed_bytes_are_refused);
     tcase_add_test(t, links_that_cannot_be_are_not_planned);
     tcase_add_test(t, sides_are_in_the_digest);
+    tcase_add_test(t, a_link_has_the_value_of_its_vector);
+    tcase_add_test(t, no_constant_moves_into_the_pad);
     suite_add_tcase(s, t);
     return test_main(s);
 }

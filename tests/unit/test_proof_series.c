@@ -15,16 +15,9 @@ static int32_t try_to_prove(struct bytes *out, mambaint_model *m, mambaint_optio
 {
     mambaint_proof *p = NULL;
     const int32_t rc = mambaint_proof_create(&p, &m, 1, o, err);
-    const void *data;
-    size_t n;
 
     mambaint_options_free(o);
-    *out = (struct bytes){NULL, 0};
-    if (rc < 0)
-        return rc;
-    data = mambaint_proof_data(p, &n);
-    *out = bytes_of(data, n);
-    mambaint_proof_free(p);
+    *out = rc < 0 ? (struct bytes){NULL, 0} : bytes_of_proof(p);
     return rc;
 }
 
