@@ -5,7 +5,8 @@
 The tool synthesises models, makes keys with hidden weights and proves runs of them. These files are
 never the same twice; so verify.py has to accept each key and each proof, find the outputs that the
 readers here compute from the model file, and refuse the files with bytes changed, with another
-number of a root, with other words about the roots, and under another key.
+number of a root, with other words about the roots, and under another key. Of a run in parts, and of
+a linked chain, it also has to refuse parts in another order, parts of another run, and other links.
 
 Usage: hidden_files.py TOOL
 """
@@ -13,6 +14,7 @@ import hashlib
 import os
 import random
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -20,7 +22,9 @@ import reference
 import verify
 from proof_files import (FEATURES, PRESETS, SMALL, answer, ask, changed, check_lies, need, outputs,
                          read, refused, resealed)
-from simple import Simple
+from proof_files import sealed as series_of
+from simple import Simple, integer
+from simulate import check_pads, why
 
 CHANGES = 3  # damaged copies of each file, and of each of its parts
 
@@ -34,6 +38,9 @@ TOKENS = [
                 "rotation-pairs": 2}, 6, 4, 8, False),
     ("one-root", {}, 3, 2, 1, True),
 ]
+
+# Runs in parts: name, shape, tokens of the prompt and of the answer, steps of a part
+PARTS = [("parts", {**SMALL, "chunk": 2}, 4, 3, 2)]
 
 # One whose certificate looks weights up where they lie
 DIRECT = {"layers": 1, "d-model": 96, "heads": 2, "head-dim": 16, "d-state": 16, "vocab": 2100,
@@ -170,6 +177,148 @@ def direct_certificate(tool, folder):
     need(refused(verify.verify_key, sealed(bytes(bad))), "direct: a damaged key is accepted")
 
 
+def links_of(proof):
+    """The links before and behind, as bytes; None where there is none"""
+    return [link and link.left + link.right + verify.elements_bytes(link.value)
+            for link in verify.read_proof(proof)["roots"]]
+
+
+def with_link(proof, side, link):
+    """A proof with another link, and a right digest"""
+    old = links_of(proof)[side]
+    need(proof.count(old) == 1, "a link that is in a proof twice")
+    return sealed(proof[:-32].replace(old, link))
+
+
+def swapped(proofs, i, others):
+    """The proofs, but from number i on as many others as there are"""
+    return proofs[:i] + others + proofs[i + len(others):]
+
+
+def check_order(name, proofs, others):
+    """Neither proofs in another order nor those of two runs are a series."""
+    for i in range(len(proofs)):
+        lies = [proofs[:i] + proofs[i + 1:], proofs[:i + 1] + proofs[i:], swapped(proofs, i, [others[i]])]
+        if i + 1 < len(proofs):
+            lies += [swapped(proofs, i, proofs[i:i + 2][::-1]), proofs[:i + 1] + others[i + 1:]]
+        for lie in lies:
+            need(refused(verify.read_series, series_of(lie)),
+                 f"{name}: proofs of another order, or of two runs, are accepted")
+
+
+def check_link(name, proofs, others, k, accept, draw):
+    """What is behind proof k and before k + 1 cannot be changed: in one of them, in both, or so that a
+    part of another run fits."""
+    link = links_of(proofs[k])[verify.BEHIND]
+    need(link == links_of(proofs[k + 1])[verify.BEFORE], f"{name}: two links between two proofs")
+    for at in (draw.randrange(32), draw.randrange(32, 64), draw.randrange(64, 80)):
+        other = bytearray(link)
+        other[at] ^= 1
+        both = [with_link(proofs[k], verify.BEHIND, other), with_link(proofs[k + 1], verify.BEFORE, other)]
+        for i, lie in enumerate(both):
+            need(refused(verify.read_series, series_of(swapped(proofs, k + i, [lie]))),
+                 f"{name}: a link that one side does not have")
+        verify.read_series(series_of(swapped(proofs, k, both)))
+        for i, lie in enumerate(both):
+            reason = why(accept[k + i], lie)
+            need(reason, f"{name}: another link is accepted")
+            need(at // 32 != i or "another proof" in reason, f"{name}: {reason}, not the name")
+    for at in (64, 72):                             # a coordinate that is p
+        other = link[:at] + struct.pack("<Q", verify.P) + link[at + 8:]
+        need(why(verify.read_proof, with_link(proofs[k], verify.BEHIND, other)) == "no element",
+             f"{name}: a value of a link that is no element")
+    stranger = with_link(others[k + 1], verify.BEFORE, link)
+    behind = links_of(proofs[k + 1])[verify.BEHIND]
+    if behind:
+        stranger = with_link(stranger, verify.BEHIND, behind)
+    verify.read_series(series_of(swapped(proofs, k + 1, [stranger])))
+    need("another proof" in (why(accept[k + 1], stranger) or ""),
+         f"{name}: a part of another run is accepted")
+
+
+def check_links(name, files, in_clear, accept, draw):
+    """Two series of one run: accept the first, and nothing else that is made of both or of one that
+    hides nothing. accept: for each proof; returns what the series says."""
+    said = verify.verify_series(files[0], accept)
+    (proofs, _), (others, _), (clear, _) = map(verify.read_series, (*files, in_clear))
+    need(len(proofs) == len(others) == len(clear) >= 3, f"{name}: another number of proofs")
+    need(series_of(proofs) == files[0], f"{name}: other bytes around the proofs")
+    check_order(name, proofs, others)
+    for k in range(len(proofs) - 1):
+        check_link(name, proofs, others, k, accept, draw)
+    for i, proof in enumerate(proofs):
+        need(refused(accept[i], resealed(proof, draw)), f"{name}: a damaged proof is accepted")
+        for flags in (0, 1, 3):
+            lie = with_bytes(proof, 10, struct.pack("<H", flags))
+            need(refused(accept[i], lie), f"{name}: accepted with flags {flags}")
+        need(refused(verify.read_series, series_of(swapped(proofs, i, [clear[i]]))),
+             f"{name}: a proof that hides nothing is accepted among others")
+    return said
+
+
+def runs_in_parts(tool, folder):
+    """Runs of models of tokens in parts"""
+    for name, shape, asked, count, steps in PARTS:
+        model, path = synth(tool, folder, name, shape), os.path.join(folder, name)
+        ask(tool, "proof", "key", "-m", model, "--zk", "on", "--proofs", "10", "--prover-key",
+            path + ".mipk", "--out", path + ".mivk")
+        key = verify.verify_key(read(path + ".mivk"))
+        prompt, files = [31 * i for i in range(asked)], []
+        words = ["-m", model, "--ids", ",".join(map(str, prompt)), "-n", str(count), "--chunk-steps",
+                 str(steps), "--out", path]
+        hidden = ["--zk", "on", "--prover-key", path + ".mipk"]
+        for more in (hidden, hidden, []):
+            ask(tool, "prove", *words, *more)
+            files.append(read(path))
+        accept = [lambda proof: verify.verify_run(proof, key)] * (-(-(asked + count - 1) // steps))
+        said = check_links(name, files[:2], files[2], accept, random.Random(9))
+        need(said == {"tokens": answer(reference.Model(read(model)).graph, prompt, count),
+                      "claimed": count}, f"{name}: another answer")
+        check_pads(verify.read_series(files[1])[0][1], key[1])
+
+
+def linked_models(tool, folder):
+    """A chain of the models of simple_models(), each of which has a key of its own"""
+    paths = [os.path.join(folder, p) for p in PRESETS]
+    path, files = os.path.join(folder, "linked"), []
+    for model in paths:
+        ask(tool, "proof", "key", "-m", model, "--zk", "on", "--proofs", "3", "--prover-key",
+            model + ".mipk", "--out", model + ".mivk")
+    words = [w for model in paths for w in ("-m", model)]
+    words += ["--linked", f"--features={FEATURES}", "--out", path]
+    hidden = ["--zk", "on", *(w for model in paths for w in ("--prover-key", model + ".mipk"))]
+    for more in (hidden, hidden, []):
+        ask(tool, "prove", *words, *more)
+        files.append(read(path))
+    keys = [verify.verify_key(read(model + ".mivk")) for model in paths]
+    accept = [lambda proof, key=key: verify.verify_run(proof, key) for key in keys]
+    said = check_links("linked", files[:2], files[2], accept, random.Random(9))
+    need(said["output"] == outputs([Simple(read(model)) for model in paths]), "linked: other outputs")
+    need(said["input"] == [integer(t) for t in FEATURES.split(",")], "linked: other features")
+    for i, file in enumerate((files[0], said["saved"], saved_lie(said["saved"]))):
+        with open(path + str(i), "wb") as f:
+            f.write(file)
+    keys = [model + ".mivk" for model in paths]
+    for words, status in ((keys, 0), (keys[1:] + keys[:1], 1), (keys[:2], 1), (keys[:1], 1)):
+        need(verify.main([path + "0", *words]) == status, "linked: another status of verify.py")
+    need(verify.main([path + "1", *keys[:1]]) == 1, "linked: a saved statement is a proof")
+    words = [path + "0", *(w for key in keys for w in ("--key", key))]
+    ask(tool, "verify", *words, "--expect", path + "1")
+    need(refused_by(tool, "verify", *words, "--expect", path + "2"), "linked: the tool expects other outputs")
+    check_pads(verify.read_series(files[1])[0][1], b"")
+
+
+def saved_lie(saved):
+    """A saved statement with another output"""
+    return with_bytes(saved, len(saved) - 36, bytes([saved[-36] ^ 1]))
+
+
+def refused_by(tool, *words):
+    """Whether the tool says no"""
+    return subprocess.run([tool, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          check=False).returncode == 1
+
+
 def main(args):
     need(len(args) == 1, __doc__)
     keys, tool = {}, os.path.abspath(args[0])
@@ -177,6 +326,8 @@ def main(args):
         simple_models(tool, folder, keys)
         token_models(tool, folder, keys)
         direct_certificate(tool, folder)
+        runs_in_parts(tool, folder)
+        linked_models(tool, folder)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,10 @@ makes if its hash functions are those that were programmed, and to refuse it wit
 a proof shows, somebody who knows nothing could have shown; and as a false statement is simulated just
 as well, nothing but the programming makes verify.py accept.
 
+Of a run in two parts the link between them is simulated as well: its names follow from the roots,
+which are those of random digests, and its value is drawn, the same one for both. So neither a part's
+proof nor both together show anything of the memory that goes from one to the other.
+
 Openings without further layers only: with them a prover goes on with a row that is uniform.
 
 Usage: simulate.py TOOL
@@ -24,6 +28,7 @@ import tempfile
 from unittest import mock
 
 import verify
+from proof_files import sealed as series_of
 from verify import P, elements_bytes, ext_add, ext_mul, ext_powers, ext_scale, ext_sub, need
 
 FEATURES = "0.5,-1.25,3.96875,-4,0,0.015625,-0.015625,2,-3,1"
@@ -37,6 +42,10 @@ CASES = [
     ("tokens", [("mi-tiny", SMALL)], ["--ids", "1", "-n", "1"], 1),
     ("mi-tiny", [("mi-tiny", {})], ["--ids", "1", "-n", "1"], 1),
 ]
+
+# The same, and the steps of the first one of two parts
+PARTS = [("parts", [("mi-tiny", {**SMALL, "chunk": 1, "d-state": 2, "rotation-pairs": 0})],
+          ["--ids", "1,2", "-n", "1"], 4, 1)]
 
 WALK = ("value", "round", "line", "values", "product")      # messages of elements that have pads
 real_hash_of = verify.hash_of
@@ -101,7 +110,7 @@ class Inventor(verify.Reader):
 
     def __init__(self, kind, degree, draw, oracle):
         self.draws, self.challenges, self.oracle = draw, random.Random(draw.random()), oracle
-        self.made, self.given, self.sent = bytearray(), {}, 0
+        self.made, self.given, self.sent, self.links = bytearray(), {}, 0, 0
         super().__init__(kind, b"", degree)
 
     def draw(self, tag, n, size):
@@ -158,7 +167,8 @@ def invent_opening(reader, code, vectors, claims, trees):
     they were before; the folded row is uniform; the blind row's sum and entries follow from these."""
     degree = reader.degree
     need(code.masks and not code.further, "an opening that is not simulated here")
-    need(reader.sent == reader.pads, "elements were sent without pads, or pads are left")
+    need(reader.sent + reader.links == reader.pads,
+         "elements were sent without pads, or pads are left")
     heights, rounds = verify.heights_of(code, [bits for bits, *_ in vectors])
     rows = [verify.rows_in_use(code, used) for _, used, _ in vectors]
     first, end = [], 0
@@ -214,6 +224,18 @@ def statement_of(file):
     return file[:16 + int.from_bytes(file[12:16], "little")]
 
 
+def in_two(statement, steps, link):
+    """What two parts of a run on tokens say, the first one of so many steps, with a link between"""
+    case = verify.read_proof(sealed(statement))
+    ids, lanes = case["tokens"], case["lanes"] - steps
+    first = struct.pack(f"<QIII{steps + 1}I", 0, steps, 2, steps + 1, *ids[:steps + 1])
+    first += struct.pack("<II", 3, 0) + link
+    second = struct.pack("<QIII", steps, lanes, 3, lanes + 1) + link
+    second += struct.pack(f"<{lanes + 1}III", *ids[steps:], 2, case["claimed"])
+    return [statement[:12] + struct.pack("<I", len(case["part"] + run)) + case["part"] + run
+            for run in (first, second)]
+
+
 class Simulator:
     """A prover who knows no weights: of a statement of theirs, and the public parameters"""
 
@@ -251,7 +273,23 @@ class Simulator:
         data += elements_bytes(self.roots.value or ())
         return statement[:16] + data + statement[16 + len(case["part"]):]
 
-    def prove(self, statement):
+    def tree(self, case):
+        """That of a witness vector"""
+        with mock.patch.object(verify, "hash_of", self.oracle):
+            return Tree(2**self.verifier(case).code.log_length, self.random, self.oracle)
+
+    def prove_two(self, statement, steps):
+        """Proofs of two parts of a run. Names follow from roots; what goes from one part to the other
+        has a value that is drawn."""
+        statement, trees, names = self.renamed(statement), [], []
+        for part in in_two(statement, steps, bytes(80)):
+            case = self.case(part)
+            trees.append(self.tree(case))
+            names.append(verify.name_of(part, case["bare"], trees[-1].root()))
+        link = names[0] + names[1] + elements_bytes(elements(self.random, 2))
+        return [self.prove(*both) for both in zip(in_two(statement, steps, link), trees)]
+
+    def prove(self, statement, witness=None):
         """A proof file, of a statement about any weights: it will be about these."""
         statement = self.renamed(statement)
         case = self.case(statement)
@@ -263,17 +301,17 @@ class Simulator:
 
         def reader(kind, proof, degree):
             """That of the proof; and any other, as it is"""
-            return plain(kind, proof, degree) if kind == "key" else inventor
+            return plain(kind, proof, degree) if kind in ("key", "link") else inventor
 
         def opening(reader, code, vectors, claims):
             """In place of verify.py's"""
             invent_opening(reader, code, vectors, claims, [witness, self.trees[number]])
 
-        plain = verify.Reader
+        plain, witness = verify.Reader, witness or self.tree(case)
         with mock.patch.object(verify, "hash_of", self.oracle):
             verifier = self.verifier(case)
-            witness = Tree(2**verifier.code.log_length, self.random, self.oracle)
             inventor = Inventor(case["type"], 2, self.random, self.oracle)
+            inventor.links = len(verifier.sides)
             inventor.given.update(key=key, root=witness.root())
             with mock.patch.multiple(verify, Reader=reader, opening=opening):
                 verifier.verify()
@@ -344,14 +382,15 @@ class Counting(verify.Reader):
 
 
 def check_pads(proof, public):
-    """Accept a real proof, in whose walk each element has a pad and each pad is that of one element."""
+    """Accept a real proof, in whose walk each element has a pad and each pad is that of one element, or
+    of a link."""
     case, whole = verify.read_proof(proof), verify.opening
     verify.set_public(case, public)
     verifier = verify.Verifier(case)
 
     def opening(reader, *args):
         """The walk has ended."""
-        need(reader.sent == verifier.plan.pads, "an element was sent without a pad")
+        need(reader.sent + len(verifier.sides) == verifier.plan.pads, "an element was sent without a pad")
         need(reader.numbers == list(range(verifier.plan.pads)), "a pad is used twice, or not at all")
         whole(reader, *args)
 
@@ -384,6 +423,40 @@ def check(name, real_key, real_proof, draw):
     need(len(proofs) == 1 or why(verify.verify_key, key), "a simulated key is accepted")
     print(f"{name}: {simulator.roots.count} roots of {simulator.roots.openings}, a key and {len(proofs)} "
           f"proofs; {len(real_proof)} bytes, simulated {len(proofs[0])}")
+
+
+def check_parts(name, real_key, real_proof, steps, draw):
+    """The same of a run in two parts, from a key and a proof of all of it: its statement says what the
+    parts' do."""
+    _, certificate, public = verify.read_key(real_key)
+    said = statement_of(real_proof)
+    with CLOSED:
+        simulator = Simulator(certificate["statement"], public, 7)
+        key = simulator.key(certificate["statement"])
+        runs = [simulator.prove_two(statement, steps) for statement in (false_statement(said), said)]
+    parts = [part for run in runs for part in run]
+
+    def accept(part):
+        """As one of the key"""
+        verify.verify_run(part, believed)
+
+    with mock.patch.object(verify, "hash_of", simulator.oracle):
+        believed = verify.verify_key(key)
+        links = [verify.read_proof(run[1])["roots"][verify.BEFORE] for run in runs]
+        for run in runs:
+            whole = verify.verify_series(series_of(run), accept)
+            need(run is runs[0] or whole["tokens"] == verify.read_proof(real_proof)["tokens"],
+                 "another run")
+        need(len(set(link.value for link in links)) == len(runs), "two links have the same value")
+        need(why(verify.read_series, series_of([runs[0][0], runs[1][1]])), "parts of two runs as one")
+        for part in parts:
+            bad = bytearray(part[:-32])
+            bad[draw.randrange(16, len(bad))] ^= 1 << draw.randrange(8)
+            need(why(accept, sealed(bytes(bad))), "a changed part is accepted")
+    for part in parts:
+        need(why(accept, part), "a simulated part is accepted")
+    print(f"{name}: a key and {len(runs)} runs in two parts; {len(real_proof)} bytes in one, simulated "
+          f"{', '.join(str(len(part)) for part in runs[0])}")
 
 
 def ask(tool, *words):
@@ -419,6 +492,10 @@ def main(args):
         with tempfile.TemporaryDirectory() as folder:
             made = files(os.path.abspath(args[0]), folder, models, words, proofs)
         check(name, *made, draw)
+    for name, models, words, proofs, steps in PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            made = files(os.path.abspath(args[0]), folder, models, words, proofs)
+        check_parts(name, *made, steps, draw)
 
 
 if __name__ == "__main__":

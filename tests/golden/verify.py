@@ -8,9 +8,10 @@ what they say; only (P) is evaluated in closed form. It shares nothing with the 
 in verify_plan.py beside it; the graphs of `mamba-integer`, and model files, are those of
 reference.py, an independent reading as well.
 
-Usage: verify.py PROOF KEY ...    a proof, or a series of them, with committed weights and the key of its models, of a
-                                  linked chain one of each; status 0 if all are accepted, 1 and why
-                                  if not. Public weights: see proof_files.py.
+Usage: verify.py PROOF KEY ...    a proof, or a series of them, with committed or hidden weights, and
+                                  the key of its models, of a linked chain one of each; status 0 if
+                                  all are accepted, 1 and why if not. Public weights: see
+                                  proof_files.py.
 
 "Section n" is one of docs/proof.md, if nothing else is said.
 """
@@ -993,9 +994,11 @@ class Verifier:
         need(case["type"] in ("wit", "cert"), "no such type")
         need(self.public_weights in ((0,) if certificate else (0, 1)), "no such proof")
         self.hidden = case.get("hidden")            # what the key says of its roots; or None
-        self.roots = case.get("roots", (None, None))
+        self.roots = case.get("roots", (None, None))    # of hidden weights they are links
         self.plan = Plan(certificate, case["graphs"], case["lanes"], self.public_weights,
                          case["claimed"], tuple(root is not None for root in self.roots))
+        self.sides = [side for side in (BEFORE, BEHIND) if self.roots[side] is not None]
+        self.tied = self.plan.tied()
         self.read_public()
         if self.hidden:
             self.hide()
@@ -1049,7 +1052,9 @@ class Verifier:
             self.certify()
             return
         self.points()
+        self.link_pads = {side: self.reader.take_pads(1)[0] for side in self.sides if self.hidden}
         self.linear_relations()
+        self.link_claims()
         self.other_relations()
         self.replace_all()
         if self.plan.large:
@@ -1094,6 +1099,28 @@ class Verifier:
     def add_whole(self, value, terms):
         """A claim about whole vectors"""
         self.whole.append((Claim(value), terms))
+
+    def check_names(self):
+        """Section 7, "Links", step 1: the links are of this proof"""
+        name = name_of(self.case["statement"], self.case["bare"], self.root)
+        before, behind = self.roots
+        need(before is None or before.right == name, "the link before is of another proof")
+        need(behind is None or behind.left == name, "the link behind is of another proof")
+
+    def link_claims(self):
+        """Section 7, "Links", step 3: what goes over each side has the link's value"""
+        for side in (side for side in self.sides if self.hidden):
+            bits = self.plan.boundary_bits[side] + 1
+            need(self.plan.tokens or bits <= 17, "too much is handed on")
+            tau = draw_link(self.roots[side], bits, self.degree)
+            claim = self.add_claim(Affine(self.roots[side].value,
+                                          {self.link_pads[side]: ext(-1, self.degree)}))
+            for v in (v for v in self.tied if v.side == side):
+                relation = self.tied[v]
+                (_, (view,)), _ = relation.terms
+                blocks, *points = split_point(tau, (bits - v.block_bits, *v.logs))
+                self.add_view(claim, relation, view, eq_table(blocks, self.degree)[v.block],
+                              [self.letter_eq(relation, i, z) for i, z in enumerate(points)])
 
     def pad_terms(self, claim):
         """Step 7: the term of a claim's pads, which go to the other side; none if there are none"""
@@ -1296,6 +1323,8 @@ class Verifier:
                 rows = self.entries[number]
                 self.reader.absorb("public", elements_bytes(x % P for row in rows for x in row))
         self.root = self.reader.read_bytes(32, "root")
+        if self.hidden and self.sides:
+            self.check_names()
 
     def read_root(self):
         """Of hidden weights: the root that the proof is about, and the claim that what it stands for is
@@ -1333,6 +1362,8 @@ class Verifier:
     def linear_relations(self):
         """Step 3"""
         for relation in self.plan.relations:
+            if self.hidden and relation in self.tied.values():
+                continue
             if relation.is_zero and not relation.is_product and not relation.mask:
                 claim = self.add_claim(self.zero)
                 self.add_terms(claim, relation, self.one, self.tau_factors(relation))
@@ -1350,8 +1381,7 @@ class Verifier:
         """Step 4 for one group"""
         def split(point):
             """The coordinates of each letter"""
-            starts = list(itertools.accumulate(bits, initial=0))
-            return [point[at:at + n] for at, n in zip(starts, bits)]
+            return split_point(point, bits)
 
         def weight_of(relation):
             """The extension of the product of eq(tau_k), masked"""
@@ -1436,7 +1466,8 @@ class Verifier:
             if self.is_public(number):
                 for claim, part in self.take_parts(number):
                     claim.value = ext_sub(claim.value, self.public_worth(part))
-        for number in reversed(range(len(self.plan.variables) if self.plan.linked else 0)):
+        linked = self.plan.linked and not self.hidden
+        for number in reversed(range(len(self.plan.variables) if linked else 0)):
             v = self.plan.variables[number]
             if v.kind == BOUNDARY:
                 for claim, part in self.take_parts(number):
@@ -1669,12 +1700,12 @@ class Verifier:
         vectors = [(self.witness_bits, self.plan.used, self.root)]
         if not self.public_weights:
             vectors.append(self.weights)
-        if not self.plan.linked:
+        if not self.plan.linked and not self.hidden:
             vectors += [(self.whole_rows(bits), 2**bits, root)
                         for bits, root in zip(self.plan.boundary_bits, self.roots) if root is not None]
         opening(self.reader, self.code, vectors, claims)
         for bits, root, mine in zip(self.plan.boundary_bits, self.roots, self.boundaries):
-            if self.plan.linked and root is not None:
+            if self.plan.linked and not self.hidden and root is not None:
                 code = link_code(bits, self.degree)
                 opening(self.reader, code, [(max(bits, code.log_columns), 2**bits, root)], mine)
 
@@ -1699,6 +1730,12 @@ class Verifier:
             for shift, block in v.digits_of(box):
                 terms.append(Term(0, block, ext_scale(part.scale, 2**shift), cells))
         return terms
+
+
+def split_point(point, bits):
+    """A point in pieces of so many coordinates"""
+    starts = itertools.accumulate(bits, initial=0)
+    return [point[at:at + n] for at, n in zip(starts, bits)]
 
 
 def rows_of(node):
@@ -1753,9 +1790,31 @@ def draw_tau(names, roots, tree, bits, degree):
     return drawn.draw_ext(bits)
 
 
+# Links of hidden proofs (section 7, and docs/proof-files.md).
+
+Link = namedtuple("Link", "left right value")           # names of two proofs; coordinates
+
+
+def name_of(statement, bare, root):
+    """The name of a proof: of the head of its statement, its statement without links, and the root of
+    its witness vector"""
+    return hashlib.blake2b(b"mambaint-link" + statement[:16] + bare + root, digest_size=32).digest()
+
+
+def draw_link(link, bits, degree):
+    """The point at which both proofs show what goes over a boundary"""
+    drawn = Reader("link", b"", degree)
+    drawn.absorb("protocol", u64(2) + u64(degree))
+    drawn.absorb("left", link.left)
+    drawn.absorb("right", link.right)
+    drawn.absorb("bits", u64(bits))
+    return drawn.draw_ext(bits)
+
+
 def verify(case):
     """Accept a case, or raise Refused(reason)."""
     Verifier(case).verify()
+
 
 # Files (docs/proof-files.md).
 
@@ -1874,16 +1933,26 @@ def read_models(data, hidden):
     return graphs, digests, weights, roots, names, data.data[begin:data.at]
 
 
-def read_values(data, kind, form, width):
-    """Input or output of a statement: values, or how many there are, and the root of a boundary, or
-    None"""
+def read_link(data):
+    """A link"""
+    left, right = data.take(32), data.take(32)
+    return Link(left, right, tuple(data.below(8, P - 1, "no element") for _ in range(2)))
+
+
+def read_values(data, kind, form, width, hidden):
+    """Input or output of a statement: values, or how many there are, and the root of a boundary or a
+    link, or None; and the bytes without the link"""
+    begin = data.at
     said, count = data.number(4), data.number(4)
     need(said == kind or (said, kind) in ((3, 2), (4, 1)), "another kind of values than expected")
     need(said == 3 or (count > 0) == (kind > 0), "a number of values that cannot be")
-    root = data.take(32) if said >= 3 else None
+    bare, root = data.data[begin:data.at], None
+    if said >= 3:
+        root = read_link(data) if hidden else data.take(32)
+    begin = data.at
     if form is not None and said != 4:
         count = list(struct.unpack(f"<{count}{form}", data.take(count * width)))
-    return count, root
+    return count, root, bare + data.data[begin:data.at]
 
 
 def read_proof(file):
@@ -1899,6 +1968,7 @@ def read_proof(file):
     data = Bytes(head.take(length))
     run = 1 if kind == 1 else 0
     graphs, digests, weights, hidden, names, part = read_models(data, flags == 2)
+    begin = data.at
     tokens = graphs[0].nodes[0].kind == 1
     need(not tokens or len(graphs) == 1, "a chain with a model of tokens")
     t0 = data.below(8, 2**48 - 1, "the first step is nowhere")
@@ -1907,11 +1977,12 @@ def read_proof(file):
     need(lanes >= 1 if run and tokens else lanes == run, "another number of steps than expected")
     case = {"type": "wit" if run else "cert", "graphs": graphs, "digests": digests,
             "lanes": max(lanes, 1), "public": flags & 1, "weights_digest": weights, "part": part,
-            "hidden": hidden, "names": names,
+            "hidden": hidden, "names": names, "mode": flags,
             "tokens": [], "claimed": 0, "t0": t0, "roots": (None, None)}
+    bare = part + data.data[begin:data.at]
     if run and tokens:
-        case["tokens"], before = read_values(data, 2, "I", 4)
-        case["claimed"], behind = read_values(data, 2, None, 0)
+        case["tokens"], before, taken = read_values(data, 2, "I", 4, hidden)
+        case["claimed"], behind, given = read_values(data, 2, None, 0, hidden)
         case["roots"] = (before, behind)
         need((before is not None) == (t0 > 0), "a memory at the first step, or none behind it")
         need(case["claimed"] > 0 or behind is not None, "nothing is claimed")
@@ -1922,17 +1993,16 @@ def read_proof(file):
              "another number of tokens than expected")
         case["input"], case["output"] = case["tokens"][:-1], []
     else:
-        case["input"], before = read_values(data, run, "b", 1)
-        case["output"], behind = read_values(data, run, "i", 4)
+        case["input"], before, taken = read_values(data, run, "b", 1, hidden)
+        case["output"], behind, given = read_values(data, run, "i", 4, hidden)
         case["roots"] = (before, behind)
         need(before is None or case["input"] == lanes * graphs[0].nodes[0].type.cols,
              "another number of features than expected")
         link = graphs[-1].link if behind is not None else None
         need(behind is None or link and case["output"] == lanes * link.type.cols,
              "another number of values that are handed on than expected")
-    need(not hidden or case["roots"] == (None, None), "a hidden part of a run or of a chain")
     data.end()
-    case["statement"] = file[:16 + length]
+    case["statement"], case["bare"] = file[:16 + length], bare + taken + given
     case["proof"] = file[16 + length:-32]
     return case
 
@@ -2017,7 +2087,7 @@ def read_series(file):
     for proof in proofs:
         case = read_proof(proof)
         need(case["type"] == "wit" and case["tokens"], "not a run on tokens")
-        need(part in (None, (case["part"], case["public"])), "a proof of another model")
+        need(part in (None, (case["part"], case["mode"])), "a proof of another model")
         before, behind = case["roots"]
         need(before == root, "a proof begins with another memory")
         if said["tokens"]:
@@ -2027,19 +2097,19 @@ def read_series(file):
         need(said["claimed"] == 0 or case["claimed"] == case["lanes"], "an answer with a gap")
         said["tokens"] += case["tokens"]
         said["claimed"] += case["claimed"]
-        root, part = behind, (case["part"], case["public"])
+        root, part = behind, (case["part"], case["mode"])
     need(root is None and len(said["tokens"]) <= 2**20 + 1, "the last one hands its memory on")
     return proofs, said
 
 
 def chain_of(proofs):
-    """What the proofs of a chain of features say together: features, outputs and the digest that
-    stands for all weights"""
+    """What the proofs of a chain of features say together: features, outputs, the digest that stands
+    for all weights, and the saved statement"""
     need(len(proofs) >= 2, "a chain of one proof")
     cases = [read_proof(proof) for proof in proofs]
     need(all(case["type"] == "wit" and not case["tokens"] for case in cases),
          "not a run on features")
-    need(len({case["public"] for case in cases}) == 1, "some of the weights are public")
+    need(len({case["mode"] for case in cases}) == 1, "some of the weights are public, or are hidden")
     need(sum(len(case["graphs"]) for case in cases) <= 16, "too many models")
     need(cases[0]["roots"][BEFORE] is None and cases[-1]["roots"][BEHIND] is None,
          "the ends of the chain are elsewhere")
@@ -2050,8 +2120,22 @@ def chain_of(proofs):
         need((a["lanes"], a["output"]) == (b["lanes"], b["input"]), "another number of values")
     for case in cases:
         digests += struct.pack("<I", len(case["graphs"])) + case["weights_digest"]
-    return {"input": cases[0]["input"], "output": cases[-1]["output"],
-            "weights_digest": hashlib.blake2b(b"mambaint-chain" + digests, digest_size=32).digest()}
+    digest = hashlib.blake2b(b"mambaint-chain" + digests, digest_size=32).digest()
+    return {"input": cases[0]["input"], "output": cases[-1]["output"], "weights_digest": digest,
+            "saved": saved_chain(cases, digest)}
+
+
+def saved_chain(cases, digest):
+    """The saved statement of type 3 of a chain whose proofs are these and whose weights have this
+    digest"""
+    values, outputs, hidden = cases[0]["input"], cases[-1]["output"], cases[0]["hidden"]
+    data = struct.pack("<I", sum(len(case["graphs"]) for case in cases))
+    data += b"".join(case["names"][4:] for case in cases) + digest
+    data += struct.pack("<II", 1, 1) if hidden else b""
+    data += struct.pack(f"<QIII{len(values)}b", 0, cases[0]["lanes"], 1, len(values), *values)
+    data += struct.pack(f"<II{len(outputs)}i", 1, len(outputs), *outputs)
+    data = b"MIPF" + struct.pack("<HHHHI", 1, 1, 3, cases[0]["mode"], len(data)) + data
+    return data + hashlib.blake2b(data, digest_size=32).digest()
 
 
 def verify_series(file, accept):

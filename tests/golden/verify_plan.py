@@ -480,6 +480,12 @@ class Plan:
         self.variables[b].side = BEHIND
         self.zero(shape, [(1, [view]), (-1, [View(b, ENTRY)])])
 
+    def tied(self):
+        """The relation that ties each boundary variable to another one"""
+        mine = {self.variables[view.variable]: relation for relation in self.relations
+                for _, views in relation.terms for view in views}
+        return {v: mine[v] for v in self.variables if v.kind == BOUNDARY}
+
     def lay_out_boundaries(self):
         """The blocks of the boundaries' variables, and boundary_bits of each side"""
         for side in (BEFORE, BEHIND):

@@ -561,7 +561,7 @@ static inline void prove_part(struct mbi_proof_writer *w, const struct mbi_proof
     if (!job->plan->public_weights)
         vector[n++] = *weights;
     for (int side = 0; side < MBI_SIDES; side++)
-        if (job->plan->boundary[side])
+        if (mbi_plan_has_boundary(job->plan, (enum mbi_side)side))
             vector[n++] = boundary[side];
     mbi_proof_writer_init(w, host, "wit");
     test_check(MBI_EXT(proof_commit)(&vector[0], job, witness, NULL, host, &err) >= 0 &&

@@ -3,6 +3,7 @@
 #include "base/intmath.h"
 #include "graph/element.h"
 #include "proof/boundary.h"
+#include "proof/statement.h"
 #include "proof_case.h"
 
 #define TINY "layers=1 d-model=8 vocab=11 heads=2 head-dim=4 d-state=4 chunk=4 "
@@ -77,7 +78,36 @@ static void commit_boundaries(struct chunk *k)
         test_that(k->vector[side] =
                       calloc((size_t)1 << k->plan->boundary_bits[side], sizeof(*k->vector[side])));
         mbi_boundary_vector(k->vector[side], k->witness, (enum mbi_side)side);
-        commit_vector(k, (enum mbi_side)side);
+        if (mbi_plan_has_boundary(k->plan, (enum mbi_side)side))
+            commit_vector(k, (enum mbi_side)side);
+    }
+}
+
+/* Of a hidden one: the value that the proof beside it, whose name is made up, has as well. */
+static void link_boundaries(struct chunk *k)
+{
+    struct mbi_commitment witness;
+    struct mbi_digest own;
+    struct mbi_ext pad;
+    size_t number = 0;
+
+    k->job.bare = CASE_STATEMENT;
+    k->job.bare_size = sizeof(CASE_STATEMENT);
+    ck_assert_int_eq(MBI_EXT(proof_commit)(&witness, &k->job, k->witness, NULL, &k->c->host, NULL),
+                     MAMBAINT_OK);
+    mbi_proof_file_name(own.byte, k->job.bare, k->job.bare_size, witness.root.digest.byte);
+    MBI_EXT(commitment_free)(&witness);
+    for (int side = 0; side < MBI_SIDES; side++) {
+        const unsigned bits = mbi_link_bits(k->plan, (enum mbi_side)side);
+        struct mbi_link *link = &k->job.link[side];
+        struct mbi_ext tau[MBI_PLAN_MAX_BITS + 1];
+
+        if (!k->plan->boundary[side])
+            continue;
+        link->name[MBI_SIDES - 1 - side] = own;
+        MBI_EXT(link_point)(tau, link, bits);
+        mbi_witness_pads_get(pad.c, k->witness, number++ * MBI_EXT_D, MBI_EXT_D);
+        link->value = mbi_ext_add(MBI_EXT(link_sum)(tau, bits, k->vector[side]), pad);
     }
 }
 
@@ -114,6 +144,8 @@ static void chunk_init(struct chunk *k, const struct proof_case *c, const struct
     k->job.code.queries = 3; /* their errors are no matter */
     k->job.code.work = k->job.code.level = 0;
     commit_boundaries(k);
+    if (mbi_plan_links(k->plan))
+        link_boundaries(k);
 }
 
 static void chunk_free(struct chunk *k)
