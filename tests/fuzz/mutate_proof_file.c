@@ -64,20 +64,35 @@ static void put_digest(struct file *f, size_t begin)
     f->n += MBI_DIGEST_SIZE;
 }
 
-/* What a key says of its roots. */
-static void put_roots(struct file *f, struct noise *z)
+/* Two elements of the field. */
+static void put_value(struct file *f, struct noise *z)
 {
-    const uint64_t n = (uint64_t)1 << draw(z, 13);
-
-    put(f, n, 4);
-    put(f, (uint64_t)1 << draw(z, 13), 4);
-    for (int i = 0; i < 2 && n > 1; i++) {
+    for (int i = 0; i < 2; i++) {
         put(f, draw(z, UINT32_MAX), 4);
-        put(f, draw(z, UINT32_MAX), 4); /* below 2^32 - 1: an element */
+        put(f, draw(z, UINT32_MAX), 4); /* below 2^32 - 1 */
     }
 }
 
-static void put_models(struct file *f, struct noise *z, uint64_t n, bool hidden)
+/* What a key says of its roots; the statement of a chain, of type 3, says of one. */
+static void put_roots(struct file *f, struct noise *z, unsigned type)
+{
+    const uint64_t n = (uint64_t)1 << (type == 3 ? 0 : draw(z, 13));
+
+    put(f, n, 4);
+    put(f, (uint64_t)1 << (type == 3 ? 0 : draw(z, 13)), 4);
+    if (n > 1)
+        put_value(f, z);
+}
+
+/* A root, or a link of what is hidden; nothing where there is none. */
+static void put_boundary(struct file *f, struct noise *z, bool there, bool hidden)
+{
+    put_noise(f, z, !there ? 0 : hidden ? 64 : 32);
+    if (there && hidden)
+        put_value(f, z);
+}
+
+static void put_models(struct file *f, struct noise *z, uint64_t n, bool hidden, unsigned type)
 {
     f->any_public = false;
     put(f, n, 4);
@@ -99,24 +114,25 @@ static void put_models(struct file *f, struct noise *z, uint64_t n, bool hidden)
     }
     put_noise(f, z, MBI_DIGEST_SIZE);
     if (hidden)
-        put_roots(f, z);
+        put_roots(f, z, type);
 }
 
 /* The statement of a chain is of features in clear; else they may be under a root on a side. */
 static void put_features(struct file *f, struct noise *z, unsigned type, bool hidden)
 {
-    const bool parts = type == 1 && !hidden;
-    const bool before = parts && chance(z, 3), behind = parts && chance(z, 3);
+    const bool before = type == 1 && chance(z, 3), behind = type == 1 && chance(z, 3);
     const uint64_t n_in = 1 + draw(z, 12), n_out = 1 + draw(z, 12);
 
     put(f, 0, 8);
     put(f, 1 + draw(z, 4096), 4);
     put(f, before ? 4 : 1, 4);
     put(f, n_in, 4);
-    put_noise(f, z, before ? 32 : n_in);
+    put_boundary(f, z, before, hidden);
+    put_noise(f, z, before ? 0 : n_in);
     put(f, behind ? 4 : 1, 4);
     put(f, n_out, 4);
-    put_noise(f, z, behind ? 32 : 4 * n_out);
+    put_boundary(f, z, behind, hidden);
+    put_noise(f, z, behind ? 0 : 4 * n_out);
 }
 
 /* What a run of a type is about: 2 tokens of one model; 0 nothing of a certificate. */
@@ -125,18 +141,17 @@ static void put_run(struct file *f, struct noise *z, unsigned kind, bool hidden)
     const uint64_t steps = !kind ? 0 : 1 + draw(z, kind == 2 && chance(z, 2) ? 12 : 4096);
     const uint64_t n_in = kind == 2 ? steps + 1 : 0;
     const uint64_t n_out = kind == 2 ? 1 + draw(z, steps) : 0;
-    const bool parts = kind == 2 && !hidden;
-    const bool before = parts && chance(z, 3), behind = parts && chance(z, 3);
+    const bool before = kind == 2 && chance(z, 3), behind = kind == 2 && chance(z, 3);
 
     put(f, before ? 1 + draw(z, 100) : 0, 8);
     put(f, steps, 4);
     put(f, kind + before, 4);
     put(f, n_in, 4);
-    put_noise(f, z, before ? 32 : 0);
+    put_boundary(f, z, before, hidden);
     put_noise(f, z, 4 * n_in);
     put(f, kind + behind, 4);
     put(f, behind && chance(z, 2) ? 0 : n_out, 4);
-    put_noise(f, z, behind ? 32 : 0);
+    put_boundary(f, z, behind, hidden);
 }
 
 static uint64_t some_models(struct noise *z) { return 1 + draw(z, chance(z, 10) ? 15 : 3); }
@@ -159,7 +174,7 @@ static void put_proof(struct file *f, struct noise *z, unsigned type, bool hidde
         memcpy(f->data + f->n, models, n_models);
         f->n += n_models;
     } else {
-        put_models(f, z, kind == 2 ? 1 : some_models(z) + (type == 3), hidden);
+        put_models(f, z, kind == 2 ? 1 : some_models(z) + (type == 3), hidden, type);
     }
     if (kind == 1)
         put_features(f, z, type, hidden);
@@ -183,7 +198,7 @@ static void put_key(struct file *f, struct noise *z)
     put(f, hidden ? 2 : 0, 4);
     put(f, 0, 4);
     models = f->n;
-    put_models(f, z, some_models(z), hidden);
+    put_models(f, z, some_models(z), hidden, 2);
     length = f->n - models;
     mbi_store32(f->data + models - 4, (uint32_t)length);
     put(f, 0, 4);
@@ -210,7 +225,7 @@ static void make(struct file *f, struct noise *z)
         return;
     }
     type = 1 + (unsigned)draw(z, 3);
-    put_proof(f, z, type, type != 3 && chance(z, 3), NULL, 0); /* no chain is hidden */
+    put_proof(f, z, type, chance(z, 3), NULL, 0);
 }
 
 /* ---- damage ---- */
@@ -298,8 +313,21 @@ static void need(struct plain *p, bool so) { p->bad |= !so; }
 
 static bool is_power(uint64_t n) { return n && !(n & (n - 1)) && n <= 4096; }
 
+static void read_value(struct plain *p)
+{
+    for (int i = 0; i < 2; i++)
+        need(p, take(p, 8) < 0xffffffff00000001u);
+}
+
+static void read_boundary(struct plain *p, bool there, bool hidden)
+{
+    skip(p, !there ? 0 : hidden ? 64 : 32);
+    if (there && hidden)
+        read_value(p);
+}
+
 /* Whether a model has public parameters. */
-static bool read_models(struct plain *p, uint64_t *n_models, bool hidden)
+static bool read_models(struct plain *p, uint64_t *n_models, bool hidden, unsigned type)
 {
     const uint64_t n = *n_models = take(p, 4);
     bool any = false;
@@ -329,24 +357,27 @@ static bool read_models(struct plain *p, uint64_t *n_models, bool hidden)
         const uint64_t roots = take(p, 4), openings = take(p, 4);
 
         need(p, is_power(roots) && is_power(openings));
-        for (int i = 0; i < 2 && roots > 1; i++)
-            need(p, take(p, 8) < 0xffffffff00000001u);
+        need(p, type != 3 || (roots == 1 && openings == 1));
+        if (roots > 1)
+            read_value(p);
     }
     return any;
 }
 
-/* The same of features, from the first kind on; what is hidden has no parts, as no chain has. */
-static void read_features(struct plain *p, uint64_t kind, bool parts)
+/* The same of features, from the first kind on; no chain has parts. */
+static void read_features(struct plain *p, uint64_t kind, bool parts, bool hidden)
 {
     uint64_t n = take(p, 4);
 
     need(p, n >= 1);
-    skip(p, kind == 4 ? 32 : n);
+    read_boundary(p, kind == 4, hidden);
+    skip(p, kind == 4 ? 0 : n);
     kind = take(p, 4);
     need(p, kind == 1 || (kind == 4 && parts));
     n = take(p, 4);
     need(p, n >= 1);
-    skip(p, kind == 4 ? 32 : 4 * n);
+    read_boundary(p, kind == 4, hidden);
+    skip(p, kind == 4 ? 0 : 4 * n);
 }
 
 /* From t0 on, of a run or chain. */
@@ -357,24 +388,23 @@ static void read_run(struct plain *p, uint64_t n_models, unsigned type, bool hid
     t0 = take(p, 8);
     steps = take(p, 4);
     kind = take(p, 4);
-    need(p, type == 1 ? kind >= 1 && kind <= (hidden ? 2 : 4) : kind == 1 && n_models >= 2);
-    need(p, type == 1 || !hidden);
+    need(p, type == 1 ? kind >= 1 && kind <= 4 : kind == 1 && n_models >= 2);
     if (kind == 1 || kind == 4) {
         need(p, t0 == 0 && steps >= 1 && steps <= 4096);
-        read_features(p, kind, type == 1 && !hidden);
+        read_features(p, kind, type == 1, hidden);
         return;
     }
     need(p, kind == 3 ? t0 > 0 && t0 >> 48 == 0 : t0 == 0);
     need(p, steps >= 1 && steps <= 1 << 20);
     n = take(p, 4);
     need(p, n == steps + 1 && n_models == 1);
-    skip(p, kind == 3 ? 32 : 0);
+    read_boundary(p, kind == 3, hidden);
     skip(p, 4 * n);
     out = take(p, 4);
-    need(p, out == 2 || (out == 3 && !hidden));
+    need(p, out == 2 || out == 3);
     n = take(p, 4);
     need(p, (n >= 1 || out == 3) && n <= steps);
-    skip(p, out == 3 ? 32 : 0);
+    read_boundary(p, out == 3, hidden);
 }
 
 static bool digest_right(const uint8_t *p, size_t n)
@@ -403,7 +433,7 @@ static unsigned read_proof(const uint8_t *p, size_t n)
     if (r.bad || n < 48 || length > n - 48 || !digest_right(p, n))
         return 0;
     r.n = 16 + (size_t)length;
-    read_models(&r, &n_models, flags == 2);
+    read_models(&r, &n_models, flags == 2, (unsigned)type);
     if (type != 2)
         read_run(&r, n_models, (unsigned)type, flags == 2);
     for (int i = 0; i < 7 && type == 2; i++) /* t0, steps, kinds and counts */
@@ -428,7 +458,7 @@ static bool read_key(const uint8_t *p, size_t n)
     r.n = n - MBI_DIGEST_SIZE;
     length = take(&r, 4);
     models = r.at;
-    any_public = read_models(&r, &n_models, mode == 2);
+    any_public = read_models(&r, &n_models, mode == 2, 2);
     size = r.at - models;
     need(&r, size == length);
     length = take(&r, 4);
@@ -603,8 +633,35 @@ static void make_text(struct honest *h, const char *tokens, const char *steps)
     mambaint_model_unref(model);
 }
 
+/* Prover keys of hidden weights, as options: of each model, or one of both. */
+static void make_keys(char path[2][32], mambaint_options *o, mambaint_model *const *model,
+                      bool linked)
+{
+    mambaint_options *keys = NULL;
+    mambaint_error err = {0, ""};
+
+    if (mambaint_options_create(&keys) || mambaint_options_set(keys, "zk", "on", &err) ||
+        mambaint_options_set(keys, "proofs", "1", &err) ||
+        mambaint_options_set(o, "zk", "on", &err))
+        die("options", &err);
+    for (size_t i = 0; i < (linked ? 2 : 1); i++) {
+        const int fd = mkstemp(strcpy(path[i], "/tmp/mambaint-key-XXXXXX"));
+
+        if (fd < 0)
+            die("set-up", NULL);
+        close(fd);
+        if (mambaint_prover_key_save(NULL, path[i], model + i, linked ? 1 : 2, keys, &err) ||
+            mambaint_options_set(o, "prover-key", path[i], &err))
+            die("a prover key", &err);
+    }
+    mambaint_options_free(keys);
+}
+
+/* weights: committed or public, or hidden. */
 static void make_honest(struct honest *h, const char *weights, const char *chain)
 {
+    const bool hidden = !strcmp(weights, "hidden");
+    char path[2][32] = {"", ""};
     mambaint_context_setup setup = MAMBAINT_CONTEXT_SETUP_INIT;
     mambaint_statement *s = NULL;
     mambaint_model *model[2];
@@ -618,11 +675,13 @@ static void make_honest(struct honest *h, const char *weights, const char *chain
     h->meter.most = MAX_MADE;
     if (mambaint_context_create(&h->ctx, &setup, &err) || mambaint_options_create(&o) ||
         mambaint_options_set(o, "features", "1,-2", &err) ||
-        mambaint_options_set(o, "weights", weights, &err) ||
+        mambaint_options_set(o, "weights", hidden ? "committed" : weights, &err) ||
         mambaint_options_set(o, "chain", chain, &err))
         die("set-up", &err);
     make_model(&model[0], h->ctx, of_features, "1");
     make_model(&model[1], h->ctx, of_features, "2");
+    if (hidden)
+        make_keys(path, o, model, !strcmp(chain, "linked"));
     if (mambaint_proof_create(&p, model, 2, o, &err) ||
         mambaint_key_create(&h->key, model, 2, o, &err))
         die("a proof", &err);
@@ -643,6 +702,9 @@ static void make_honest(struct honest *h, const char *weights, const char *chain
     mambaint_options_free(o);
     mambaint_model_unref(model[0]);
     mambaint_model_unref(model[1]);
+    for (size_t i = 0; i < 2; i++)
+        if (path[i][0])
+            remove(path[i]);
     h->meter.most = MAX_EXTRA;
 }
 
@@ -742,7 +804,7 @@ static const char *public_case(struct file *f, const struct honest *h, struct no
 
 /* ---- the whole ---- */
 
-#define HONEST 6 /* sets of real files */
+#define HONEST 8 /* sets of real files */
 
 int main(int argc, char **argv)
 {
@@ -760,6 +822,8 @@ int main(int argc, char **argv)
     make_honest(&h[1], "public", "merged");
     make_honest(&h[4], "committed", "linked");
     make_honest(&h[5], "public", "linked");
+    make_honest(&h[6], "hidden", "linked");
+    make_honest(&h[7], "hidden", "merged");
     make_text(&h[2], "2", NULL);
     make_text(&h[3], "7", "8");
     for (int i = 0; i < HONEST; i++)
