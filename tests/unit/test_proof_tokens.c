@@ -326,6 +326,56 @@ START_TEST(tables_are_the_committed_ones)
 }
 END_TEST
 
+/* Entry of the vector that is digit k of an element in one of its variable's boxes. */
+static int32_t *digit_of(const struct proof_case *c, const struct mbi_var *v,
+                         const struct mbi_box *b, unsigned k, size_t place)
+{
+    return (int32_t *)(uintptr_t)c->witness->vector.data +
+           ((size_t)mbi_box_digit(v, b, k) << b->bits) + place;
+}
+
+/* A whole digit too many in one digit, and one less in the next: the element is the same, all
+ * relations hold, and nothing but the counts of digits refuses it. */
+START_TEST(digits_are_counted)
+{
+    const struct token_settings set = {TINY "rotation-pairs=1", 17, 3, false};
+    struct test_random r;
+    struct proof_case c;
+    size_t lies = 0;
+
+    test_random_init(&r, "digits_are_counted");
+    case_init_tokens(&c, &set, &r);
+    test_that(c.plan->large && c.witness->vector.type == MBI_TABLE_I32);
+    case_weaken(&c);
+    for (uint32_t var = 0; var < c.plan->n_vars; var++) {
+        const struct mbi_var *v = &c.plan->var[var];
+        const struct mbi_box *b;
+        int32_t *low, *high, more;
+        size_t place;
+
+        if (v->kind != MBI_VAR_COMMITTED || mbi_var_digits(v) < 2)
+            continue;
+        b = &c.plan->box[v->first_box + random_size(&r, v->n_boxes)];
+        place = random_size(&r, (size_t)1 << b->bits);
+        low = digit_of(&c, v, b, 0, place);
+        high = digit_of(&c, v, b, 1, place);
+        more = *high ? 1 : -1;
+        *low += more * (1 << v->digit_bits);
+        *high -= more;
+        mbi_witness_count(c.witness);
+        test_check(verdict(&c), "variable %u, place %zu: %d and %d are accepted", var, place, *low,
+                   *high);
+        *low -= more * (1 << v->digit_bits);
+        *high += more;
+        mbi_witness_count(c.witness);
+        lies++;
+    }
+    ck_assert_uint_gt(lies, 5);
+    ck_assert_ptr_null(verdict(&c));
+    case_free(&c);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("proof of tokens");
@@ -335,6 +385,7 @@ int main(void)
     tcase_add_test(t, models_of_tokens_are_proved);
     tcase_add_test(t, every_value_is_bound);
     tcase_add_test(t, tables_are_the_committed_ones);
+    tcase_add_test(t, digits_are_counted);
     tcase_add_test(t, random_models_are_proved);
     tcase_add_test(t, another_answer_is_refused);
     tcase_add_test(t, every_public_parameter_has_a_plan);
