@@ -115,12 +115,13 @@ static int32_t begin_link(struct link *l, struct chain *c, struct link *last, ma
 
     *l = (struct link){.number = last ? last->number + 1 : 0};
     l->m.prover_key = mbi_option_at(c->options, "prover-key", l->number);
-    if (last)
-        mbi_boundaries_hand_on(&l->b, &last->b);
     part.boundary[MBI_BEFORE] = !begins(c, l);
     part.boundary[MBI_BEHIND] = !ends(c, l);
-    if ((rc = mbi_proof_models_open(&l->m, c->model + l->number, 1, c->options, err)) < 0 ||
-        (rc = mbi_proof_plan_part(&l->plan, &l->m, &part, err)) < 0 ||
+    if ((rc = mbi_proof_models_open(&l->m, c->model + l->number, 1, c->options, err)) < 0)
+        return rc;
+    if (last)
+        mbi_boundaries_hand_on(&l->b, &last->b);
+    if ((rc = mbi_proof_plan_part(&l->plan, &l->m, &part, err)) < 0 ||
         (rc = mbi_proof_plan_try(&l->plan, &l->m.ctx->host, err)) < 0 ||
         (rc = run_link(l, c, err)) < 0 || (rc = say_link(&s, l, c, err)) < 0)
         return rc;

@@ -587,57 +587,101 @@ END_TEST
 
 /* ---- memory ---- */
 
+/* Keys as they were new, and the bytes of them. */
 struct refusing {
-    struct keyed k;
-    uint8_t *prover;
+    struct keyed *k;
     size_t n;
+    uint8_t *prover[STAGES];
+    size_t size[STAGES];
 };
 
-/* A series of two proofs, from the key as it was new. */
-static int32_t series_on(const struct test_host *host, const struct refusing *s)
+static void refusing_make(struct refusing *s, struct keyed *k, size_t n)
+{
+    s->k = k;
+    s->n = n;
+    for (size_t i = 0; i < n; i++)
+        s->prover[i] = test_file_read(&s->size[i], k[i].path);
+}
+
+static mambaint_options *refusing_options(const struct refusing *s)
+{
+    mambaint_options *o =
+        s->n == 1 ? tiny_options("ids", "1,2,3,4,5", "tokens", "1", "chunk-steps", "4", NULL)
+                  : tiny_options("features", FEATURES, "chain", "linked", NULL);
+
+    OK(mambaint_options_set(o, "zk", "on", NULL));
+    for (size_t i = 0; i < s->n; i++)
+        OK(mambaint_options_set(o, "prover-key", s->k[i].path, NULL));
+    return o;
+}
+
+/* A series of two proofs, or a chain. */
+static int32_t prove_on(const struct test_host *host, const struct refusing *s)
 {
     mambaint_context *ctx = tiny_context(&host->host, 1);
-    mambaint_options *o = tiny_options("ids", "1,2,3,4,5", "tokens", "1", "chunk-steps", "4", "zk",
-                                       "on", "prover-key", s->k.path, NULL);
-    mambaint_model *m = NULL;
+    mambaint_options *o = refusing_options(s);
+    mambaint_model *m[STAGES] = {NULL};
     mambaint_proof *p = NULL;
-    int32_t rc =
-        ctx ? mambaint_model_open_memory(&m, ctx, s->k.file.bytes, s->k.file.size, NULL, NULL)
-            : MAMBAINT_E_NO_MEMORY;
+    int32_t rc = ctx ? MAMBAINT_OK : MAMBAINT_E_NO_MEMORY;
 
-    test_file_write(s->k.path, s->prover, s->n);
+    for (size_t i = 0; i < s->n; i++)
+        test_file_write(s->k[i].path, s->prover[i], s->size[i]);
+    for (size_t i = 0; i < s->n && rc >= 0; i++)
+        rc = mambaint_model_open_memory(&m[i], ctx, s->k[i].file.bytes, s->k[i].file.size, NULL,
+                                        NULL);
     if (rc >= 0)
-        rc = mambaint_proof_create(&p, &m, 1, o, NULL);
+        rc = mambaint_proof_create(&p, m, s->n, o, NULL);
     ck_assert((rc == MAMBAINT_OK) == (p != NULL));
     mambaint_proof_free(p);
-    mambaint_model_unref(m);
+    for (size_t i = 0; i < s->n; i++)
+        mambaint_model_unref(m[i]);
     mambaint_context_unref(ctx);
     mambaint_options_free(o);
     return rc;
 }
 
 /* Some of the allocations, one after the other. */
-START_TEST(refused_memory_is_an_error)
+static void refuse_some(struct refusing *s)
 {
-    struct refusing s;
     size_t refusals = 0;
 
-    keyed_make(&s.k, tiny_options(SHAPE, NULL));
-    s.prover = test_file_read(&s.n, s.k.path);
     for (size_t k = 1; k < 20000; k += 1 + k / 6) {
         struct test_host host;
         int32_t rc;
 
         test_host_init(&host);
         test_host_fail(&host, k, k % 2);
-        rc = series_on(&host, &s);
+        rc = prove_on(&host, s);
         test_check(rc == MAMBAINT_E_NO_MEMORY || rc == MAMBAINT_OK, "allocation %zu: %d", k, rc);
         refusals += rc == MAMBAINT_E_NO_MEMORY;
         test_check(!host.live, "allocation %zu refused: %zu blocks are left", k, host.live);
     }
     ck_assert_uint_gt(refusals, 20);
-    free(s.prover);
-    keyed_free(&s.k);
+    for (size_t i = 0; i < s->n; i++)
+        free(s->prover[i]);
+}
+
+START_TEST(refused_memory_is_an_error)
+{
+    struct refusing s;
+    struct keyed k;
+
+    keyed_make(&k, tiny_options(SHAPE, NULL));
+    refusing_make(&s, &k, 1);
+    refuse_some(&s);
+    keyed_free(&k);
+}
+END_TEST
+
+START_TEST(memory_refused_to_a_chain_is_an_error)
+{
+    struct refusing s;
+    struct chain_case c;
+
+    chain_make(&c);
+    refusing_make(&s, c.k, STAGES);
+    refuse_some(&s);
+    chain_free(&c);
 }
 END_TEST
 
@@ -657,6 +701,7 @@ int main(void)
     tcase_add_test(t, hidden_and_clear_stages_do_not_mix);
     tcase_add_test(t, what_cannot_be_hidden_is_refused);
     tcase_add_test(t, refused_memory_is_an_error);
+    tcase_add_test(t, memory_refused_to_a_chain_is_an_error);
     suite_add_tcase(s, t);
     return test_main(s);
 }
