@@ -445,17 +445,22 @@ START_TEST(hidden_fields_out_of_range_are_refused)
 }
 END_TEST
 
+static struct mbi_statement of_features(void)
+{
+    return (struct mbi_statement){.lanes = 1,
+                                  .input_kind = MBI_STATEMENT_CLEAR,
+                                  .output_kind = MBI_STATEMENT_CLEAR,
+                                  .n_inputs = 2,
+                                  .n_outputs = 1,
+                                  .input = noise,
+                                  .output = noise};
+}
+
 /* A link has 80 bytes where a root has 32. Its value is of numbers below p. */
 START_TEST(hidden_boundaries_are_links)
 {
     uint8_t link[2][MBI_STATEMENT_LINK] = {{1, 2, 3}, {4, 5, 6}};
-    struct mbi_statement s = {.lanes = 1,
-                              .input_kind = MBI_STATEMENT_CLEAR,
-                              .output_kind = MBI_STATEMENT_CLEAR,
-                              .n_inputs = 2,
-                              .n_outputs = 1,
-                              .input = noise,
-                              .output = noise};
+    struct mbi_statement s = of_features();
     struct mbi_statement back;
     struct mbi_host host;
     struct mbi_buf b;
@@ -497,13 +502,7 @@ END_TEST
 /* A chain's statement has no roots of its own: each of its proofs has. */
 START_TEST(hidden_chains_have_no_roots)
 {
-    struct mbi_statement s = {.lanes = 1,
-                              .input_kind = MBI_STATEMENT_CLEAR,
-                              .output_kind = MBI_STATEMENT_CLEAR,
-                              .n_inputs = 2,
-                              .n_outputs = 1,
-                              .input = noise,
-                              .output = noise};
+    struct mbi_statement s = of_features();
     struct mbi_statement back;
     struct mbi_host host;
     struct mbi_buf b;
