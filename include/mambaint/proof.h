@@ -144,8 +144,8 @@ typedef struct mambaint_statement mambaint_statement;
  *                                 model of text in a chain; or one that does not hand on what the
  *                                 next takes
  * @retval MAMBAINT_E_NO_BACKEND   the named backend is not in this build or on this machine
- * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on with public weights or in parts, the models are too
- *                                 large, or there is no libsodium
+ * @retval MAMBAINT_E_UNSUPPORTED  `zk` is on with public weights, or for one model of a linked
+ *                                 chain; the models are too large, or there is no libsodium
  * @retval MAMBAINT_E_IO           the prover key cannot be read, or with `zk` on not be written to
  * @retval MAMBAINT_E_FORMAT       it is none, or damaged; one of other models, or made with another
  *                                 `zk`, is E_MISMATCH

@@ -138,12 +138,14 @@ void mbi_watch_begin(struct mbi_watch *w, const struct mbi_host *from);
  * that it begins with, and what it hands on, are made, and belong to the caller also after a
  * failure, if the structure was zero there. */
 struct mbi_boundaries {
+    const struct mbi_host *host[MBI_SIDES]; /* that lent the vector */
     int32_t *vector[MBI_SIDES];
+    size_t bytes[MBI_SIDES];
     struct mbi_commitment commitment[MBI_SIDES]; /* to it, unless it is hidden */
     struct mbi_ext pad[MBI_SIDES]; /* of a hidden one, which both its proofs have ... */
     uint8_t link[MBI_SIDES][MBI_STATEMENT_LINK]; /* ... and the link, when both are there */
 };
-void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host);
+void mbi_boundaries_free(struct mbi_boundaries *b); /* erases what it held */
 /* What one part hands on becomes what the next one begins with. */
 void mbi_boundaries_hand_on(struct mbi_boundaries *next, struct mbi_boundaries *b);
 
@@ -234,10 +236,11 @@ int32_t mbi_hidden_make(struct mbi_proof_models *m, mambaint_error *err);
 int32_t mbi_hidden_fill(struct mbi_proof_models *m, mambaint_error *err);
 void mbi_hidden_forget(struct mbi_hidden_key *k, const struct mbi_host *host);
 
-/* Takes the next opening of the key, for good, or for a certificate the first. End it after a
- * failure, too. */
+/* Takes the next opening of the key, for good, or for a certificate the first. b: NULL, or what it
+ * begins with, which its seed depends on, as on the statement. End it after a failure, too. */
 int32_t mbi_hidden_begin(struct mbi_hidden_use *u, const struct mbi_proof_models *m,
-                         const struct mbi_statement *s, mambaint_error *err);
+                         const struct mbi_statement *s, const struct mbi_boundaries *b,
+                         mambaint_error *err);
 void mbi_hidden_end(struct mbi_hidden_use *u, const struct mbi_proof_models *m);
 
 /* ---- the counter of a prover's key (proof_budget.c) ---- */
@@ -320,6 +323,8 @@ enum mbi_chain {
 };
 int32_t mbi_proof_chain(enum mbi_chain *chain, const mambaint_options *options,
                         mambaint_error *err);
+/* Are the prover keys of the options as many as these models, or none? */
+int32_t mbi_proof_chain_keys(const mambaint_options *options, size_t n, mambaint_error *err);
 /* A series of one proof for each of several models; or the proof of one. */
 int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const *model, size_t n,
                               enum mbi_chain chain, const mambaint_options *options,

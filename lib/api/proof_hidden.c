@@ -199,10 +199,24 @@ static int32_t open_root(struct mbi_hidden_use *u, const struct mbi_proof_models
     return rc;
 }
 
+/* What a part begins with is in no statement: its digest, and the pad of its link. */
+static void add_before(struct mbi_buf *out, const struct mbi_boundaries *b)
+{
+    uint8_t digest[MBI_DIGEST_SIZE];
+
+    if (!b || !b->vector[MBI_BEFORE])
+        return;
+    mbi_blake2b(digest, b->vector[MBI_BEFORE], b->bytes[MBI_BEFORE]);
+    mbi_buf_add(out, digest, sizeof(digest));
+    mbi_buf_add(out, &b->pad[MBI_BEFORE], sizeof(b->pad[MBI_BEFORE]));
+    explicit_bzero(digest, sizeof(digest));
+}
+
 /* One that nobody knows, and that no other proof has: not if the system's generator is poor, nor if
- * the key was copied. */
+ * the key was copied; if both, only if all that it depends on is the same. */
 static int32_t draw_seed(struct mbi_hidden_use *u, const struct mbi_proof_models *m, uint64_t unit,
-                         const struct mbi_statement *s, mambaint_error *err)
+                         const struct mbi_statement *s, const struct mbi_boundaries *b,
+                         mambaint_error *err)
 {
     struct mbi_buf said;
     int32_t rc = mbi_mask_seed_draw(&u->seed, err);
@@ -211,23 +225,27 @@ static int32_t draw_seed(struct mbi_hidden_use *u, const struct mbi_proof_models
         return rc;
     mbi_buf_init(&said, &m->ctx->host);
     mbi_statement_put(&said, s);
+    add_before(&said, b);
     if (said.failed)
         rc = mbi_fail_memory(err, "the statement of a proof");
     else
         mbi_mask_seed_mix(&u->seed, &m->hidden.seed, unit, said.data, said.size);
+    if (said.data)
+        explicit_bzero(said.data, said.size);
     mbi_buf_free(&said);
     return rc;
 }
 
 int32_t mbi_hidden_begin(struct mbi_hidden_use *u, const struct mbi_proof_models *m,
-                         const struct mbi_statement *s, mambaint_error *err)
+                         const struct mbi_statement *s, const struct mbi_boundaries *b,
+                         mambaint_error *err)
 {
     const struct mbi_digest *top = &m->hidden.tree[MBI_ROOTS_NODES(m->said.roots.n) - 1];
     uint64_t unit = 0; /* a certificate takes the first one, and is made once */
     int32_t rc = s->lanes ? take_unit(&unit, m, err) : MAMBAINT_OK;
 
     u->number = (uint32_t)(unit % m->said.roots.n);
-    if (rc < 0 || (rc = draw_seed(u, m, unit, s, err)) < 0 || (rc = open_root(u, m, err)) < 0)
+    if (rc < 0 || (rc = draw_seed(u, m, unit, s, b, err)) < 0 || (rc = open_root(u, m, err)) < 0)
         return rc;
     MBI_EXT(root_claim)(&u->claim, &m->said, top, &m->blur);
     return MAMBAINT_OK;

@@ -192,7 +192,8 @@ static int32_t chain_of_models(mambaint_key **out, mambaint_model *const *model,
     if (n > MBI_STATEMENT_MODELS)
         return mbi_fail(err, MAMBAINT_E_RANGE, "%zu models; a chain is of at most %d", n,
                         MBI_STATEMENT_MODELS);
-    if ((rc = begin_chain(out, &weights, model[0]->ctx, err)) < 0)
+    if ((rc = mbi_proof_chain_keys(options, n, err)) < 0 ||
+        (rc = begin_chain(out, &weights, model[0]->ctx, err)) < 0)
         return rc;
     for (size_t i = 0; i < n && rc >= 0; i++) {
         const char *prover_key = mbi_option_at(options, "prover-key", i);

@@ -39,7 +39,8 @@ struct chain {
     struct mbi_proof_made *made;
     mambaint_model *const *model;
     size_t n;
-    bool before, behind; /* it is out of a longer one */
+    bool linked;         /* all of it, else one model ... */
+    bool before, behind; /* ... out of a longer one */
     const mambaint_options *options;
     const struct mbi_backend *backend;
     int8_t *x; /* what the next model takes */
@@ -57,9 +58,9 @@ static void close_link(struct link *l)
 {
     mbi_proof_draft_close(&l->draft);
     mbi_kept_run_close(&l->run);
+    mbi_boundaries_free(&l->b);
     if (l->m.ctx) {
         mbi_free(&l->m.ctx->host, l->outputs);
-        mbi_boundaries_free(&l->b, &l->m.ctx->host);
         mbi_proof_plan_close(&l->plan, &l->m.ctx->host);
     }
     mbi_prover_key_close(&l->m);
@@ -106,21 +107,23 @@ static int32_t say_link(struct mbi_statement *s, struct link *l, const struct ch
     return mbi_statement_check(s, l->m.graph, err);
 }
 
-/* The model behind another one; NULL: the first. */
-static int32_t begin_link(struct link *l, struct chain *c, struct link *last, mambaint_error *err)
+/* A model, from what the one before it hands on; NULL: from features. */
+static int32_t begin_link(struct link *l, struct chain *c, size_t number,
+                          struct mbi_boundaries *from, mambaint_error *err)
 {
     struct mbi_proof_part part = {.lanes = 1};
     struct mbi_statement s;
     int32_t rc;
 
-    *l = (struct link){.number = last ? last->number + 1 : 0};
-    l->m.prover_key = mbi_option_at(c->options, "prover-key", l->number);
+    *l = (struct link){.number = number};
+    l->m.prover_key = c->linked ? mbi_option_at(c->options, "prover-key", number)
+                                : mbi_option(c->options, "prover-key");
     part.boundary[MBI_BEFORE] = !begins(c, l);
     part.boundary[MBI_BEHIND] = !ends(c, l);
-    if ((rc = mbi_proof_models_open(&l->m, c->model + l->number, 1, c->options, err)) < 0)
+    if ((rc = mbi_proof_models_open(&l->m, c->model + number, 1, c->options, err)) < 0)
         return rc;
-    if (last)
-        mbi_boundaries_hand_on(&l->b, &last->b);
+    if (from)
+        mbi_boundaries_hand_on(&l->b, from);
     if ((rc = mbi_proof_plan_part(&l->plan, &l->m, &part, err)) < 0 ||
         (rc = mbi_proof_plan_try(&l->plan, &l->m.ctx->host, err)) < 0 ||
         (rc = run_link(l, c, err)) < 0 || (rc = say_link(&s, l, c, err)) < 0)
@@ -141,30 +144,44 @@ static int32_t end_link(struct link *l, struct mbi_buf *file, struct mbi_proof_m
     return rc;
 }
 
-/* Hidden proofs name each other, so that each is begun before the one before it is ended; others
- * hand on what they have committed to. */
+/* The proof of a model, and the beginning of the next one. Hidden proofs name each other, so that
+ * it is begun before this one is ended; else this one is gone by then, but for what it hands on. */
+static int32_t step(struct link *l, struct link *next, struct chain *c, struct mbi_buf *file,
+                    mambaint_error *err)
+{
+    const bool more = l->number + 1 < c->n, hidden = mbi_statement_is_hidden(&l->m.said);
+    const size_t number = l->number + 1;
+    struct mbi_boundaries kept;
+    int32_t rc = MAMBAINT_OK;
+
+    if (more && hidden && (rc = begin_link(next, c, number, &l->b, err)) >= 0)
+        rc = mbi_proof_link(&l->draft, &next->draft, err);
+    if (rc < 0 || (rc = end_link(l, file, c->made, err)) < 0 || !more || hidden)
+        return rc;
+    kept = l->b;
+    l->b = (struct mbi_boundaries){.vector = {NULL}};
+    close_link(l);
+    rc = begin_link(next, c, number, &kept, err);
+    mbi_boundaries_free(&kept);
+    return rc;
+}
+
 static int32_t prove_links(struct chain *c, const struct mbi_host *host, mambaint_error *err)
 {
     struct link link[2] = {{.number = 0}};
-    int32_t rc = begin_link(&link[0], c, NULL, err);
+    int32_t rc = begin_link(&link[0], c, 0, NULL, err);
 
     mbi_series_begin(c->made->file, (uint32_t)c->n);
     for (size_t i = 0; i < c->n && rc >= 0; i++) {
-        struct link *l = &link[i & 1], *next = &link[~i & 1];
-        const bool more = i + 1 < c->n;
         struct mbi_buf file;
 
         mbi_buf_init(&file, host);
-        if (more && mbi_statement_is_hidden(&l->m.said) && (rc = begin_link(next, c, l, err)) >= 0)
-            rc = mbi_proof_link(&l->draft, &next->draft, err);
-        if (rc >= 0 && (rc = end_link(l, &file, c->made, err)) >= 0) {
+        if ((rc = step(&link[i & 1], &link[~i & 1], c, &file, err)) >= 0) {
             mbi_series_add(c->made->file, file.data, file.size);
             mbi_progress(host, "chain", i + 1, c->n);
         }
-        if (more && rc >= 0 && !mbi_statement_is_hidden(&l->m.said))
-            rc = begin_link(next, c, l, err);
         mbi_buf_free(&file);
-        close_link(l);
+        close_link(&link[i & 1]);
     }
     close_link(&link[0]);
     close_link(&link[1]);
@@ -176,7 +193,7 @@ static int32_t prove_links(struct chain *c, const struct mbi_host *host, mambain
 static int32_t prove_link(struct chain *c, mambaint_error *err)
 {
     struct link link;
-    int32_t rc = begin_link(&link, c, NULL, err);
+    int32_t rc = begin_link(&link, c, 0, NULL, err);
 
     if (rc >= 0)
         rc = end_link(&link, c->made->file, c->made, err);
@@ -194,8 +211,7 @@ static int8_t *new_features(mambaint_model *const *model, size_t n)
     return mbi_alloc(&model[0]->ctx->host, most, sizeof(int8_t));
 }
 
-/* Keys, if there are some, are of all models. */
-static int32_t check_keys(const mambaint_options *options, size_t n, mambaint_error *err)
+int32_t mbi_proof_chain_keys(const mambaint_options *options, size_t n, mambaint_error *err)
 {
     size_t keys = 0;
 
@@ -229,6 +245,7 @@ int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const
     struct chain c = {.made = made,
                       .model = model,
                       .n = n,
+                      .linked = chain == MBI_CHAIN_LINKED,
                       .before = chain == MBI_CHAIN_MIDDLE || chain == MBI_CHAIN_LAST,
                       .behind = chain == MBI_CHAIN_MIDDLE || chain == MBI_CHAIN_FIRST,
                       .options = options};
@@ -254,7 +271,7 @@ int32_t mbi_proof_write_chain(struct mbi_proof_made *made, mambaint_model *const
         return mbi_fail(err, MAMBAINT_E_MISMATCH,
                         "option chain: '%s' is for one model of a chain, not for %zu",
                         mbi_option(options, "chain"), n);
-    if ((rc = check_keys(options, n, err)) < 0 ||
+    if ((c.linked && (rc = mbi_proof_chain_keys(options, n, err)) < 0) ||
         (rc = mbi_backend_find(&c.backend, mbi_option(options, "backend"), err)) < 0)
         return rc;
     if (!(c.x = new_features(model, n)))

@@ -48,7 +48,7 @@ struct part {
 static void close_part(struct part *p, const struct mbi_host *host)
 {
     mbi_proof_draft_close(&p->draft);
-    mbi_boundaries_free(&p->b, host);
+    mbi_boundaries_free(&p->b);
     mbi_proof_plan_close(&p->plan, host);
     mbi_free(host, p->input);
     *p = (struct part){.at = 0};

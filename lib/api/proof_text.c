@@ -160,6 +160,10 @@ static void say_hidden(struct mbi_buf *out, const mambaint_statement *s)
     const bool linked =
         s->file.type == MBI_PROOF_CHAIN || is_linked(s, MBI_BEFORE) || is_linked(s, MBI_BEHIND);
 
+    if (is_hidden(s) &&
+        (s->file.statement.boundary[MBI_BEFORE] || s->file.statement.boundary[MBI_BEHIND]))
+        mbi_buf_add_text(out, "not shown: what a link stands for; that says only the proof at its "
+                              "other end, together with this one\n");
     if (is_hidden(s))
         mbi_buf_add_text(out, "hidden: the weights, and all that was computed with them but for "
                               "what stands here\n");

@@ -7,18 +7,23 @@
 
 /* ---- boundaries ---- */
 
-void mbi_boundaries_free(struct mbi_boundaries *b, const struct mbi_host *host)
+void mbi_boundaries_free(struct mbi_boundaries *b)
 {
     for (int side = 0; side < MBI_SIDES; side++) {
         MBI_EXT(commitment_free)(&b->commitment[side]);
-        mbi_free_aligned(host, b->vector[side]);
+        if (!b->vector[side])
+            continue;
+        explicit_bzero(b->vector[side], b->bytes[side]);
+        mbi_free_aligned(b->host[side], b->vector[side]);
     }
-    *b = (struct mbi_boundaries){.vector = {NULL}};
+    explicit_bzero(b, sizeof(*b));
 }
 
 void mbi_boundaries_hand_on(struct mbi_boundaries *next, struct mbi_boundaries *b)
 {
+    next->host[MBI_BEFORE] = b->host[MBI_BEHIND];
     next->vector[MBI_BEFORE] = b->vector[MBI_BEHIND];
+    next->bytes[MBI_BEFORE] = b->bytes[MBI_BEHIND];
     next->commitment[MBI_BEFORE] = b->commitment[MBI_BEHIND];
     next->pad[MBI_BEFORE] = b->pad[MBI_BEHIND];
     b->vector[MBI_BEHIND] = NULL;
@@ -30,9 +35,9 @@ static int32_t take_vector(struct mbi_boundaries *b, enum mbi_side side,
 {
     const struct mbi_plan *plan = witness->plan;
 
-    b->vector[side] =
-        mbi_alloc_aligned(plan->host, sizeof(*b->vector[side]) << plan->boundary_bits[side]);
-    if (!b->vector[side])
+    b->host[side] = plan->host;
+    b->bytes[side] = sizeof(*b->vector[side]) << plan->boundary_bits[side];
+    if (!(b->vector[side] = mbi_alloc_aligned(plan->host, b->bytes[side])))
         return mbi_fail_memory(err, "the memory between two proofs");
     mbi_boundary_vector(b->vector[side], witness, side);
     return MAMBAINT_OK;
@@ -150,7 +155,7 @@ int32_t mbi_proof_begin(struct mbi_proof_draft *d, const struct mbi_proof_models
     if ((rc = mbi_proof_ids(&d->ids, s, &m->ctx->host, err)) < 0)
         return rc;
     if (mbi_statement_is_hidden(&m->said))
-        rc = mbi_hidden_begin(&d->use, m, s, err);
+        rc = mbi_hidden_begin(&d->use, m, s, b, err);
     if (rc >= 0)
         rc = make_witness(d, run, err);
     if (rc < 0 || (rc = make_boundaries(d, err)) < 0)

@@ -514,6 +514,9 @@ void mbi_witness_free(struct mbi_witness *w)
     mbi_free(host, w->done);
     for (size_t s = 0; s < MBI_PLAN_STAGES; s++)
         mbi_free(host, w->param[s]);
+    if (w->plan->n_pads && w->vector.data)
+        explicit_bzero((mbi_fe *)data_of(&w->vector) + w->plan->pads_at,
+                       (size_t)(w->plan->pads_end - w->plan->pads_at) * sizeof(mbi_fe));
     mbi_free_aligned(host, data_of(&w->looked));
     mbi_free_aligned(host, data_of(&w->vector));
     mbi_free(host, w);

@@ -36,7 +36,7 @@ struct mbi_witness {
 int32_t mbi_witness_create(struct mbi_witness **out, const struct mbi_plan *plan,
                            const struct mbi_stage_run *run, const struct mbi_mask_seed *seed,
                            mambaint_error *err);
-void mbi_witness_free(struct mbi_witness *w); /* NULL is fine; erases what it held */
+void mbi_witness_free(struct mbi_witness *w); /* NULL is fine; erases its pads */
 
 /* n elements of the pads of a hidden one, from element `at` on: another proof has the same. */
 void mbi_witness_pads_get(mbi_fe *out, const struct mbi_witness *w, uint64_t at, size_t n);

@@ -143,6 +143,7 @@ START_TEST(hidden_parts_stand_alone)
         s = accepted(k.key, &b);
         has(s, "text", "A part of a run", true);
         has(s, "text", "what has the link below", i > 0);
+        has(s, "text", "not shown: what a link stands for", true);
         has(s, "text", "memory before, at position", i > 0);
         has(s, "text", "memory behind, at position", i < 3);
         has(s, "json", "\"memory_before\": null", i == 0);
@@ -361,7 +362,7 @@ static void free_two(struct two *t)
 {
     for (int i = 0; i < 2; i++) {
         mbi_proof_draft_close(&t->draft[i]);
-        mbi_boundaries_free(&t->b[i], &t->m.ctx->host);
+        mbi_boundaries_free(&t->b[i]);
         mbi_proof_plan_close(&t->plan[i], &t->m.ctx->host);
     }
     mbi_prover_key_close(&t->m);
@@ -562,6 +563,7 @@ START_TEST(what_cannot_be_hidden_is_refused)
     mambaint_error err = {0, ""};
     struct chain_case c;
     mambaint_options *o;
+    mambaint_key *key;
     struct bytes b;
 
     chain_make(&c);
@@ -570,6 +572,10 @@ START_TEST(what_cannot_be_hidden_is_refused)
             ck_assert_int_eq(try_to_prove(&b, NULL, c.model, STAGES, chain_options(&c, keys), &err),
                              MAMBAINT_E_MISMATCH);
             test_check(strstr(err.message, "it takes one of each"), "%s", err.message);
+            o = chain_options(&c, keys);
+            ck_assert_int_eq(mambaint_key_create(&key, c.model, STAGES, o, &err),
+                             MAMBAINT_E_MISMATCH);
+            mambaint_options_free(o);
         }
     ck_assert_int_eq(try_to_prove(&b, NULL, c.model, STAGES, chain_options(&c, 0), &err),
                      MAMBAINT_E_INVALID);
@@ -581,6 +587,40 @@ START_TEST(what_cannot_be_hidden_is_refused)
     for (size_t i = 0; i < STAGES; i++) /* of other models */
         OK(mambaint_options_set(o, "prover-key", c.k[0].path, NULL));
     ck_assert_int_lt(try_to_prove(&b, NULL, c.model, STAGES, o, &err), 0);
+    chain_free(&c);
+}
+END_TEST
+
+/* Each on a host of its own, hidden and in clear: whoever lent memory gets it back. */
+START_TEST(models_may_have_contexts_of_their_own)
+{
+    struct test_host host[STAGES];
+    struct chain_case c;
+
+    chain_make(&c);
+    for (int hidden = 0; hidden < 2; hidden++) {
+        mambaint_options *o = hidden ? chain_options(&c, STAGES)
+                                     : tiny_options("features", FEATURES, "chain", "linked", NULL);
+        mambaint_model *m[STAGES];
+        mambaint_proof *p = NULL;
+        mambaint_error err = {0, ""};
+
+        for (size_t i = 0; i < STAGES; i++) {
+            mambaint_context *ctx;
+
+            test_host_init(&host[i]);
+            test_that(ctx = tiny_context(&host[i].host, 1));
+            m[i] = tiny_open(&c.k[i].file, ctx);
+            mambaint_context_unref(ctx);
+        }
+        test_check(mambaint_proof_create(&p, m, STAGES, o, &err) == MAMBAINT_OK, "%s", err.message);
+        mambaint_proof_free(p);
+        mambaint_options_free(o);
+        for (size_t i = 0; i < STAGES; i++)
+            mambaint_model_unref(m[i]);
+        for (size_t i = 0; i < STAGES; i++)
+            test_host_check(&host[i]);
+    }
     chain_free(&c);
 }
 END_TEST
@@ -700,6 +740,7 @@ int main(void)
     tcase_add_test(t, every_byte_of_a_chain_s_link_counts);
     tcase_add_test(t, hidden_and_clear_stages_do_not_mix);
     tcase_add_test(t, what_cannot_be_hidden_is_refused);
+    tcase_add_test(t, models_may_have_contexts_of_their_own);
     tcase_add_test(t, refused_memory_is_an_error);
     tcase_add_test(t, memory_refused_to_a_chain_is_an_error);
     suite_add_tcase(s, t);
