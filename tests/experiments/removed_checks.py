@@ -153,7 +153,8 @@ def main(root, words):
             to = copy / name
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(pathlib.Path(root, name), to)
-        run(["meson", "setup", folder, copy, "--buildtype=release", "-Dwerror=false"], check=True)
+        run(["meson", "setup", folder, copy, "--buildtype=release", "-Dwerror=false",
+             "-Dcuda=disabled"], check=True)
         if not words and (first := failing(folder)):
             sys.exit(f"{first} fails before anything is removed")
         for name, file, text, instead in REMOVALS:
