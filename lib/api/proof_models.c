@@ -222,8 +222,8 @@ static int32_t read_zk(struct mbi_proof_models *m, const mambaint_options *optio
 {
     if (m->public_weights)
         return mbi_fail(err, MAMBAINT_E_UNSUPPORTED,
-                        "option zk: with public weights nothing can be hidden yet; leave out zk, "
-                        "or weights");
+                        "option zk: with public weights there is nothing to hide, as who verifies "
+                        "computes all with them; leave out zk, or weights");
     if (!m->makes_key && !m->prover_key)
         return mbi_fail(err, MAMBAINT_E_INVALID,
                         "option zk: it takes a prover key; set prover-key to one that was made "
