@@ -137,12 +137,11 @@ static void conv_declare(struct mbi_gadget *g)
     mbi_gadget_relate(g, shape.n[2]);
     mbi_gadget_letters(g, MBI_AXES, shape.n);
     for (int32_t j = 0; j < TAPS; j++)
-        mbi_gadget_term(g, (struct mbi_term){
-                               1,
-                               3,
-                               {mbi_view(g->in[1], channel, one, mbi_fixed(j)),
+        mbi_gadget_term(
+            g, 1, 3,
+            (struct mbi_view[]){mbi_view(g->in[1], channel, one, mbi_fixed(j)),
                                 mbi_view(all, mbi_along(ROW, before + j - TAPS + 1), one, channel),
-                                mbi_view(power, one, one, channel)}});
+                                mbi_view(power, one, one, channel)});
     mbi_gadget_view(g, (int64_t)1 << q.shift, mbi_view(g->in[3], one, one, channel));
     mbi_gadget_shifted_terms(g, &q, &y);
     mbi_gadget_shifted_ends(g, shape, &q, &y);

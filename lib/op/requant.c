@@ -363,17 +363,18 @@ static struct mbi_view single(uint32_t var)
 /* c t_0 = c x m, or c t_k, times another factor if there is one. */
 static void floor_term(struct mbi_gadget *g, int64_t c, uint32_t t, uint32_t factor)
 {
-    struct mbi_term term = {.c = c};
+    struct mbi_view view[3];
+    uint32_t n = 0;
 
     if (t == MBI_NONE) {
-        term.view[term.n++] = mbi_gadget_entry(g->in[0]);
-        term.view[term.n++] = single(g->in[1]);
+        view[n++] = mbi_gadget_entry(g->in[0]);
+        view[n++] = single(g->in[1]);
     } else {
-        term.view[term.n++] = mbi_gadget_entry(t);
+        view[n++] = mbi_gadget_entry(t);
     }
     if (factor != MBI_NONE)
-        term.view[term.n++] = single(factor);
-    mbi_gadget_term(g, term);
+        view[n++] = single(factor);
+    mbi_gadget_term(g, c, n, view);
 }
 
 /* t_(k-1) = 2^step t_k + what is dropped */

@@ -271,7 +271,7 @@ static void odd_power(struct mbi_gadget *g, int64_t c, uint32_t n)
 {
     const struct mbi_view rho = of_angle(g->out + RHO), square = of_angle(g->out + SQUARE);
 
-    mbi_gadget_term(g, (struct mbi_term){c, 1 + n, {rho, square, square}});
+    mbi_gadget_term(g, c, 1 + n, (struct mbi_view[]){rho, square, square});
 }
 
 static void declare_angle(struct mbi_gadget *g)
@@ -343,8 +343,8 @@ static void quadrant_terms(struct mbi_gadget *g, int32_t which)
     const struct mbi_view x = mbi_gadget_entry(g->out + X2), y = mbi_gadget_entry(g->out + Y1);
 
     mbi_gadget_views(g, 1, s, which ? y : x);
-    mbi_gadget_term(g, (struct mbi_term){which ? 1 : -1, 3, {s, k, x}});
-    mbi_gadget_term(g, (struct mbi_term){-1, 3, {s, k, y}});
+    mbi_gadget_term(g, which ? 1 : -1, 3, (struct mbi_view[]){s, k, x});
+    mbi_gadget_term(g, -1, 3, (struct mbi_view[]){s, k, y});
 }
 
 /* A variable of (lane, 2 half + which, pair). */

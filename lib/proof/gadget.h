@@ -46,6 +46,17 @@ struct mbi_view {
     struct mbi_axis axis[MBI_AXES];
 };
 
+/* A bit for each letter that leads to a view. */
+static inline uint32_t mbi_view_letters(const struct mbi_view *v)
+{
+    uint32_t letters = 0;
+
+    for (int k = 0; k < MBI_AXES; k++)
+        for (uint32_t f = 0; f < v->axis[k].n_fields; f++)
+            letters |= 1u << v->axis[k].field[f].letter;
+    return letters;
+}
+
 /* The index is the letter, plus a number. */
 static inline struct mbi_axis mbi_along(uint8_t letter, int32_t from)
 {
@@ -93,11 +104,11 @@ static inline struct mbi_view mbi_element(uint32_t var)
 
 #define MBI_TERM_VIEWS 4
 
-/* c times the product of n views; n = 0 is the constant c. */
+/* c times the product of n views, which are the plan's; n = 0 is the constant c. */
 struct mbi_term {
     int64_t c;
     uint32_t n;
-    struct mbi_view view[MBI_TERM_VIEWS];
+    const struct mbi_view *view;
 };
 
 /* Where a proof of some steps of a long run has a boundary: the memory before its first lane, and
@@ -184,7 +195,8 @@ void mbi_gadget_result(struct mbi_gadget *g, struct mbi_axis row, struct mbi_axi
                        struct mbi_axis col);
 void mbi_gadget_upto(struct mbi_gadget *g, uint8_t small, uint8_t large);
 
-void mbi_gadget_term(struct mbi_gadget *g, struct mbi_term term);
+/* c times n views, at most MBI_TERM_VIEWS of them, which are copied. */
+void mbi_gadget_term(struct mbi_gadget *g, int64_t c, uint32_t n, const struct mbi_view *view);
 
 /* Usual terms: c; c v; c v w, element by element or of any views. */
 void mbi_gadget_constant(struct mbi_gadget *g, int64_t c);

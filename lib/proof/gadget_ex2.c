@@ -253,8 +253,8 @@ static void power(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
     mbi_gadget_views(g, 2, b, b);
     mbi_gadget_view(g, -8192, b);
     mbi_gadget_views(g, 13530, b, e);
-    mbi_gadget_term(g, (struct mbi_term){-6975, 3, {b, e, e}});
-    mbi_gadget_term(g, (struct mbi_term){1125, 4, {b, e, e, e}});
+    mbi_gadget_term(g, -6975, 3, (struct mbi_view[]){b, e, e});
+    mbi_gadget_term(g, 1125, 4, (struct mbi_view[]){b, e, e, e});
 }
 
 /* (1 + s) (1 + 3 t) B z = 2^16 m + r, below 2^34. */
@@ -267,9 +267,9 @@ static void shifted(struct mbi_gadget *g, const struct mbi_gadget_ex2 *x)
 
     begin_placed(g, x);
     mbi_gadget_views(g, 1, b, z);
-    mbi_gadget_term(g, (struct mbi_term){1, 3, {b, z, s}});
-    mbi_gadget_term(g, (struct mbi_term){3, 3, {b, z, t}});
-    mbi_gadget_term(g, (struct mbi_term){3, 4, {b, z, s, t}});
+    mbi_gadget_term(g, 1, 3, (struct mbi_view[]){b, z, s});
+    mbi_gadget_term(g, 3, 3, (struct mbi_view[]){b, z, t});
+    mbi_gadget_term(g, 3, 4, (struct mbi_view[]){b, z, s, t});
     mbi_gadget_view(g, -(1 << 16), placed(x, X_M));
     mbi_gadget_view(g, -1, placed(x, X_M_REST));
 }

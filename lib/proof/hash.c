@@ -13,6 +13,7 @@ static const uint8_t personal[][crypto_generichash_blake2b_PERSONALBYTES] = {
     [MBI_HASH_TRANSCRIPT] = "MIPF transcript",
     [MBI_HASH_GRIND] = "MIPF grind",
     [MBI_HASH_MASK] = "MIPF mask",
+    [MBI_HASH_PLAIN] = "",
 };
 
 _Static_assert(crypto_generichash_blake2b_SALTBYTES == MBI_SALT_SIZE, "the size of a salt");
@@ -69,6 +70,15 @@ void mbi_hash_lanes_end(const struct mbi_hash_lanes *h, struct mbi_digest out[MB
     for (size_t l = 0; l < MBI_HASH_LANES; l++)
         for (size_t i = 0; i < sizeof(*out) / 8; i++)
             mbi_store64(out[l].byte + 8 * i, h->h[i][l]);
+}
+
+void mbi_hash_plain(uint8_t out[32], const void *data, size_t n)
+{
+    struct mbi_hash h;
+
+    mbi_hash_init(&h, MBI_HASH_PLAIN, NULL);
+    mbi_hash_add(&h, data, n);
+    mbi_hash_end(&h, out);
 }
 
 static void hash(struct mbi_digest *out, enum mbi_hash_domain domain, const void *data, size_t n,

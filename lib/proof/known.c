@@ -86,8 +86,15 @@ static void fill_row(void *x, enum mbi_table_type type, const struct mbi_plan *p
     mbi_fe *field = x;
 
     if (v->input == MBI_PUBLIC_POWER && type == MBI_TABLE_I32) {
-        for (size_t col = 0; col < v->n[2]; col++)
-            narrow[col] = (int32_t)mbi_known_at(p, v, from, row, col);
+        const struct mbi_type *t = &p->stage[v->stage].graph->param[v->param].type;
+        const int8_t *e = from->param[v->stage][v->param];
+
+        if (t->dtype == MBI_I8) /* as exponents mostly are */
+            for (size_t col = 0; col < v->n[2]; col++)
+                narrow[col] = (int32_t)((int64_t)1 << (v->from - e[row * t->cols + col]));
+        else
+            for (size_t col = 0; col < v->n[2]; col++)
+                narrow[col] = (int32_t)mbi_known_at(p, v, from, row, col);
         return;
     }
     if (type != MBI_TABLE_FIELD) {

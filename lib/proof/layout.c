@@ -276,7 +276,7 @@ static bool add_boxes(struct mbi_plan *p)
         n += is_committed(&p->var[i]) ? most_boxes(p, &p->var[i]) : 0;
     mbi_free(p->host, p->box);
     p->n_boxes = 0;
-    if (!(p->box = mbi_alloc(p->host, (size_t)n + 1, sizeof(*p->box)))) {
+    if (!(p->box = mbi_realloc(p->host, NULL, (size_t)n + 1, sizeof(*p->box)))) {
         mbi_plan_fault(p, "there is not enough memory for its plan");
         p->no_memory = true;
         return false;
@@ -388,6 +388,7 @@ struct unit {
 /* Those of one class that have no place yet, by the size of the box, in their order. */
 struct units {
     struct unit *unit;
+    const struct sizes *sizes; /* by variable */
     uint32_t n, head[MBI_PLAN_MAX_BITS + 1], tail[MBI_PLAN_MAX_BITS + 1];
 };
 
@@ -403,6 +404,24 @@ static void add_unit(struct units *u, uint64_t *block, uint32_t planes, unsigned
     u->tail[bits] = u->n++;
 }
 
+/* The sizes of a variable's digits; 0: it has none. */
+struct sizes {
+    uint32_t whole, odd;
+};
+
+static struct sizes sizes_of(const struct mbi_var *v)
+{
+    struct sizes s = {0, 0};
+
+    if (!is_committed(v))
+        return s;
+    if (v->bits >= v->digit_bits)
+        s.whole = mbi_var_digit(v, 0).size;
+    if (v->bits % v->digit_bits)
+        s.odd = (uint32_t)1 << v->bits % v->digit_bits;
+    return s;
+}
+
 static void find_units(struct units *u, struct mbi_plan *p, uint32_t size)
 {
     u->n = 0;
@@ -410,7 +429,9 @@ static void find_units(struct units *u, struct mbi_plan *p, uint32_t size)
         u->head[bits] = MBI_NONE;
     for (uint32_t i = 0; i < p->n_vars; i++) {
         const struct mbi_var *v = &p->var[i];
-        const uint32_t whole = whole_of(v, size), odd = has_odd(v, size);
+        const struct sizes *of = &u->sizes[i];
+        const uint32_t whole = of->whole == size ? v->bits / v->digit_bits : 0;
+        const uint32_t odd = of->odd == size;
 
         for (uint32_t k = 0; (whole || odd) && k < v->n_boxes; k++) {
             struct mbi_box *box = &p->box[v->first_box + k];
@@ -466,28 +487,36 @@ static void add_class(struct mbi_lookup *l, uint32_t size)
     l->size[k] = size;
 }
 
-static void find_classes(struct mbi_plan *p)
+static void find_classes(struct mbi_plan *p, struct sizes *of)
 {
     p->lookup = (struct mbi_lookup){0};
-    for (uint32_t i = 0; i < p->n_vars; i++)
-        for (unsigned k = 0; p->var[i].kind == MBI_VAR_COMMITTED && k < mbi_var_digits(&p->var[i]);
-             k++)
-            add_class(&p->lookup, mbi_var_digit(&p->var[i], k).size);
+    for (uint32_t i = 0; i < p->n_vars; i++) {
+        of[i] = sizes_of(&p->var[i]);
+        if (of[i].whole)
+            add_class(&p->lookup, of[i].whole);
+        if (of[i].odd)
+            add_class(&p->lookup, of[i].odd);
+    }
 }
 
 /* What lies before the first digit of a class counts as one of it: it is zero. */
 static void lay_out_large(struct mbi_plan *p)
 {
     struct mbi_lookup *l = &p->lookup;
-    struct units u = {.unit = mbi_alloc(p->host, 2 * (size_t)p->n_boxes + 1, sizeof(*u.unit))};
+    const size_t units = 2 * (size_t)p->n_boxes + 1;
+    struct units u = {.unit = mbi_realloc(p->host, NULL, units, sizeof(*u.unit))};
+    struct sizes *of = mbi_realloc(p->host, NULL, (size_t)p->n_vars + 1, sizeof(*of));
     uint64_t at = 0;
 
-    if (!u.unit) {
+    if (!u.unit || !of) {
         mbi_plan_fault(p, "there is not enough memory for its plan");
         p->no_memory = true;
+        mbi_free(p->host, u.unit);
+        mbi_free(p->host, of);
         return;
     }
-    find_classes(p);
+    u.sizes = of;
+    find_classes(p, of);
     for (unsigned k = 0; k < l->n; k++) {
         find_units(&u, p, l->size[k]);
         at = place_units(&u, at);
@@ -499,6 +528,7 @@ static void lay_out_large(struct mbi_plan *p)
     p->end = at;
     l->bits = vector_bits(at);
     mbi_free(p->host, u.unit);
+    mbi_free(p->host, of);
 }
 
 /* All cells of variables of one digit that would be below 2^bits; or, if `exact`, of those of a
@@ -590,6 +620,17 @@ static void add_complements(struct mbi_plan *p, uint8_t digit_bits)
         p->var[i].digit_bits = digit_bits;
 }
 
+/* Digits of two bits and less alone would be too many for a small vector. */
+static bool is_surely_large(const struct mbi_plan *p)
+{
+    uint64_t least = 0; /* below 2^35 times the number of variables: sizes_fit() */
+
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        if (is_committed(&p->var[i]))
+            least += (uint64_t)mbi_var_digits(&p->var[i]) << mbi_var_bits(&p->var[i]);
+    return least > (uint64_t)1 << p->small_bits;
+}
+
 void mbi_plan_lay_out(struct mbi_plan *p)
 {
     const uint32_t vars = p->n_vars, relations = p->n_relations, terms = p->n_terms;
@@ -599,10 +640,14 @@ void mbi_plan_lay_out(struct mbi_plan *p)
     add_complements(p, MBI_DIGIT_MIN);
     if (!p->fault && !sizes_fit(p))
         mbi_plan_fault(p, "a variable, or all together, are too large for one proof");
-    if (p->fault || !add_boxes(p))
+    if (p->fault)
         return;
-    lay_out_small(p);
-    if (p->end > (uint64_t)1 << p->small_bits) {
+    p->large = is_surely_large(p);
+    if (!p->large && !add_boxes(p))
+        return;
+    if (!p->large)
+        lay_out_small(p);
+    if (p->large || p->end > (uint64_t)1 << p->small_bits) {
         p->large = true;
         p->n_vars = vars;
         p->n_relations = relations;

@@ -190,6 +190,7 @@ struct mbi_plan {
     struct mbi_var *var;
     struct mbi_relation *relation;
     struct mbi_term *term;
+    struct mbi_view_block *views; /* of the terms; the last block */
     struct mbi_piece *piece;
     struct mbi_box *box; /* by variable */
     uint32_t n_pieces, n_boxes;

@@ -48,6 +48,63 @@ static void *expect(struct mbi_plan *p, uint32_t *cap, uint32_t n, size_t size)
 #define FEW 64u       /* operations */
 #define MANY 1000000u /* more of them cannot be */
 
+/* Views stay where they are, so that terms can point at them: blocks, each linked to the one before
+ * it. */
+struct mbi_view_block {
+    struct mbi_view_block *before;
+    uint32_t n, cap;
+    struct mbi_view view[];
+};
+
+static struct mbi_view_block *add_views(struct mbi_plan *p, uint32_t cap)
+{
+    struct mbi_view_block *b =
+        mbi_alloc_huge(p->host, sizeof(*b) + cap * sizeof(b->view[0])); /* far below 2^32 */
+
+    if (!b)
+        return NULL;
+    b->before = p->views;
+    b->n = 0;
+    b->cap = cap;
+    return p->views = b;
+}
+
+#define VIEWS_MIN 128u /* of a block */
+
+/* A copy of n views, which no one changes; NULL and a fault for want of memory. */
+static const struct mbi_view *keep_views(struct mbi_plan *p, const struct mbi_view *view,
+                                         uint32_t n)
+{
+    struct mbi_view_block *b = p->views;
+    struct mbi_view *kept;
+
+    if (!b || b->n + n > b->cap)
+        b = add_views(p, !b ? VIEWS_MIN : b->cap < MANY ? 2 * b->cap : b->cap);
+    if (!b) {
+        mbi_plan_fault(p, "there is not enough memory for its plan");
+        p->no_memory = true;
+        return NULL;
+    }
+    kept = b->view + b->n;
+    b->n += n;
+    for (uint32_t k = 0; k < n; k++)
+        kept[k] = view[k];
+    return kept;
+}
+
+void mbi_plan_free_relations(struct mbi_plan *p)
+{
+    while (p->views) {
+        struct mbi_view_block *b = p->views;
+
+        p->views = b->before;
+        mbi_free_aligned(p->host, b);
+    }
+    mbi_free_aligned(p->host, p->var);
+    mbi_free_aligned(p->host, p->relation);
+    mbi_free_aligned(p->host, p->term);
+}
+
 void mbi_plan_expect(struct mbi_plan *p, size_t operations)
 {
     const uint32_t n = (uint32_t)operations;
@@ -57,6 +114,7 @@ void mbi_plan_expect(struct mbi_plan *p, size_t operations)
     p->var = expect(p, &p->var_cap, 10 * n, sizeof(*p->var));
     p->relation = expect(p, &p->relation_cap, 8 * n, sizeof(*p->relation));
     p->term = expect(p, &p->term_cap, 32 * n, sizeof(*p->term));
+    (void)add_views(p, 40 * n); /* 2 MB and more of a large plan: in huge pages */
 }
 
 static uint8_t index_bits(uint32_t n) { return (uint8_t)mbi_bitlen(n - 1); }
@@ -347,29 +405,40 @@ static const char *axis_fault(const struct mbi_relation *r, const struct mbi_axi
     return NULL;
 }
 
-static bool uses(const struct mbi_view *w, uint8_t letter, uint32_t axis)
+/* A bit for each letter of an index. */
+static uint32_t letters_of(const struct mbi_axis *a)
 {
-    for (uint32_t k = 0; k < w->axis[axis].n_fields; k++)
-        if (w->axis[axis].field[k].letter == letter)
-            return true;
-    return false;
+    uint32_t letters = 0;
+
+    for (uint32_t k = 0; k < a->n_fields; k++)
+        letters |= 1u << a->field[k].letter;
+    return letters;
+}
+
+/* No field is of the letter of one before it. */
+static bool fields_differ(const struct mbi_axis *a)
+{
+    uint32_t before = 0;
+
+    for (uint32_t k = 0; k < a->n_fields; k++) {
+        if (before >> a->field[k].letter & 1)
+            return false;
+        before |= 1u << a->field[k].letter;
+    }
+    return true;
 }
 
 /* A letter leads to one index; but the index that a lane picks may stand beside the lane. */
-static const char *diagonal_fault(const struct mbi_relation *r, const struct mbi_view *w)
+static const char *diagonal_fault(const struct mbi_view *w)
 {
-    for (uint8_t k = 0; k < r->n_letters; k++) {
-        const uint32_t times = (uint32_t)uses(w, k, 0) + uses(w, k, 1) + uses(w, k, 2);
-        const bool pick = w->axis[2].kind == MBI_AXIS_PICK && uses(w, k, 2) && uses(w, k, 0) &&
-                          !axis_is_shape(&w->axis[0]) && w->axis[0].kind == MBI_AXIS_PLAIN;
-        uint32_t in_one = 0;
+    const struct mbi_axis *a = w->axis;
+    const uint32_t row = letters_of(&a[0]), mid = letters_of(&a[1]), col = letters_of(&a[2]);
+    const bool pick =
+        a[2].kind == MBI_AXIS_PICK && a[0].kind == MBI_AXIS_PLAIN && !axis_is_shape(&a[0]);
 
-        for (uint32_t a = 0; a < MBI_AXES; a++)
-            for (uint32_t f = 0; f < w->axis[a].n_fields; f++)
-                in_one += w->axis[a].field[f].letter == k;
-        if ((times > 1 && !(pick && times == 2)) || in_one > times)
-            return "a relation reads a diagonal";
-    }
+    if ((mid & (row | col)) || (row & col && !pick) || !fields_differ(&a[0]) ||
+        !fields_differ(&a[1]) || !fields_differ(&a[2]))
+        return "a relation reads a diagonal";
     return NULL;
 }
 
@@ -401,7 +470,7 @@ static const char *view_fault(const struct mbi_plan *p, const struct mbi_relatio
         fault = "a prefix is of rows, a pick of rows or columns";
     if (!fault && !is_list(p, w))
         fault = "a pick of one lane has a middle index";
-    return fault ? fault : diagonal_fault(r, w);
+    return fault ? fault : diagonal_fault(w);
 }
 
 /* The result of a definition: fields that reach every entry of the variable, each once. */
@@ -430,7 +499,7 @@ static const char *result_fault(const struct mbi_plan *p, const struct mbi_relat
             if (a->field[f].shift >= a->field[f - 1].shift)
                 return "the fields of a result are not in their order";
     }
-    return diagonal_fault(r, &r->result);
+    return diagonal_fault(&r->result);
 }
 
 /* ---- intervals ---- */
@@ -440,10 +509,8 @@ static int64_t times(int64_t a, int64_t b)
 {
     int64_t product;
 
-    if (a && b &&
-        (a == INT64_MIN || b == INT64_MIN || (a < 0 ? -a : a) > INT64_MAX / (b < 0 ? -b : b)))
+    if (__builtin_mul_overflow(a, b, &product) || product == INT64_MIN)
         return (a < 0) == (b < 0) ? INT64_MAX : -INT64_MAX;
-    product = a * b;
     return product;
 }
 
@@ -466,8 +533,7 @@ static struct interval interval_times(struct interval a, struct interval b)
 
 static bool in_result(const struct mbi_relation *r, uint8_t letter)
 {
-    return uses(&r->result, letter, 0) || uses(&r->result, letter, 1) ||
-           uses(&r->result, letter, 2);
+    return mbi_view_letters(&r->result) >> letter & 1;
 }
 
 /* What the protocol has a step for: a definition by one product or by no product; a sum that is
@@ -537,45 +603,45 @@ static void add_interval(struct mbi_plan *p, struct mbi_relation *r, struct inte
 
 /* ---- terms ---- */
 
-void mbi_gadget_term(struct mbi_gadget *g, struct mbi_term term)
+void mbi_gadget_term(struct mbi_gadget *g, int64_t c, uint32_t n, const struct mbi_view *view)
 {
+    struct mbi_term term = {c, n, view};
     struct mbi_plan *p = g->plan;
     struct mbi_relation *r = current(p);
     struct mbi_term *array;
     const char *fault;
 
-    if (!r || !term.c || !(array = grow(p, p->term, p->n_terms, &p->term_cap, sizeof(*array))))
+    if (!r || !c || !(array = grow(p, p->term, p->n_terms, &p->term_cap, sizeof(*array))))
         return;
     p->term = array;
     fault = term_fault(r, &term);
     if (!fault && r->defines != MBI_NONE && !r->n_terms)
         fault = result_fault(p, r);
-    for (uint32_t k = 0; k < term.n && !fault; k++)
-        fault = view_fault(p, r, &term.view[k]);
+    for (uint32_t k = 0; k < n && !fault; k++)
+        fault = view_fault(p, r, &view[k]);
     if (fault) {
         mbi_plan_fault(p, fault);
         return;
     }
+    if (n && !(term.view = keep_views(p, view, n)))
+        return;
     array[p->n_terms++] = term;
     r->n_terms++;
-    r->n_views += term.n;
-    r->is_product |= term.n > 1 || mbi_is_masked(r);
+    r->n_views += n;
+    r->is_product |= n > 1 || mbi_is_masked(r);
     add_interval(p, r, term_interval(p, r, &term));
 }
 
-void mbi_gadget_constant(struct mbi_gadget *g, int64_t c)
-{
-    mbi_gadget_term(g, (struct mbi_term){.c = c});
-}
+void mbi_gadget_constant(struct mbi_gadget *g, int64_t c) { mbi_gadget_term(g, c, 0, NULL); }
 
 void mbi_gadget_view(struct mbi_gadget *g, int64_t c, struct mbi_view a)
 {
-    mbi_gadget_term(g, (struct mbi_term){c, 1, {a}});
+    mbi_gadget_term(g, c, 1, &a);
 }
 
 void mbi_gadget_views(struct mbi_gadget *g, int64_t c, struct mbi_view a, struct mbi_view b)
 {
-    mbi_gadget_term(g, (struct mbi_term){c, 2, {a, b}});
+    mbi_gadget_term(g, c, 2, (struct mbi_view[]){a, b});
 }
 
 void mbi_gadget_linear(struct mbi_gadget *g, int64_t c, uint32_t var)
@@ -590,28 +656,42 @@ void mbi_gadget_product(struct mbi_gadget *g, int64_t c, uint32_t var, uint32_t 
 
 /* ---- sizes ---- */
 
-/* Letters that are not there have no bits. */
-static bool same_size(const struct mbi_relation *a, const struct mbi_relation *b)
+/* The bits of all letters as one number, of which those that are not there have none. */
+static uint64_t size_of(const struct mbi_relation *r)
 {
-    bool same = true;
+    uint64_t size = 0;
 
-    for (uint32_t k = 0; k < MBI_LETTERS; k++)
-        same &= (k < a->n_letters ? index_bits(a->n[k]) : 0) ==
-                (k < b->n_letters ? index_bits(b->n[k]) : 0);
-    return same;
+    for (uint32_t k = 0; k < r->n_letters; k++)
+        size |= (uint64_t)index_bits(r->n[k]) << 8 * k;
+    return size;
 }
+
+#define SIZES 64u /* that are kept; beyond them relations are compared with all others */
 
 void mbi_plan_compare_relations(struct mbi_plan *p)
 {
+    uint32_t first[SIZES], n = 0;
+    uint64_t size[SIZES];
+
     for (uint32_t i = 0; i < p->n_relations; i++) {
         struct mbi_relation *r = &p->relation[i];
+        const uint64_t own = size_of(r);
+        uint32_t k = 0;
 
         r->like = i;
         if (r->defines != MBI_NONE || !r->is_product)
             continue;
-        for (uint32_t k = 0; k < i && r->like == i; k++)
+        while (k < n && size[k] != own)
+            k++;
+        if (k < n) {
+            r->like = first[k];
+        } else if (n < SIZES) {
+            size[n] = own;
+            first[n++] = i;
+        }
+        for (k = n < SIZES ? i : first[SIZES - 1] + 1; k < i && r->like == i; k++)
             if (p->relation[k].like == k && p->relation[k].defines == MBI_NONE &&
-                p->relation[k].is_product && same_size(r, &p->relation[k]))
+                p->relation[k].is_product && size_of(&p->relation[k]) == own)
                 r->like = k;
     }
 }

@@ -12,6 +12,9 @@ void mbi_plan_fault(struct mbi_plan *p, const char *fault);
  * before there is any. */
 void mbi_plan_expect(struct mbi_plan *p, size_t operations);
 
+/* Frees variables, relations, terms and their views. */
+void mbi_plan_free_relations(struct mbi_plan *p);
+
 /* MBI_NONE after a fault. Index bits are filled in here. */
 uint32_t mbi_plan_add_var(struct mbi_plan *p, const struct mbi_var *v);
 

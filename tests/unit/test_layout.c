@@ -155,9 +155,7 @@ START_TEST(every_digit_has_its_place)
             check_complements(&p);
         }
         mbi_free(&host, p.box);
-        mbi_free_aligned(&host, p.var);
-        mbi_free_aligned(&host, p.relation);
-        mbi_free_aligned(&host, p.term);
+        mbi_plan_free_relations(&p);
     }
     test_check(large > 30 && refused > 3 && exact > 30, "%zu large, %zu refused, %zu exact", large,
                refused, exact);

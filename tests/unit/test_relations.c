@@ -342,13 +342,12 @@ static void zero_products(struct trial *t)
     const uint32_t x =
         mbi_gadget_table(&t->g, (struct mbi_shape){{rows, 3, 4}}, -300000, 300000, true);
     const uint32_t f = mbi_gadget_table(&t->g, (struct mbi_shape){{rows, 3, 4}}, -9, 9, true);
-    const struct mbi_term four = {1, 4, {of_i, of_j, pair, end}};
 
     /* x = a_i a_j m a_end + 3 (a_i - a_j) for j <= i; f = 0 there */
     mbi_gadget_relate(&t->g, 1);
     mbi_gadget_letters(&t->g, LETTERS, n);
     mbi_gadget_upto(&t->g, J, I);
-    mbi_gadget_term(&t->g, four);
+    mbi_gadget_term(&t->g, 1, 4, (struct mbi_view[]){of_i, of_j, pair, end});
     mbi_gadget_view(&t->g, 3, of_i);
     mbi_gadget_view(&t->g, -3, of_j);
     mbi_gadget_view(&t->g, -1, mbi_view(x, row, mbi_along(H, 0), mbi_along(J, 0)));
@@ -445,11 +444,13 @@ static void random_zero(struct trial *t, uint32_t vars, struct test_random *r)
     mbi_gadget_letters(&t->g, MBI_AXES, range);
     mbi_gadget_view(&t->g, -1, mbi_gadget_entry(x));
     for (size_t i = 1 + random_size(r, 3); i-- > 0;) {
-        struct mbi_term term = {.c = 1 - 2 * (int64_t)random_size(r, 2)};
+        const int64_t c = 1 - 2 * (int64_t)random_size(r, 2);
+        struct mbi_view view[MBI_TERM_VIEWS];
+        uint32_t n_views = 0;
 
         for (size_t k = random_size(r, MBI_TERM_VIEWS + 1); k-- > 0;)
-            term.view[term.n++] = any_view(t, range, MBI_AXES, vars, r);
-        mbi_gadget_term(&t->g, term);
+            view[n_views++] = any_view(t, range, MBI_AXES, vars, r);
+        mbi_gadget_term(&t->g, c, n_views, view);
     }
     t->zero[t->n_zero++] = x;
 }
