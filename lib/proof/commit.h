@@ -245,14 +245,12 @@ int32_t MBI_EXT(open_prove)(const struct mbi_opening *o, const struct mbi_commit
 bool MBI_EXT(open_verify)(const struct mbi_opening *o, struct mbi_proof_reader *in,
                           const struct mbi_host *host);
 
-#define MBI_OPEN_PARTS 2 /* of the claims, which threads look at side by side */
-
-/* Forms that are not made: the extension of one at a point of as many coordinates as the block has
- * bits. The same number and point again and again should cost one evaluation. Each part is called
- * by one thread at a time. */
+/* Forms that are not made: the extensions of all of them, by number, at the point of which the
+ * coordinates before `end` are the last ones, as many as a form's block has bits. They stay until
+ * it is called again; NULL: it failed, for a fault that the caller knows of. */
 struct mbi_open_forms {
-    struct mbi_ext (*at)(void *user, uint32_t number, const struct mbi_ext *point);
-    void *user[MBI_OPEN_PARTS];
+    const struct mbi_ext *(*at)(void *user, const struct mbi_ext *end);
+    void *user;
 };
 
 /* The same of claims that may lack their form. The code has to have a further layer, so that forms

@@ -170,7 +170,17 @@ struct mbi_open_places {
 };
 
 void MBI_EXT(open_places_init)(struct mbi_open_places *p, const struct mbi_ext *alpha, unsigned n);
-struct mbi_ext MBI_EXT(open_place)(const struct mbi_open_places *p, unsigned bits, uint64_t place);
+
+/* What was found last: all but the last group of its bits. Start it with zeros. */
+struct mbi_open_place {
+    unsigned bits; /* 0: nothing */
+    uint64_t place;
+    struct mbi_ext value;
+};
+
+/* Mostly one multiplication where a place is a neighbour of the last one. */
+struct mbi_ext MBI_EXT(open_place)(struct mbi_open_place *last, const struct mbi_open_places *p,
+                                   unsigned bits, uint64_t place);
 
 /* ---- the prover's weights (open_fill.c) ---- */
 

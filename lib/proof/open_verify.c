@@ -40,7 +40,10 @@ struct verifier {
     struct joined joined[MBI_CODE_DEPTH];
     struct mbi_open_places *places; /* in the stack */
     struct mbi_form_memo *memo;     /* one for each part of the claims */
+    const struct mbi_ext *value;    /* at the point: of forms that are not made */
 };
+
+#define PARTS 2 /* of the claims, which threads look at side by side */
 
 /* ---- memory: the most that any layer takes ---- */
 
@@ -87,7 +90,7 @@ static bool verifier_alloc(struct verifier *v)
             return false;
     return (v->row = mbi_alloc(v->host, mbi_layer_entries(code, code->depth), sizeof(*v->row))) &&
            (v->places = mbi_alloc(v->host, 1, sizeof(*v->places))) &&
-           (v->memo = mbi_alloc(v->host, MBI_OPEN_PARTS, sizeof(*v->memo))) &&
+           (v->memo = mbi_alloc(v->host, PARTS, sizeof(*v->memo))) &&
            (v->weight = mbi_alloc(v->host, most.rows, sizeof(*v->weight))) &&
            (v->sum = mbi_alloc(v->host, most.positions, sizeof(*v->sum))) &&
            (v->position = mbi_alloc(v->host, most.queries, sizeof(*v->position))) &&
@@ -131,11 +134,14 @@ static void get_rounds(struct verifier *v, unsigned n)
 /* Claims begin .. end, which a thread joins. */
 struct part {
     const struct verifier *verifier;
-    struct mbi_ext (*form)(struct part *p, const struct mbi_claim *c);
+    /* The sum of claim k and of claims before it that it can be joined with, of one value: *k is
+     * then the first of them. */
+    struct mbi_ext (*run)(struct part *p, size_t *k);
     size_t number, begin, end, n_claims; /* that begin in it */
     struct mbi_ext sum, rest;
     const struct mbi_form *last; /* of the last claim that was looked at */
     struct mbi_ext last_value;   /* at alpha */
+    struct mbi_open_place place; /* of the last claim */
 };
 
 /*
@@ -159,26 +165,67 @@ static struct mbi_ext form_of_row(struct part *p, const struct mbi_claim *c)
         MBI_EXT(form_rest)(block, c->form, v->point + before, bits - inner, begin, log);
         sum = mbi_ext_add(sum, MBI_EXT(table_dot)(&row, column + begin, block, (size_t)1 << log));
     }
-    return mbi_ext_mul(
-        sum, MBI_EXT(open_place)(v->places, before, place >> (rounds + columns - before)));
+    return mbi_ext_mul(sum, MBI_EXT(open_place)(&p->place, v->places, before,
+                                                place >> (rounds + columns - before)));
 }
 
-/* W~(alpha) for the form W of a claim, with a coordinate for every bit of the stack. */
+static struct mbi_ext run_of_row(struct part *p, size_t *k)
+{
+    const struct mbi_claim *c = &p->verifier->o->claim[*k];
+
+    return mbi_ext_mul(form_of_row(p, c), mbi_claim_scale(c));
+}
+
+/* ---- at a point: a coordinate for every bit of the stack ---- */
+
+/* Coordinates that select the place of a claim's block. */
+static unsigned place_bits(const struct verifier *v, const struct mbi_claim *c)
+{
+    return v->stack.rounds + v->o->code.log_columns - mbi_claim_bits(c);
+}
+
+/* eq(alpha, .) of the place, times 2^shift. */
+static struct mbi_ext place_of(struct part *p, const struct mbi_claim *c)
+{
+    const struct verifier *v = p->verifier;
+    const uint64_t first = v->stack.first[c->vector] << v->o->code.log_columns;
+    const struct mbi_ext x = MBI_EXT(open_place)(&p->place, v->places, place_bits(v, c),
+                                                 (first >> mbi_claim_bits(c)) + c->block);
+
+    return c->shift ? mbi_ext_scale(x, (mbi_fe)1 << c->shift) : x;
+}
+
+/* W~(alpha) for the form W of a claim. */
 static struct mbi_ext form_at_point(struct part *p, const struct mbi_claim *c)
 {
     const struct verifier *v = p->verifier;
-    const unsigned bits = mbi_claim_bits(c),
-                   before = v->stack.rounds + v->o->code.log_columns - bits;
-    const uint64_t place = (v->stack.first[c->vector] << v->o->code.log_columns >> bits) + c->block;
 
-    if (!c->form) {
-        p->last = NULL;
-        p->last_value = v->forms->at(v->forms->user[p->number], c->number, v->point + before);
-    } else if (p->last != c->form) {
+    if (!c->form)
+        return v->value[c->number];
+    if (p->last != c->form) {
         p->last = c->form;
-        p->last_value = MBI_EXT(form_at_known)(c->form, v->point + before, &v->memo[p->number]);
+        p->last_value =
+            MBI_EXT(form_at_known)(c->form, v->point + place_bits(v, c), &v->memo[p->number]);
     }
-    return mbi_ext_mul(p->last_value, MBI_EXT(open_place)(v->places, before, place));
+    return p->last_value;
+}
+
+static bool same_but_place(const struct mbi_claim *a, const struct mbi_claim *b)
+{
+    return a->form == b->form && a->scale == b->scale && a->vector == b->vector &&
+           (a->form || (a->number == b->number && a->bits == b->bits));
+}
+
+/* The digits of a box differ in their places and in what they weigh: one product for all. */
+static struct mbi_ext run_at_point(struct part *p, size_t *k)
+{
+    const struct mbi_claim *c = &p->verifier->o->claim[*k];
+    struct mbi_ext sum = place_of(p, c);
+
+    for (; c->joined && *k > p->begin && same_but_place(c - 1, c); --*k, c--)
+        sum = mbi_ext_add(sum, place_of(p, c - 1));
+    sum = mbi_ext_mul(sum, form_at_point(p, c));
+    return c->scale ? mbi_ext_mul(sum, *c->scale) : sum;
 }
 
 /* The terms of a part: of the claims that begin in it, and of the one that began before it. */
@@ -187,10 +234,8 @@ static void join_part(struct part *p)
     struct mbi_ext terms = mbi_ext_from(0);
 
     for (size_t k = p->end; k-- > p->begin;) {
-        const struct mbi_claim *c = &p->verifier->o->claim[k];
-
-        terms = mbi_ext_add(terms, mbi_ext_mul(p->form(p, c), mbi_claim_scale(c)));
-        if (c->joined)
+        terms = mbi_ext_add(terms, p->run(p, &k));
+        if (p->verifier->o->claim[k].joined)
             continue;
         p->sum = mbi_ext_add(mbi_ext_mul(p->sum, p->verifier->join), terms);
         p->n_claims++;
@@ -208,17 +253,17 @@ static void join_parts(void *arg, size_t begin, size_t end)
 /* All claims, each form by itself; in powers of the challenge that joined them. Sums are the same
  * in any parts. */
 static struct mbi_ext join_forms(struct verifier *v,
-                                 struct mbi_ext (*form)(struct part *p, const struct mbi_claim *c))
+                                 struct mbi_ext (*run)(struct part *p, size_t *k))
 {
-    const size_t n = mbi_pool_threads(v->host->pool) > 1 ? MBI_OPEN_PARTS : 1;
-    struct part part[MBI_OPEN_PARTS];
+    const size_t n = mbi_pool_threads(v->host->pool) > 1 ? PARTS : 1;
+    struct part part[PARTS];
     const unsigned coordinates = v->stack.rounds + (v->o->code.depth ? v->o->code.log_columns : 0);
     struct mbi_ext sum = mbi_ext_from(0), rest = sum;
 
     MBI_EXT(open_places_init)(v->places, v->point, coordinates);
     for (size_t i = 0; i < n; i++)
         part[i] = (struct part){.verifier = v,
-                                .form = form,
+                                .run = run,
                                 .number = i,
                                 .begin = v->o->n_claims * i / n,
                                 .end = v->o->n_claims * (i + 1) / n};
@@ -318,7 +363,11 @@ static struct mbi_ext claims_at_point(struct verifier *v)
     struct mbi_ext sum;
 
     memcpy(v->point + rounds, v->alpha + rounds + more, columns * sizeof(*v->point));
-    sum = join_forms(v, form_at_point);
+    if (v->forms && !(v->value = v->forms->at(v->forms->user, v->point + rounds + columns))) {
+        mbi_refuse(v->in, "the forms of an opening cannot be evaluated");
+        return mbi_ext_from(0);
+    }
+    sum = join_forms(v, run_at_point);
     sum = mbi_ext_mul(sum, MBI_EXT(eq_index)(v->alpha + rounds, more, 0));
     return v->o->code.masks ? mbi_ext_add(sum, pads_at_point(v)) : sum;
 }
@@ -339,7 +388,7 @@ static void check_claims(struct verifier *v)
             sum = mbi_ext_add(sum, join_powers(v, &v->joined[i]));
         sum = mbi_ext_mul(sum, MBI_EXT(table_at)(&row, v->alpha + (v->rounds - columns), columns));
     } else {
-        sum = join_forms(v, form_of_row);
+        sum = join_forms(v, run_of_row);
         if (v->o->code.masks)
             sum = mbi_ext_add(sum, pads_of_row(v));
     }

@@ -61,7 +61,7 @@ static bool is_whole(const struct mbi_walk_table *t, const struct mbi_var *v, un
     bool whole = !t->summed && mbi_var_bits(v) == bits;
 
     for (uint32_t k = 0; k < t->relation->n_letters; k++)
-        whole &= !in_table(t, k) || t->relation->n[k] == 1 || MBI_EXT(view_has)(&t->view, k);
+        whole &= !in_table(t, k) || t->relation->n[k] == 1 || (mbi_view_letters(&t->view) >> k & 1);
     return whole && axis_is_whole(t, v, 0, mbi_row_log(v)) && axis_is_whole(t, v, 1, v->log[2]) &&
            axis_is_whole(t, v, 2, 0);
 }
@@ -209,7 +209,7 @@ static bool expand_weights(struct filling *f, void *own[MBI_LETTERS], const stru
             continue;
         if (!(own[k] = e = mbi_alloc(host, (size_t)1 << log, sizeof(*e))))
             return false;
-        MBI_EXT(walk_expand)(e, &f->t->weight[k], log);
+        MBI_EXT(walk_expand)(e, f->t->weight[k], log);
         f->weight[k] = e;
     }
     return true;

@@ -104,7 +104,7 @@ struct ahead {
     uint8_t share[MBI_PLAN_SHARES][MBI_DIGEST_SIZE], digest[MBI_DIGEST_SIZE];
 };
 
-#define KEPT ((size_t)430) /* bytes for each term of a plan, or some more */
+#define KEPT ((size_t)360) /* bytes for each term of a plan, or some more */
 
 static void look_ahead(void *arg, size_t begin, size_t end)
 {

@@ -19,7 +19,8 @@
  * system's huge pages: a fresh page costs more than what most of these are computed from.
  */
 struct mbi_walk_block {
-    _Alignas(64) struct mbi_walk_block *next;
+    struct mbi_walk_block *next;
+    uint8_t *memory; /* by itself, so that nobody finds its first page before walk_touch() */
     size_t left;
 };
 
@@ -29,16 +30,17 @@ struct mbi_walk_block {
 
 static bool add_block(struct mbi_walk *w, size_t least)
 {
-    const size_t usual = w->n_blocks < SMALL_BLOCKS ? SMALL : LARGE;
-    struct mbi_walk_block *b;
-    size_t bytes;
+    const size_t size = mbi_max_size(least, w->n_blocks < SMALL_BLOCKS ? SMALL : LARGE);
+    struct mbi_walk_block *b = mbi_alloc(w->host, 1, sizeof(*b));
+    uint8_t *memory = b ? mbi_alloc_huge(w->host, size) : NULL;
 
-    if (!mbi_add_size(&bytes, least, sizeof(*b)) ||
-        !(b = mbi_alloc_huge(w->host, bytes < usual ? usual : bytes)))
+    if (!memory) {
+        mbi_free(w->host, b);
         return false;
-    *b = (struct mbi_walk_block){w->block, (bytes < usual ? usual : bytes) - sizeof(*b)};
+    }
+    *b = (struct mbi_walk_block){w->block, memory, size};
     w->block = b;
-    w->room = (uint8_t *)(b + 1);
+    w->room = memory;
     w->n_blocks++;
     return true;
 }
@@ -57,10 +59,10 @@ void MBI_EXT(walk_touch)(const struct mbi_walk *w)
         w->room[at] = 0;
 }
 
-void *MBI_EXT(walk_keep)(struct mbi_walk *w, size_t n, size_t size)
+void *MBI_EXT(walk_room)(struct mbi_walk *w, size_t n, size_t size)
 {
     size_t bytes;
-    void *kept;
+    void *room;
 
     if (!mbi_mul_size(&bytes, n, size) || !mbi_add_size(&bytes, bytes, 15)) {
         w->failed = true;
@@ -71,10 +73,17 @@ void *MBI_EXT(walk_keep)(struct mbi_walk *w, size_t n, size_t size)
         w->failed = true;
         return NULL;
     }
-    kept = memset(w->room, 0, bytes);
+    room = w->room;
     w->room += bytes;
     w->block->left -= bytes;
-    return kept;
+    return room;
+}
+
+void *MBI_EXT(walk_keep)(struct mbi_walk *w, size_t n, size_t size)
+{
+    void *room = MBI_EXT(walk_room)(w, n, size);
+
+    return room ? memset(room, 0, n * size) : NULL;
 }
 
 void MBI_EXT(walk_free)(struct mbi_walk *w)
@@ -83,9 +92,9 @@ void MBI_EXT(walk_free)(struct mbi_walk *w)
         struct mbi_walk_block *b = w->block;
 
         w->block = b->next;
-        mbi_free_aligned(w->host, b);
+        mbi_free_aligned(w->host, b->memory);
+        mbi_free(w->host, b);
     }
-    mbi_free(w->host, w->part);
     mbi_free(w->host, w->first);
     mbi_free(w->host, w->value);
     mbi_free(w->host, w->pad);
@@ -163,7 +172,7 @@ const struct mbi_form_factor *MBI_EXT(walk_factor)(struct mbi_walk *w,
 
 void MBI_EXT(walk_give_back)(struct mbi_walk *w, uint8_t *room, const struct mbi_form_factor *f)
 {
-    const uintptr_t first = (uintptr_t)(w->block + 1), at = (uintptr_t)room;
+    const uintptr_t first = w->block ? (uintptr_t)w->block->memory : 0, at = (uintptr_t)room;
     const uintptr_t end = (uintptr_t)w->room, own = (uintptr_t)f;
 
     if (w->failed || !w->block || at < first || at > end || (own >= at && own < end))
@@ -197,14 +206,15 @@ void MBI_EXT(walk_part)(struct mbi_walk *w, const struct mbi_part *part)
         mbi_walk_cannot(w, "its claims would have too many parts");
         return;
     }
-    if (w->n_parts == w->part_cap) {
-        const size_t cap = 2 * w->part_cap + 64;
-        struct mbi_part *more = mbi_realloc(w->host, w->part, cap, sizeof(*more));
+    if (w->n_parts == w->part_cap) { /* of a model there are some more than its plan has terms */
+        const size_t terms = w->plan->n_terms;
+        const size_t cap = w->part_cap ? 2 * w->part_cap : terms + terms / 4 + 64;
+        struct mbi_part *more = MBI_EXT(walk_room)(w, cap, sizeof(*more));
 
-        if (!more) {
-            w->failed = true;
+        if (!more)
             return;
-        }
+        if (w->n_parts)
+            memcpy(more, w->part, w->n_parts * sizeof(*more));
         w->part = more;
         w->part_cap = cap;
     }

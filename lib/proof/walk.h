@@ -69,9 +69,9 @@ struct mbi_part {
 struct mbi_walk_table {
     struct mbi_view view;
     const struct mbi_relation *relation;
-    uint32_t summed;                      /* a bit for each letter */
-    const struct mbi_form_factor *weight; /* by letter: of those */
-    uint8_t shift[MBI_LETTERS];           /* of a letter's field; MBI_MAX_BITS: it has none */
+    uint32_t summed;                             /* a bit for each letter */
+    const struct mbi_form_factor *const *weight; /* by letter: of those */
+    uint8_t shift[MBI_LETTERS]; /* of a letter's field; MBI_MAX_BITS: it has none */
 };
 
 struct mbi_walk;
@@ -123,7 +123,8 @@ struct mbi_walk {
     struct mbi_walk_block *block; /* memory for points and tables: the last one, and ... */
     uint8_t *room;                /* ... what is left of it */
     size_t n_blocks;
-    const struct mbi_form_factor **known; /* of each hash the last factor */
+    const struct mbi_form_factor **known; /* of each hash the last factor, ... */
+    struct mbi_walk_axes *axes;           /* ... and the last axis of a view */
     struct mbi_walk_known *of_factors;    /* NULL: nothing yet */
     bool failed;                          /* for want of memory, ... */
     const char *fault;                    /* ... or if not NULL for this, as a part of a sentence */

@@ -31,15 +31,6 @@ struct mbi_form_factor MBI_EXT(factor_moved)(const struct mbi_form_factor *f, un
     return r;
 }
 
-bool MBI_EXT(view_has)(const struct mbi_view *v, uint32_t letter)
-{
-    for (int k = 0; k < MBI_AXES; k++)
-        for (uint32_t f = 0; f < v->axis[k].n_fields; f++)
-            if (v->axis[k].field[f].letter == letter)
-                return true;
-    return false;
-}
-
 /* ---- factors that are known ---- */
 
 /* A factor eq(z, x + s) with its masks, as form_eq() and form_shift() make them; z = NULL: 1. */
@@ -143,7 +134,7 @@ static const struct mbi_ext *entries(struct mbi_walk *w, const struct mbi_weight
     struct mbi_ext *e = MBI_EXT(walk_keep)(w, (size_t)1 << bits, sizeof(*e));
 
     if (e)
-        MBI_EXT(walk_expand)(e, &l->factor[letter], bits);
+        MBI_EXT(walk_expand)(e, l->factor[letter], bits);
     return e;
 }
 
@@ -209,7 +200,7 @@ static struct mbi_form_factor by_prefix(struct mbi_walk *w, const struct mbi_axi
 static struct mbi_form_factor by_letter(struct mbi_walk *w, const struct mbi_axis *a,
                                         const struct mbi_weights *l, uint32_t all)
 {
-    const struct mbi_form_factor *f = &l->factor[a->field[0].letter];
+    const struct mbi_form_factor *f = l->factor[a->field[0].letter];
     const uint32_t n = l->relation->n[a->field[0].letter];
     const int64_t from = a->from;
     struct shift q;
@@ -265,7 +256,7 @@ static bool by_fields(struct mbi_form_factor *out, struct mbi_walk *w, struct mb
         const unsigned own = mbi_index_bits(n);
         struct shift q;
 
-        if (field->shift + own > bits || !read_eq(&q, &l->factor[field->letter]))
+        if (field->shift + own > bits || !read_eq(&q, l->factor[field->letter]))
             return false;
         put_coordinates(z, bits, field->shift, own, q.z);
         if (!q.z)
@@ -321,7 +312,6 @@ static struct mbi_form_factor factor_of(struct mbi_walk *w, struct mbi_ext *scal
                                         const struct mbi_axis *a, const struct mbi_weights *l,
                                         const struct mbi_var *v, uint32_t all)
 {
-    const struct mbi_ext before = *scale;
     struct mbi_form_factor f;
 
     if (a->kind == MBI_AXIS_PICK)
@@ -332,8 +322,134 @@ static struct mbi_form_factor factor_of(struct mbi_walk *w, struct mbi_ext *scal
         return by_letter(w, a, l, all);
     if (by_fields(&f, w, scale, a, l, all))
         return f;
-    *scale = before;
+    *scale = mbi_ext_from(1);
     return by_entries(w, a, l, all);
+}
+
+/* ---- axes that are known ---- */
+
+#define HASHES_MIN 64u
+#define HASHES_MAX 1024u
+#define TERMS_OF_HASH 8u
+
+/* An axis of a view as a factor of its index, which the ranges and factors of its letters give: in
+ * a model of many layers, which have the same views, few are new. */
+struct mbi_walk_axis {
+    struct mbi_axis axis;
+    uint32_t all, n[MBI_FIELDS];
+    const struct mbi_form_factor *letter[MBI_FIELDS], *factor; /* factor NULL: there is none */
+    bool scaled;
+    struct mbi_ext scale; /* 1, unless it is scaled */
+};
+
+/* The last one of each hash, of which a larger plan has more. */
+struct mbi_walk_axes {
+    const struct mbi_form_factor *none; /* of an index of one entry that no letter leads to */
+    uint32_t hashes;
+    struct mbi_walk_axis axis[];
+};
+
+/* NULL for want of memory. */
+static struct mbi_walk_axes *find_axes(struct mbi_walk *w)
+{
+    const size_t entry = sizeof(w->axes->axis[0]);
+    uint32_t n = HASHES_MIN;
+
+    if (w->axes)
+        return w->axes;
+    while (n < HASHES_MAX && n * TERMS_OF_HASH < w->plan->n_terms)
+        n *= 2;
+    w->axes = MBI_EXT(walk_keep)(w, 1, sizeof(*w->axes) + n * entry);
+    if (w->axes) {
+        const struct mbi_form_factor one = MBI_EXT(form_eq)(0, 0, 1, NULL);
+
+        w->axes->hashes = n;
+        w->axes->none = MBI_EXT(walk_factor)(w, &one);
+    }
+    return w->axes;
+}
+
+static uint64_t hash_axis(const struct mbi_axis *a, const struct mbi_weights *l, uint32_t all)
+{
+    uint64_t h = (uint32_t)a->from + ((uint64_t)a->kind << 62) + ((uint64_t)a->log << 32);
+
+    h = 31 * h + all;
+    for (uint32_t f = 0; f < a->n_fields; f++) {
+        h = 31 * h + a->field[f].shift;
+        h = 31 * h + (uintptr_t)l->factor[a->field[f].letter] / sizeof(void *);
+    }
+    return h * UINT64_C(0x9E3779B97F4A7C15) >> 32;
+}
+
+static bool is_known_axis(const struct mbi_walk_axis *known, const struct mbi_axis *a,
+                          const struct mbi_weights *l, uint32_t all)
+{
+    const struct mbi_axis *b = &known->axis;
+    bool same = known->factor && known->all == all && a->kind == b->kind && a->log == b->log &&
+                a->from == b->from && a->n_fields == b->n_fields;
+
+    for (uint32_t f = 0; same && f < a->n_fields; f++)
+        same = a->field[f].shift == b->field[f].shift &&
+               known->letter[f] == l->factor[a->field[f].letter] &&
+               known->n[f] == l->relation->n[a->field[f].letter];
+    return same;
+}
+
+static void find_axis(struct mbi_walk_axis *known, struct mbi_walk *w, const struct mbi_axis *a,
+                      const struct mbi_weights *l, const struct mbi_var *v, uint32_t all)
+{
+    uint8_t *room = w->room;
+    struct mbi_form_factor f;
+
+    *known = (struct mbi_walk_axis){.axis = *a, .all = all, .scale = mbi_ext_from(1)};
+    for (uint32_t k = 0; k < a->n_fields; k++) {
+        known->letter[k] = l->factor[a->field[k].letter];
+        known->n[k] = l->relation->n[a->field[k].letter];
+    }
+    f = factor_of(w, &known->scale, a, l, v, all);
+    known->scaled = !mbi_ext_equal(known->scale, mbi_ext_from(1));
+    known->factor = MBI_EXT(walk_factor)(w, &f);
+    MBI_EXT(walk_give_back)(w, room, known->factor);
+}
+
+static const struct mbi_form_factor nothing = {
+    .kind = MBI_FORM_RULED, .n_indices = 1, .n_rules = 1, .rule = {{.high = MBI_MAX_BITS}}};
+
+/* An index that is a letter has that one's factor; one of a single entry has that of none. NULL:
+ * it is not so simple. */
+static const struct mbi_form_factor *plain_axis(const struct mbi_axis *a,
+                                                const struct mbi_walk_axes *axes,
+                                                const struct mbi_weights *l, uint32_t all)
+{
+    uint32_t n;
+
+    if (a->kind != MBI_AXIS_PLAIN || a->from || a->n_fields > 1)
+        return NULL;
+    if (!a->n_fields)
+        return all == 1 ? axes->none : NULL;
+    n = l->relation->n[a->field[0].letter];
+    return !a->field[0].shift && n <= all && mbi_index_bits(n) == mbi_index_bits(all)
+               ? l->factor[a->field[0].letter]
+               : NULL;
+}
+
+/* The scale is multiplied into *scale. After a failure it is another factor. */
+static const struct mbi_form_factor *axis_of(struct mbi_walk *w, struct mbi_ext *scale,
+                                             const struct mbi_axis *a, struct mbi_walk_axes *axes,
+                                             const struct mbi_weights *l, const struct mbi_var *v,
+                                             uint32_t all)
+{
+    const struct mbi_form_factor *plain = axes ? plain_axis(a, axes, l, all) : &nothing;
+    struct mbi_walk_axis *known;
+
+    if (plain)
+        return plain;
+    known = &axes->axis[hash_axis(a, l, all) % axes->hashes];
+    if (!is_known_axis(known, a, l, all))
+        find_axis(known, w, a, l, v, all);
+    if (known->scaled)
+        *scale = mbi_ext_mul(*scale, known->scale);
+    return known->factor;
 }
 
 /* ---- views ---- */
@@ -350,6 +466,7 @@ struct mbi_part MBI_EXT(part_of_view)(struct mbi_walk *w, const struct mbi_view 
 {
     const struct mbi_var *v = &w->plan->var[view->var];
     struct mbi_part p = {.var = view->var, .scale = mbi_ext_from(1)};
+    struct mbi_walk_axes *axes = find_axes(w);
 
     if (is_joint(view)) {
         const struct mbi_form_factor f = by_pick(w, &view->axis[2], &view->axis[0], l, v, v->n[2]);
@@ -357,24 +474,21 @@ struct mbi_part MBI_EXT(part_of_view)(struct mbi_walk *w, const struct mbi_view 
         p.joint = true;
         p.factor[0] = MBI_EXT(walk_factor)(w, &f);
     }
-    for (int k = 0; k < MBI_AXES && !p.joint; k++) {
-        uint8_t *room = w->room;
-        const struct mbi_form_factor f = factor_of(w, &p.scale, &view->axis[k], l, v, v->n[k]);
-
-        p.factor[k] = MBI_EXT(walk_factor)(w, &f);
-        MBI_EXT(walk_give_back)(w, room, p.factor[k]);
-    }
-    for (uint32_t k = 0; k < l->relation->n_letters; k++)
-        if ((live >> k & 1) && !MBI_EXT(view_has)(view, k))
+    for (int k = 0; k < MBI_AXES && !p.joint; k++)
+        p.factor[k] = axis_of(w, &p.scale, &view->axis[k], axes, l, v, v->n[k]);
+    live &= ~mbi_view_letters(view);
+    for (uint32_t k = 0; k < l->relation->n_letters && live; k++, live >>= 1)
+        if (live & 1)
             p.scale = mbi_ext_mul(
-                p.scale, MBI_EXT(factor_total)(&l->factor[k], mbi_index_bits(l->relation->n[k])));
+                p.scale, MBI_EXT(walk_total)(w, l->factor[k], mbi_index_bits(l->relation->n[k])));
     return p;
 }
 
 /* ---- results ---- */
 
 /* The factor of one index of a result, for each of the letters that are its fields. */
-static bool split(struct mbi_weights *l, const struct mbi_axis *a, const struct mbi_form_factor *f)
+static bool split(struct mbi_walk *w, struct mbi_weights *l, const struct mbi_axis *a,
+                  const struct mbi_form_factor *f)
 {
     const struct mbi_relation *r = l->relation;
     unsigned bits = 0;
@@ -387,33 +501,39 @@ static bool split(struct mbi_weights *l, const struct mbi_axis *a, const struct 
     for (uint32_t k = 0; k < a->n_fields; k++) {
         const uint32_t n = r->n[a->field[k].letter];
         const unsigned own = mbi_index_bits(n);
-
-        l->factor[a->field[k].letter] =
+        const struct mbi_form_factor of =
             MBI_EXT(form_eq)(0, own, n, q.z ? q.z + (bits - a->field[k].shift - own) : NULL);
+
+        l->factor[a->field[k].letter] = MBI_EXT(walk_factor)(w, &of);
     }
     return true;
 }
 
-struct mbi_weights MBI_EXT(weights_of_part)(const struct mbi_relation *r,
+struct mbi_weights MBI_EXT(weights_of_part)(struct mbi_walk *w, const struct mbi_relation *r,
                                             const struct mbi_part *part)
 {
     struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
 
-    for (uint32_t k = 0; k < r->n_letters; k++)
-        l.factor[k] = MBI_EXT(form_ones)(0, mbi_index_bits(r->n[k]), r->n[k]);
     for (int k = 0; k < MBI_AXES; k++) {
         const struct mbi_axis *a = &r->result.axis[k];
 
         if (!a->n_fields) /* of one entry, with a weight all the same */
-            l.scale = mbi_ext_mul(l.scale, MBI_EXT(factor_total)(part->factor[k], 0));
+            l.scale = mbi_ext_mul(l.scale, MBI_EXT(walk_total)(w, part->factor[k], 0));
         if (a->n_fields == 1)
-            l.factor[a->field[0].letter] = *part->factor[k];
-        if (a->n_fields < 2 || split(&l, a, part->factor[k]))
+            l.factor[a->field[0].letter] = part->factor[k];
+        if (a->n_fields < 2 || split(w, &l, a, part->factor[k]))
             continue;
-        l.whole_factor[k] = *part->factor[k];
+        l.whole_factor[k] = part->factor[k];
         for (uint32_t f = 0; f < a->n_fields; f++)
             l.whole[k] |= 1u << a->field[f].letter;
     }
+    for (uint32_t k = 0; k < r->n_letters; k++)
+        if (!l.factor[k]) {
+            const struct mbi_form_factor ones =
+                MBI_EXT(form_ones)(0, mbi_index_bits(r->n[k]), r->n[k]);
+
+            l.factor[k] = MBI_EXT(walk_factor)(w, &ones);
+        }
     return l;
 }
 
@@ -438,7 +558,7 @@ static bool mask_factor(struct mbi_form_factor *f, const struct mbi_weights *l, 
     const unsigned low = mbi_index_bits(r->n[r->small]);
     struct shift i, j;
 
-    if (!read_eq(&i, f) || !read_eq(&j, &l->factor[r->small]) || j.below < r->n[r->small])
+    if (!read_eq(&i, f) || !read_eq(&j, l->factor[r->small]) || j.below < r->n[r->small])
         return false;
     *f = MBI_EXT(form_triangle)(at, i.z_bits, letter_at(r, letters, r->small), low, i.below, i.z,
                                 j.z);
@@ -475,10 +595,11 @@ struct mbi_form MBI_EXT(sum_weight)(struct mbi_walk *w, const struct mbi_weights
     for (int k = 0; k < MBI_AXES; k++) {
         const struct mbi_axis *a = &r->result.axis[k];
         const unsigned at = l->whole[k] ? letter_at(r, letters, a->field[0].letter) : 0;
-        struct mbi_form_factor f = l->whole_factor[k];
+        struct mbi_form_factor f;
 
         if (!l->whole[k])
             continue;
+        f = *l->whole_factor[k];
         done |= l->whole[k];
         if ((l->whole[k] & letters) != l->whole[k] || !is_run(r, a, letters))
             mbi_walk_cannot(w, no_weight);
@@ -492,7 +613,7 @@ struct mbi_form MBI_EXT(sum_weight)(struct mbi_walk *w, const struct mbi_weights
         form.factor[form.n_factors++] = f;
     }
     for (uint32_t k = 0; k < r->n_letters; k++) {
-        struct mbi_form_factor f = l->factor[k];
+        struct mbi_form_factor f = *l->factor[k];
 
         if (!(letters >> k & 1) || (done >> k & 1))
             continue;

@@ -25,7 +25,9 @@ static void add_variable(struct mbi_walk *w, uint32_t claim, const struct mbi_va
     struct mbi_part p;
 
     for (uint32_t k = 0; k < MBI_AXES; k++) {
-        l.factor[k] = MBI_EXT(form_eq)(0, v->log[k], v->n[k], z);
+        const struct mbi_form_factor f = MBI_EXT(form_eq)(0, v->log[k], v->n[k], z);
+
+        l.factor[k] = MBI_EXT(walk_factor)(w, &f);
         z += v->log[k];
     }
     p = MBI_EXT(part_of_view)(w, &t->view[0], &l, (1u << r->n_letters) - 1);

@@ -210,11 +210,14 @@ static void put_pieces(struct mbi_claim *claim, struct mbi_walk *w, struct mbi_w
                        const struct mbi_part *part)
 {
     const struct mbi_var *v = &w->plan->var[part->var];
+    uint32_t first = 0;
 
     if (part->joint) {
         mbi_walk_cannot(w, "a list of places is of what is public");
         return;
     }
+    if (terms)
+        first = MBI_EXT(walk_terms_add)(terms, part, v->n_pieces);
     for (uint32_t k = 0; k < v->n_pieces; k++) {
         const struct mbi_piece *piece = &w->plan->piece[v->first_piece + k];
 
@@ -222,8 +225,7 @@ static void put_pieces(struct mbi_claim *claim, struct mbi_walk *w, struct mbi_w
         claim[k].vector = 1;
         claim[k].block = piece->block;
         claim[k].bits = (uint8_t)(piece->log_rows + piece->col_bits);
-        if (terms)
-            claim[k].number = MBI_EXT(walk_terms_add)(terms, part, k);
+        claim[k].number = first + k;
     }
     if (!terms)
         put_piece_forms(claim, w, part);
@@ -370,17 +372,17 @@ static void put_digits(struct mbi_claim *claim, struct forms *forms, struct mbi_
     const bool boxes = v && v->kind == MBI_VAR_COMMITTED;
     const unsigned n = boxes ? mbi_var_digits(v) : 1;
     const struct mbi_form *const *form = terms ? NULL : find_forms(forms, w, part);
+    const uint32_t n_boxes = boxes ? v->n_boxes : 1;
+    const uint32_t first = terms ? MBI_EXT(walk_terms_add)(terms, part, n_boxes) : 0;
 
-    for (uint32_t b = 0; (form || terms) && b < (boxes ? v->n_boxes : 1); b++, claim += n) {
-        const uint32_t number = terms ? MBI_EXT(walk_terms_add)(terms, part, b) : 0;
-
+    for (uint32_t b = 0; (form || terms) && b < n_boxes; b++, claim += n) {
         if (boxes)
             put_box(claim, part, v, &w->plan->box[v->first_box + b]);
         else
             put_whole(claim, w, part);
         for (unsigned k = 0; k < n; k++) {
             claim[k].form = form ? form[b] : NULL;
-            claim[k].number = number;
+            claim[k].number = first + b;
         }
     }
 }
@@ -590,10 +592,8 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     struct mbi_root root[2 + MBI_SIDES] = {w->witness, w->job->weights};
     struct mbi_opening o = {
         .code = w->job->code, .root = root, .n_roots = w->plan->public_weights ? 1 : 2};
-    const size_t n_parts = mbi_pool_threads(w->host->pool) > 1 ? MBI_OPEN_PARTS : 1;
+    struct mbi_walk_terms *at_point = NULL;
     struct mbi_open_forms forms_at = {.at = MBI_EXT(walk_terms_at)};
-    struct mbi_walk_found found[MBI_OPEN_PARTS];
-    struct mbi_walk_terms terms, *at_point = NULL;
     struct forms forms = {.room = NULL};
     struct order order = {0};
     struct pad_order pads = {0};
@@ -604,13 +604,14 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
             root[o.n_roots++] = boundary_root(w, (enum mbi_side)side, &w->job->code);
     if (!sort_parts(&order, w) || !sort_pads(&pads, w))
         return;
-    claim = MBI_EXT(walk_keep)(w, order.n_terms + pads.n_claims + w->job->n_claims, sizeof(*claim));
-    if (w->side->at_point && o.code.depth && MBI_EXT(walk_terms_init)(&terms, w, order.n_terms))
-        at_point = &terms;
-    for (size_t i = 0; at_point && i < n_parts && MBI_EXT(walk_found_init)(&found[i], &terms); i++)
-        forms_at.user[i] = &found[i];
+    claim = MBI_EXT(walk_room)(w, order.n_terms + pads.n_claims + w->job->n_claims, sizeof(*claim));
+    if (w->side->at_point && o.code.depth)
+        at_point = MBI_EXT(walk_keep)(w, 1, sizeof(*at_point));
     if (w->failed)
         return;
+    if (at_point)
+        MBI_EXT(walk_terms_init)(at_point, w);
+    forms_at.user = at_point;
     o.claim = claim;
     o.n_claims = put_claims(claim, &forms, w, at_point, &order, &pads, MBI_SIDES);
     for (size_t k = 0; k < w->job->n_claims; k++)
@@ -618,6 +619,8 @@ void MBI_EXT(walk_open)(struct mbi_walk *w)
     w->forms = at_point ? &forms_at : NULL;
     open_vectors(w, &o);
     w->forms = NULL;
+    if (at_point)
+        MBI_EXT(walk_terms_free)(at_point);
     claim += o.n_claims;
     for (int side = 0; side < MBI_SIDES && linked && !w->failed; side++)
         if (w->plan->boundary[side])

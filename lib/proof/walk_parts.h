@@ -8,7 +8,9 @@
 
 /* ---- memory that lives as long as the walk; a failure is noted in it ---- */
 
+/* The first with zeros, the second with anything. */
 void *MBI_EXT(walk_keep)(struct mbi_walk *w, size_t n, size_t size);
+void *MBI_EXT(walk_room)(struct mbi_walk *w, size_t n, size_t size);
 struct mbi_ext *MBI_EXT(walk_draw)(struct mbi_walk *w, size_t n);
 
 /* The protocol has no step for it: then neither side goes on. */
@@ -78,21 +80,20 @@ struct mbi_form_factor MBI_EXT(walk_list)(struct mbi_walk *w, const struct mbi_f
 struct mbi_weights {
     const struct mbi_relation *relation;
     struct mbi_ext scale; /* of indices of a result that no letter leads to */
-    struct mbi_form_factor factor[MBI_LETTERS];
+    /* Of the walk: see mbi_walk_factor(). */
+    const struct mbi_form_factor *factor[MBI_LETTERS];
     /* Letters that are fields of one index of a result whose factor does not fall apart: bits of
      * letters, and the factor of all of them. */
     uint32_t whole[MBI_AXES];
-    struct mbi_form_factor whole_factor[MBI_AXES];
+    const struct mbi_form_factor *whole_factor[MBI_AXES];
 };
-
-bool MBI_EXT(view_has)(const struct mbi_view *v, uint32_t letter);
 
 /* The part of a view whose letters are weighted; `live`: the letters that are summed here, of which
  * the view may lack some. */
 struct mbi_part MBI_EXT(part_of_view)(struct mbi_walk *w, const struct mbi_view *view,
                                       const struct mbi_weights *l, uint32_t live);
 /* The weights of a definition's letters where its variable is weighted as in a part. */
-struct mbi_weights MBI_EXT(weights_of_part)(const struct mbi_relation *r,
+struct mbi_weights MBI_EXT(weights_of_part)(struct mbi_walk *w, const struct mbi_relation *r,
                                             const struct mbi_part *part);
 /* The weight of a sum over some letters, which are the fields of its index in their order. */
 struct mbi_form MBI_EXT(sum_weight)(struct mbi_walk *w, const struct mbi_weights *l,

@@ -7,7 +7,7 @@
 #if MBI_HAVE_SODIUM
 
 #define TOTALS 512u      /* by hash */
-#define ENTRIES 16u      /* for each axis, by hash */
+#define ENTRIES 64u      /* for each axis, by hash */
 #define ENTRIES_BITS 12u /* at most: larger ones are not kept */
 
 struct mbi_walk_known {
@@ -19,7 +19,8 @@ struct mbi_walk_known {
     struct entries {
         const struct mbi_form_factor *factor;
         unsigned bits;
-        struct mbi_ext *entry; /* room for 2^ENTRIES_BITS */
+        struct mbi_ext *entry; /* room for 2^room; NULL: none yet */
+        unsigned room;
     } entries[MBI_AXES][ENTRIES];
 };
 
@@ -72,8 +73,12 @@ static const struct mbi_ext *expand(struct mbi_walk *w, struct mbi_ext **own,
     e = &known->entries[axis][hash_of(f) % ENTRIES];
     if (e->factor == f && e->bits == bits)
         return e->entry;
-    if (!e->entry &&
-        !(e->entry = MBI_EXT(walk_keep)(w, (size_t)1 << ENTRIES_BITS, sizeof(*e->entry))))
+    if (!e->entry || e->room < bits) {
+        e->entry = MBI_EXT(walk_room)(w, (size_t)1 << bits, sizeof(*e->entry));
+        e->room = bits;
+        e->factor = NULL;
+    }
+    if (!e->entry)
         return NULL;
     MBI_EXT(walk_expand)(e->entry, f, bits);
     e->factor = f;

@@ -22,7 +22,7 @@ static void add_linear(struct mbi_walk *w, uint32_t claim, const struct mbi_term
     }
     for (uint32_t k = 0; k < l->relation->n_letters; k++)
         scale = mbi_ext_mul(
-            scale, MBI_EXT(factor_total)(&l->factor[k], mbi_index_bits(l->relation->n[k])));
+            scale, MBI_EXT(walk_total)(w, l->factor[k], mbi_index_bits(l->relation->n[k])));
     MBI_EXT(walk_take)(w, claim, scale);
 }
 
@@ -71,6 +71,7 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view,
                           uint32_t letters)
 {
     struct mbi_walk_table *t = &b->table[b->n_tables];
+    const uint32_t own = mbi_view_letters(view);
     unsigned left = b->bits;
 
     *t = (struct mbi_walk_table){.view = *view, .relation = r};
@@ -81,7 +82,7 @@ static uint32_t add_table(struct batch *b, const struct mbi_view *view,
         if (letters >> k & 1) {
             left -= mbi_index_bits(r->n[k]);
             t->shift[k] = (uint8_t)left;
-        } else if (MBI_EXT(view_has)(view, k)) {
+        } else if (own >> k & 1) {
             t->summed |= 1u << k;
         }
     }
@@ -106,7 +107,8 @@ static bool same_letters(const struct mbi_relation *a, const struct mbi_relation
 }
 
 /* Letters of the sum have the factor eq at their bits of the point, others those of the table. */
-static void set_letters(struct batch_end *end, const struct batch *b, uint32_t i)
+static void set_letters(struct batch_end *end, struct mbi_walk *w, const struct batch *b,
+                        uint32_t i)
 {
     const struct mbi_relation *r = b->table[i].relation;
     struct mbi_weights *l = &end->at;
@@ -121,10 +123,14 @@ static void set_letters(struct batch_end *end, const struct batch *b, uint32_t i
     else
         *l = (struct mbi_weights){.relation = r, .scale = mbi_ext_from(1)};
     for (uint32_t k = 0; k < r->n_letters; k++) {
+        const unsigned bits = mbi_index_bits(r->n[k]);
+        struct mbi_form_factor f;
+
         if (!(b->letters[i] >> k & 1))
             continue;
-        l->factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], end->point + at);
-        at += mbi_index_bits(r->n[k]);
+        f = MBI_EXT(form_eq)(0, bits, r->n[k], end->point + at);
+        l->factor[k] = MBI_EXT(walk_factor)(w, &f);
+        at += bits;
     }
 }
 
@@ -134,7 +140,7 @@ static void add_end(struct mbi_walk *w, const struct batch *b, uint32_t i, uint3
 {
     struct mbi_part p;
 
-    set_letters(end, b, i);
+    set_letters(end, w, b, i);
     p = MBI_EXT(part_of_view)(w, &b->table[i].view, &end->at, b->letters[i]);
     p.claim = claim;
     p.scale = mbi_ext_mul(p.scale, scale);
@@ -205,20 +211,32 @@ static void run_batch(struct mbi_walk *w, struct batch *b)
  * begin. */
 struct tau {
     const struct mbi_ext *z[MBI_LETTERS];
+    /* The range that a letter had last, and its factor. */
+    uint32_t n[MBI_LETTERS];
+    const struct mbi_form_factor *factor[MBI_LETTERS];
 };
 
-static struct mbi_weights weights_at(const struct mbi_relation *r, const struct tau *tau)
+static struct mbi_weights weights_at(struct mbi_walk *w, const struct mbi_relation *r,
+                                     struct tau *tau)
 {
     struct mbi_weights l = {.relation = r, .scale = mbi_ext_from(1)};
 
-    for (uint32_t k = 0; k < r->n_letters; k++)
-        l.factor[k] = MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], tau->z[k]);
+    for (uint32_t k = 0; k < r->n_letters; k++) {
+        if (tau->n[k] != r->n[k]) {
+            const struct mbi_form_factor f =
+                MBI_EXT(form_eq)(0, mbi_index_bits(r->n[k]), r->n[k], tau->z[k]);
+
+            tau->factor[k] = MBI_EXT(walk_factor)(w, &f);
+            tau->n[k] = r->n[k];
+        }
+        l.factor[k] = tau->factor[k];
+    }
     return l;
 }
 
-static void claim_relation(struct mbi_walk *w, const struct mbi_relation *r, const struct tau *tau)
+static void claim_relation(struct mbi_walk *w, const struct mbi_relation *r, struct tau *tau)
 {
-    const struct mbi_weights l = weights_at(r, tau);
+    const struct mbi_weights l = weights_at(w, r, tau);
     const uint32_t claim = MBI_EXT(walk_claim)(w, mbi_ext_from(0));
 
     for (uint32_t i = 0; i < r->n_terms; i++)
@@ -274,7 +292,7 @@ static bool same_weight(const struct mbi_relation *a, const struct mbi_relation 
 
 /* A relation with products, as one sum over its letters. */
 static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_relation *r,
-                         const struct tau *tau)
+                         struct tau *tau)
 {
     struct mbi_form *weight = b->of_weight && same_weight(b->of_weight, r)
                                   ? b->weight
@@ -287,7 +305,7 @@ static void add_relation(struct mbi_walk *w, struct batch *b, const struct mbi_r
     if (w->failed)
         return;
     if (weight != b->weight) {
-        const struct mbi_weights l = weights_at(r, tau);
+        const struct mbi_weights l = weights_at(w, r, tau);
 
         *weight = MBI_EXT(sum_weight)(w, &l, ALL_LETTERS);
     }
@@ -326,26 +344,41 @@ static bool is_zero_product(const struct mbi_relation *r)
     return r->defines == MBI_NONE && r->is_product;
 }
 
-/* One sum-check for all relations with products of the size of relation `first`. */
-static void check_products(struct mbi_walk *w, uint32_t first, const struct tau *tau,
-                           uint32_t *latest)
+/* Relations with products by size: of each the next one that is like it, or MBI_NONE. */
+static uint32_t *find_likes(struct mbi_walk *w)
 {
     const struct mbi_plan *p = w->plan;
-    const struct mbi_relation *like = &p->relation[first];
+    uint32_t *next = MBI_EXT(walk_room)(w, p->n_relations, sizeof(*next));
+    uint32_t *last = MBI_EXT(walk_room)(w, p->n_relations, sizeof(*last)); /* of those like it */
+
+    for (uint32_t i = 0; next && last && i < p->n_relations; i++) {
+        const struct mbi_relation *r = &p->relation[i];
+
+        if (!is_zero_product(r))
+            continue;
+        next[i] = MBI_NONE;
+        if (r->like != i)
+            next[last[r->like]] = i;
+        last[r->like] = i;
+    }
+    return last ? next : NULL;
+}
+
+/* One sum-check for all relations with products of the size of relation `first`. */
+static void check_products(struct mbi_walk *w, uint32_t first, const uint32_t *next,
+                           struct tau *tau, uint32_t *latest)
+{
+    const struct mbi_plan *p = w->plan;
     uint32_t n = 0, n_views = 0;
     struct batch b;
 
-    for (uint32_t i = first; i < p->n_relations; i++)
-        if (is_zero_product(&p->relation[i]) && p->relation[i].like == first) {
-            n++;
-            n_views += p->relation[i].n_views;
-        }
+    for (uint32_t i = first; i != MBI_NONE; i = next[i], n++)
+        n_views += p->relation[i].n_views;
     if (!batch_init(&b, w, n, n_views) || !find_tables(&b, w, n_views, latest))
         return;
-    b.bits = bits_of(like, ALL_LETTERS);
-    for (uint32_t i = first; i < p->n_relations && !w->failed; i++)
-        if (is_zero_product(&p->relation[i]) && p->relation[i].like == first)
-            add_relation(w, &b, &p->relation[i], tau);
+    b.bits = bits_of(&p->relation[first], ALL_LETTERS);
+    for (uint32_t i = first; i != MBI_NONE && !w->failed; i = next[i])
+        add_relation(w, &b, &p->relation[i], tau);
     run_batch(w, &b);
 }
 
@@ -353,8 +386,8 @@ void MBI_EXT(walk_relations)(struct mbi_walk *w)
 {
     const struct mbi_plan *p = w->plan;
     unsigned bits[MBI_LETTERS] = {0};
-    uint32_t *latest = MBI_EXT(walk_keep)(w, p->n_vars, sizeof(*latest));
-    struct tau tau;
+    uint32_t *latest = MBI_EXT(walk_keep)(w, p->n_vars, sizeof(*latest)), *next = find_likes(w);
+    struct tau tau = {.n = {0}}; /* no letter has the range 0 */
 
     for (uint32_t i = 0; i < p->n_relations; i++)
         for (uint32_t k = 0; k < p->relation[i].n_letters; k++)
@@ -369,7 +402,7 @@ void MBI_EXT(walk_relations)(struct mbi_walk *w)
         MBI_EXT(walk_links)(w);
     for (uint32_t i = 0; i < p->n_relations && !w->failed; i++)
         if (is_zero_product(&p->relation[i]) && p->relation[i].like == i)
-            check_products(w, i, &tau, latest);
+            check_products(w, i, next, &tau, latest);
 }
 
 /* ---- products ---- */
@@ -386,11 +419,8 @@ static bool is_public(const struct mbi_walk *w, uint32_t var)
 static uint32_t sum_letters(const struct mbi_term *t, const struct mbi_weights *l)
 {
     const struct mbi_relation *r = l->relation;
-    uint32_t letters = 0;
+    uint32_t letters = mbi_view_letters(&t->view[0]) & mbi_view_letters(&t->view[1]);
 
-    for (uint32_t k = 0; k < r->n_letters; k++)
-        if (MBI_EXT(view_has)(&t->view[0], k) && MBI_EXT(view_has)(&t->view[1], k))
-            letters |= 1u << k;
     if (mbi_is_masked(r))
         letters |= 1u << r->small | 1u << r->large;
     return letters | l->whole[0] | l->whole[1] | l->whole[2];
@@ -416,22 +446,23 @@ static mbi_fe public_at(const struct mbi_walk *w, const struct mbi_view *view,
 
 /* What a public view and the factor of one of its letters are together: rows for that letter, in
  * which the other ones are summed up with their own factors. */
-static struct mbi_form_factor public_rows(struct mbi_walk *w, const struct mbi_view *view,
-                                          const struct mbi_weights *l, uint32_t shared)
+static const struct mbi_form_factor *public_rows(struct mbi_walk *w, const struct mbi_view *view,
+                                                 const struct mbi_weights *l, uint32_t shared)
 {
     const struct mbi_relation *r = l->relation;
     struct mbi_ext *e[MBI_LETTERS] = {NULL};
     struct mbi_ext *rows = MBI_EXT(walk_keep)(w, r->n[shared], sizeof(*rows));
     const struct mbi_table table = {MBI_TABLE_EXT, rows, r->n[shared]};
     uint32_t at[MBI_LETTERS] = {0}, k = 0;
+    struct mbi_form_factor f;
 
     for (k = 0; k < r->n_letters; k++)
-        if (MBI_EXT(view_has)(view, k)) {
+        if (mbi_view_letters(view) >> k & 1) {
             const unsigned bits = mbi_index_bits(r->n[k]);
 
             if (!(e[k] = MBI_EXT(walk_keep)(w, (size_t)1 << bits, sizeof(*e[k]))))
                 return l->factor[shared];
-            MBI_EXT(walk_expand)(e[k], &l->factor[k], bits);
+            MBI_EXT(walk_expand)(e[k], l->factor[k], bits);
         }
     if (w->failed)
         return l->factor[shared];
@@ -450,7 +481,8 @@ static struct mbi_form_factor public_rows(struct mbi_walk *w, const struct mbi_v
             at[k] = 0;
         }
     } while (k < r->n_letters);
-    return MBI_EXT(form_rows)(0, mbi_index_bits(r->n[shared]), &table, NULL);
+    f = MBI_EXT(form_rows)(0, mbi_index_bits(r->n[shared]), &table, NULL);
+    return MBI_EXT(walk_factor)(w, &f);
 }
 
 static bool is_plain(const struct mbi_view *v)
@@ -475,13 +507,11 @@ static void replace_half_public(struct mbi_walk *w, const struct mbi_part *part,
                                 uint32_t letters)
 {
     const uint32_t letter = (uint32_t)mbi_bitlen(letters) - 1;
-    uint32_t live = 0;
+    uint32_t live;
     struct mbi_part p;
 
     l->factor[letter] = public_rows(w, &t->view[known], l, letter);
-    for (uint32_t k = 0; k < l->relation->n_letters; k++)
-        if (!MBI_EXT(view_has)(&t->view[known], k))
-            live |= 1u << k;
+    live = ~mbi_view_letters(&t->view[known]);
     p = MBI_EXT(part_of_view)(w, &t->view[!known], l, live);
     p.claim = part->claim;
     p.scale = mbi_ext_mul(mbi_ext_mul(p.scale, l->scale), mbi_ext_times(part->scale, t->c));
@@ -489,16 +519,16 @@ static void replace_half_public(struct mbi_walk *w, const struct mbi_part *part,
 }
 
 /* A letter that neither view has: its factor is summed up. */
-static struct mbi_ext lost_letters(const struct mbi_term *t, const struct mbi_weights *l,
-                                   uint32_t letters)
+static struct mbi_ext lost_letters(struct mbi_walk *w, const struct mbi_term *t,
+                                   const struct mbi_weights *l, uint32_t letters)
 {
     struct mbi_ext x = mbi_ext_from(1);
 
+    letters |= mbi_view_letters(&t->view[0]) | mbi_view_letters(&t->view[1]);
     for (uint32_t k = 0; k < l->relation->n_letters; k++)
-        if (!(letters >> k & 1) && !MBI_EXT(view_has)(&t->view[0], k) &&
-            !MBI_EXT(view_has)(&t->view[1], k))
+        if (!(letters >> k & 1))
             x = mbi_ext_mul(
-                x, MBI_EXT(factor_total)(&l->factor[k], mbi_index_bits(l->relation->n[k])));
+                x, MBI_EXT(walk_total)(w, l->factor[k], mbi_index_bits(l->relation->n[k])));
     return x;
 }
 
@@ -527,7 +557,7 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
 
     if (w->failed)
         return;
-    *l = MBI_EXT(weights_of_part)(x->relation, part);
+    *l = MBI_EXT(weights_of_part)(w, x->relation, part);
     one.scale = mbi_ext_from(1);
     if (w->hidden) { /* what is sent is the value and a pad */
         b->claim_pad[b->n_sums] = w->hidden->next;
@@ -537,7 +567,7 @@ static void add_product(struct mbi_walk *w, struct batch *b, const struct produc
     MBI_EXT(walk_take)(w, part->claim, mbi_ext_mul(part->scale, value));
     part->claim = MBI_NONE;
     *weight = MBI_EXT(sum_weight)(w, l, x->letters);
-    weight->scale = mbi_ext_mul(weight->scale, lost_letters(t, l, x->letters));
+    weight->scale = mbi_ext_mul(weight->scale, lost_letters(w, t, l, x->letters));
     *term = (struct mbi_sum_term){mbi_fe_from_i64(t->c), 2, {0, 1}};
     table[0] = add_table(b, &t->view[0], x->relation, l, x->letters);
     table[1] = add_table(b, &t->view[1], x->relation, l, x->letters);
@@ -589,7 +619,7 @@ static uint32_t find_products(struct mbi_walk *w, uint32_t var, struct product *
             n++;
             continue;
         }
-        l = MBI_EXT(weights_of_part)(r, &part);
+        l = MBI_EXT(weights_of_part)(w, r, &part);
         x[n] = (struct product){i, r, sum_letters(t, &l)};
         known = public_view(w, t, x[n].letters);
         if (known == 2) {
@@ -615,7 +645,7 @@ static void replace_linear(struct mbi_walk *w, uint32_t var, const struct mbi_re
         if (!is_of(&part, var))
             continue;
         w->part[i].claim = MBI_NONE;
-        l = MBI_EXT(weights_of_part)(r, &part);
+        l = MBI_EXT(weights_of_part)(w, r, &part);
         if (l.whole[0] || l.whole[1] || l.whole[2])
             mbi_walk_cannot(w, "a sum has a weight that does not fall apart");
         for (uint32_t k = 0; k < r->n_terms && !w->failed; k++)
@@ -697,9 +727,39 @@ static uint32_t find_ranks(uint32_t *rank, const struct mbi_plan *p)
     return end;
 }
 
-static bool is_ranked(struct mbi_walk *w, uint32_t var, const uint32_t *rank, uint32_t at)
+/* Derived variables by rank, the last one of each first: those of rank k are var[begin[k]] ..
+ * var[begin[k + 1]]. */
+struct ranks {
+    uint32_t *var, *begin, end;
+};
+
+static bool sort_ranks(struct ranks *s, struct mbi_walk *w)
 {
-    if (w->plan->var[var].kind != MBI_VAR_DERIVED || rank[var] != at || !has_parts(w, var))
+    const struct mbi_plan *p = w->plan;
+    uint32_t *rank = MBI_EXT(walk_keep)(w, p->n_vars, sizeof(*rank));
+
+    if (!rank)
+        return false;
+    s->end = find_ranks(rank, p);
+    s->var = MBI_EXT(walk_keep)(w, p->n_vars, sizeof(*s->var));
+    s->begin = MBI_EXT(walk_keep)(w, (size_t)s->end + 2, sizeof(*s->begin));
+    if (!s->var || !s->begin)
+        return false;
+    for (uint32_t i = 0; i < p->n_vars; i++)
+        if (p->var[i].kind == MBI_VAR_DERIVED)
+            s->begin[rank[i] + 2]++;
+    for (uint32_t k = 2; k < s->end + 2; k++)
+        s->begin[k] += s->begin[k - 1];
+    for (uint32_t i = p->n_vars; i-- > 0;)
+        if (p->var[i].kind == MBI_VAR_DERIVED)
+            s->var[s->begin[rank[i] + 1]++] = i;
+    return true;
+}
+
+/* Something is claimed of it. */
+static bool is_claimed(struct mbi_walk *w, uint32_t var)
+{
+    if (!has_parts(w, var))
         return false;
     if (has_list(w, var))
         mbi_walk_cannot(w, "a list of places is of what is not committed");
@@ -711,36 +771,38 @@ static bool is_product(const struct mbi_walk *w, uint32_t var)
     return w->plan->relation[w->plan->var[var].relation].is_product;
 }
 
-static void replace_rank(struct mbi_walk *w, const uint32_t *rank, uint32_t at)
+/* The variables of one rank. */
+static void replace_rank(struct mbi_walk *w, const uint32_t *var, uint32_t n_vars)
 {
     struct product *x;
     uint32_t n = 0;
 
-    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;) {
-        if (!is_ranked(w, i, rank, at))
+    for (uint32_t i = 0; i < n_vars && !w->failed; i++) {
+        if (!is_claimed(w, var[i]))
             continue;
-        if (is_product(w, i))
-            n += find_products(w, i, NULL);
+        if (is_product(w, var[i]))
+            n += find_products(w, var[i], NULL);
         else
-            replace_linear(w, i, &w->plan->relation[w->plan->var[i].relation]);
+            replace_linear(w, var[i], &w->plan->relation[w->plan->var[var[i]].relation]);
     }
     if (!n || w->failed || !(x = MBI_EXT(walk_keep)(w, n, sizeof(*x))))
         return;
     n = 0;
-    for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;)
-        if (is_ranked(w, i, rank, at) && is_product(w, i))
-            n += find_products(w, i, x + n);
+    for (uint32_t i = 0; i < n_vars && !w->failed; i++)
+        if (is_product(w, var[i]) && is_claimed(w, var[i]))
+            n += find_products(w, var[i], x + n);
     while (n && !w->failed)
         n = sum_products(w, x, n);
 }
 
 void MBI_EXT(walk_replace)(struct mbi_walk *w)
 {
-    uint32_t *rank = MBI_EXT(walk_keep)(w, w->plan->n_vars, sizeof(*rank));
-    const uint32_t end = rank ? find_ranks(rank, w->plan) : 0;
+    struct ranks s = {.end = 0};
 
-    for (uint32_t at = 0; at < end && !w->failed; at++)
-        replace_rank(w, rank, at);
+    if (!sort_ranks(&s, w))
+        return;
+    for (uint32_t k = 0; k < s.end && !w->failed; k++)
+        replace_rank(w, s.var + s.begin[k], s.begin[k + 1] - s.begin[k]);
     for (uint32_t i = w->plan->n_vars; i-- > 0 && !w->failed;)
         if (is_public(w, i))
             take_public(w, i);

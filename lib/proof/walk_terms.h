@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The terms of an opening for a verifier that asks for their forms at one point: no form is made.
- * Rows, middle and columns of a box are evaluated apart, and those that several have, once.
+ * Those that are alike, as the same ones of many layers are, share a number and are evaluated once;
+ * of a box, rows, middle and columns are evaluated apart, and those that several have, once.
  */
 #ifndef MBI_PROOF_WALK_TERMS_H
 #define MBI_PROOF_WALK_TERMS_H
@@ -9,45 +10,38 @@
 #include "proof/walk_parts.h"
 #include <stdatomic.h>
 
-/* An axis of a box, or of a piece of a weight, at a point. */
-struct mbi_known_axis {
-    const struct mbi_form_factor *factor;
-    const struct mbi_ext *point;
-    uint32_t from;
-    uint8_t bits, log;
-    struct mbi_ext value;
+#define MBI_TERM_HASHES 1024u
+
+/* A part of the walk in a box or a piece of its variable: its factors, of which the entries count
+ * that begin at `row` and `col`. */
+struct mbi_walk_term {
+    const struct mbi_form_factor *factor[MBI_AXES]; /* NULL: of no bits, and 1 */
+    const struct mbi_box *list; /* factor[0] is a list of places, of which this box has its own */
+    uint32_t var, row, col;     /* var: of a list */
+    uint8_t log[MBI_AXES];      /* of the variable */
+    uint8_t log_rows, log_cols; /* of the box */
 };
 
-/* What several threads share. */
 struct mbi_walk_terms {
     struct mbi_walk *walk;
-    /* By number: a part, and which of its boxes or pieces. */
-    struct mbi_term_place {
-        uint32_t part, box;
-    } * place;
-    uint32_t n;
-    atomic_flag busy; /* somebody uses the walk's memory */
+    struct mbi_walk_term *term; /* by number */
+    struct mbi_ext *value;      /* the same, at the point that was asked for */
+    uint32_t n, cap;
+    struct mbi_walk_numbered {
+        const struct mbi_part *part; /* of the walk, which has no more of them; NULL: none yet */
+        uint32_t number;
+    } last[MBI_TERM_HASHES]; /* the last part of each hash */
+    atomic_flag busy;        /* somebody uses the walk's memory */
 };
 
-/* What one of them has found. */
-struct mbi_walk_found {
-    struct mbi_walk_terms *terms;
-    struct mbi_known_axis *known; /* the last one of each hash */
-    uint32_t last;                /* the number that was asked for last, ... */
-    const struct mbi_ext *last_point;
-    struct mbi_ext last_value; /* ... and what it was */
-};
+void MBI_EXT(walk_terms_init)(struct mbi_walk_terms *t, struct mbi_walk *w);
+void MBI_EXT(walk_terms_free)(struct mbi_walk_terms *t);
 
-/* Room for n numbers; false for want of memory, which the walk notes. */
-bool MBI_EXT(walk_terms_init)(struct mbi_walk_terms *t, struct mbi_walk *w, size_t n);
-bool MBI_EXT(walk_found_init)(struct mbi_walk_found *f, struct mbi_walk_terms *t);
+/* The number of a part of the walk in its first box (or piece); those of the others, of n in all,
+ * follow it. A failure is noted in the walk. */
+uint32_t MBI_EXT(walk_terms_add)(struct mbi_walk_terms *t, const struct mbi_part *part, uint32_t n);
 
-/* The next number, for a box (or piece; 0 if there are none) of a part of the walk. */
-uint32_t MBI_EXT(walk_terms_add)(struct mbi_walk_terms *t, const struct mbi_part *part,
-                                 uint32_t box);
-
-/* What mbi_open_forms.at() is: `user` is what was found. The part's scale is not in it. A fault
- * is the walk's. */
-struct mbi_ext MBI_EXT(walk_terms_at)(void *user, uint32_t number, const struct mbi_ext *point);
+/* What mbi_open_forms.at() is: `user` is the terms. The parts' scales are not in it. */
+const struct mbi_ext *MBI_EXT(walk_terms_at)(void *user, const struct mbi_ext *end);
 
 #endif

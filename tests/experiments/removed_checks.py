@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-TESTS = ["proof-stream", "merkle", "sumcheck-d2", "lookup-d2", "commit-d2", "masked-d2", "proof-d2", "relations-d2", "proof_tokens-d2", "proof_links-d2", "proof_linked", "hidden-d2", "hidden_links", "certificate-d2", "forms-d2", "field", "proof"]
+TESTS = ["proof-stream", "letters-d2", "merkle", "sumcheck-d2", "lookup-d2", "commit-d2", "masked-d2", "proof-d2", "relations-d2", "proof_tokens-d2", "proof_links-d2", "proof_linked", "hidden-d2", "hidden_links", "certificate-d2", "forms-d2", "field", "proof"]
 EXTRA = [["golden", "proof-commit-vectors"]]
 
 # name, file, text, replacement
@@ -62,7 +62,9 @@ REMOVALS = [
     ("values of links", "walk_sums.c", "        MBI_EXT(walk_links)(w);", "        (void)0;"),
     ("the other half of a link", "link.h", "return p->boundary_bits[side] + 1;", "return p->boundary_bits[side];"),
     ("linear relations", "walk_sums.c", "claim_relation(w, &p->relation[i], &tau);", "(void)claim_relation;"),
-    ("relations with products", "walk_sums.c", "check_products(w, i, &tau, latest);", "(void)check_products;"),
+    ("relations with products", "walk_sums.c", "check_products(w, i, next, &tau, latest);", "(void)check_products;"),
+    ("lengths of plain axes", "walk_letters.c", "n <= all && mbi_index_bits(n)", "mbi_index_bits(n)"),
+    ("shapes of terms that are alike", "walk_terms.c", "same = v->n[k] == u->n[k];", "same = v->log[k] == u->log[k];"),
     ("masks", "walk_letters.c", "form_triangle)(at, i.z_bits, letter_at(r, letters, r->small), low, i.below, i.z,",
      "form_triangle)(at, i.z_bits, letter_at(r, letters, r->small), low, i.below / 2, i.z,"),
     ("counted ranges", "walk.c", "        count_ranges(w);", "        (void)count_ranges;"),

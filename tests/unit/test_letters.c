@@ -7,7 +7,7 @@
 #include "letters_case.h"
 #include "proof_case.h"
 #include "proof/relation.h"
-#include "proof/walk_parts.h"
+#include "proof/walk_terms.h"
 
 #define PICKS 64 /* tokens that a view may begin with */
 
@@ -37,9 +37,7 @@ static void trial_init(struct trial *t, struct test_random *r)
 static void trial_free(struct trial *t)
 {
     MBI_EXT(walk_free)(&t->walk);
-    mbi_free_aligned(&t->host, t->plan.var);
-    mbi_free_aligned(&t->host, t->plan.relation);
-    mbi_free_aligned(&t->host, t->plan.term);
+    mbi_plan_free_relations(&t->plan);
 }
 
 static struct mbi_ext *point(struct trial *t, size_t n, struct test_random *r)
@@ -105,7 +103,7 @@ static bool random_relation(struct trial *t, struct test_random *r)
         return false;
     t->weights = (struct mbi_weights){.relation = t->plan.relation, .scale = mbi_ext_from(1)};
     for (uint32_t k = 0; k < n; k++)
-        t->weights.factor[k] = random_factor(t, range[k], r);
+        t->weights.factor[k] = kept(t, random_factor(t, range[k], r));
     return true;
 }
 
@@ -255,7 +253,7 @@ static struct mbi_ext slow_entry(const struct trial *t, const struct mbi_view *v
             hits &= axis_hits(t, &view->axis[k], at, x[k], v->n[k]);
         for (uint32_t k = 0; k < r->n_letters && hits; k++)
             if (letters >> k & 1)
-                e = mbi_ext_mul(e, entry(&t->weights.factor[k], mbi_index_bits(r->n[k]), at[k]));
+                e = mbi_ext_mul(e, entry(t->weights.factor[k], mbi_index_bits(r->n[k]), at[k]));
         if (hits)
             sum = mbi_ext_add(sum, e);
     } while (next(at, r, letters));
@@ -277,7 +275,7 @@ static uint32_t letters_of(const struct mbi_view *view, const struct mbi_relatio
     uint32_t letters = 0;
 
     for (uint32_t k = 0; k < r->n_letters; k++)
-        letters |= (uint32_t)MBI_EXT(view_has)(view, k) << k;
+        letters |= (mbi_view_letters(view) >> k & 1) << k;
     return letters;
 }
 
@@ -316,6 +314,145 @@ START_TEST(parts_are_sums_over_letters)
 }
 END_TEST
 
+#define SETS 3 /* of letters */
+#define VARS 3
+#define VIEWS 60
+
+/* A range of as many bits, which has the same factors. */
+static uint32_t near_range(uint32_t n, struct test_random *r)
+{
+    const uint32_t least = n > 1 ? (1u << (mbi_index_bits(n) - 1)) + 1 : 1;
+
+    return least + (uint32_t)random_size(r, (1u << mbi_index_bits(n)) - least + 1);
+}
+
+/* Views of several variables by letters whose ranges are other ones, but factors the same: what the
+ * walk knows of one is not that of another. */
+START_TEST(axes_are_known_by_all_that_they_are)
+{
+    struct test_random r;
+    size_t done = 0;
+
+    test_random_init(&r, "axes_are_known_by_all_that_they_are");
+    for (size_t round = 0; round < 60; round++) {
+        uint32_t range[SETS][MBI_LETTERS], size[MBI_AXES];
+        const uint32_t n = 1 + (uint32_t)random_size(&r, 3);
+        struct trial t;
+
+        trial_init(&t, &r);
+        random_ranges(range[0], n, &r);
+        random_ranges(size, MBI_AXES, &r);
+        for (uint32_t k = 0; k < n; k++) {
+            uint32_t least = range[0][k];
+
+            for (int i = 1; i < SETS; i++) {
+                range[i][k] = near_range(range[0][k], &r);
+                least = range[i][k] < least ? range[i][k] : least;
+            }
+            t.weights.factor[k] = kept(&t, random_factor(&t, least, &r));
+        }
+        for (int i = 0; i < VARS; i++)
+            (void)mbi_gadget_table(
+                &t.g,
+                (struct mbi_shape){
+                    {near_range(size[0], &r), near_range(size[1], &r), near_range(size[2], &r)}},
+                0, 7, true);
+        for (int i = 0; i < VIEWS; i++) {
+            const uint32_t *of = range[random_size(&r, SETS)];
+            const uint32_t var = (uint32_t)random_size(&r, VARS);
+            uint32_t x[MBI_AXES] = {0};
+            struct mbi_part p;
+
+            mbi_gadget_relate(&t.g, 1);
+            mbi_gadget_letters(&t.g, n, of);
+            mbi_gadget_view(&t.g, 1, random_view(var, of, n, PICKS, &r));
+            if (t.plan.fault) { /* there is no such view */
+                t.plan.fault = NULL;
+                continue;
+            }
+            t.weights.relation = &t.plan.relation[t.plan.n_relations - 1];
+            p = MBI_EXT(part_of_view)(&t.walk, t.plan.term[t.plan.n_terms - 1].view, &t.weights, 0);
+            test_that(!t.walk.failed);
+            do {
+                const struct mbi_view *view = t.plan.term[t.plan.n_terms - 1].view;
+
+                test_check(same(part_entry(&t.plan, &p, x),
+                                slow_entry(&t, view, letters_of(view, t.weights.relation), x)),
+                           "round %zu, view %d: entry (%u, %u, %u) of (%u, %u, %u)", round, i, x[0],
+                           x[1], x[2], t.plan.var[var].n[0], t.plan.var[var].n[1],
+                           t.plan.var[var].n[2]);
+            } while (next_place(x, &t.plan.var[var]));
+            done++;
+        }
+        trial_free(&t);
+    }
+    test_check(done > 1000, "only %zu views", done);
+}
+END_TEST
+
+/* ---- terms of an opening ---- */
+
+/* Terms that share a number share their value: they are of the same factors and of boxes that lie
+ * in the same places of variables that are as large. */
+START_TEST(terms_that_are_alike_have_one_number)
+{
+    const struct mbi_form_factor none = MBI_EXT(form_ones)(0, 0, 1);
+    static struct mbi_box box[] = {{.log_rows = 3, .log_cols = 2, .bits = 5},
+                                   {.col = 4, .log_rows = 3, .bits = 3}};
+    struct mbi_var var[] = {
+        {.kind = MBI_VAR_COMMITTED, .n = {8, 1, 5}, .log = {3, 0, 3}, .bits = 4, .n_boxes = 2},
+        {.kind = MBI_VAR_COMMITTED, .n = {8, 1, 5}, .log = {3, 0, 3}, .bits = 9, .n_boxes = 2},
+        {.kind = MBI_VAR_COMMITTED, .n = {8, 1, 6}, .log = {3, 0, 3}, .bits = 4, .n_boxes = 2},
+        {.kind = MBI_VAR_COMMITTED, .n = {7, 1, 5}, .log = {3, 0, 3}, .bits = 4, .n_boxes = 2},
+        {.kind = MBI_VAR_COMMITTED, .n = {8, 1, 5}, .log = {3, 0, 3}, .bits = 4, .n_boxes = 1},
+        {.kind = MBI_VAR_COMMITTED,
+         .n = {8, 1, 5},
+         .log = {3, 0, 3},
+         .bits = 4,
+         .n_boxes = 2,
+         .triangle = 3},
+        {.kind = MBI_VAR_BOUNDARY, .n = {8, 1, 5}, .log = {3, 0, 3}, .n_boxes = 2},
+    };
+    static struct mbi_walk_terms terms;
+    struct mbi_part part[MBI_COUNT(var)], other[MBI_AXES], list[2];
+    uint32_t number[MBI_COUNT(var)];
+    struct test_random r;
+    struct trial t;
+
+    test_random_init(&r, "terms_that_are_alike_have_one_number");
+    trial_init(&t, &r);
+    t.plan.var = var;
+    t.plan.box = box;
+    MBI_EXT(walk_terms_init)(&terms, &t.walk);
+    for (uint32_t i = 0; i < MBI_COUNT(var); i++) {
+        part[i] = (struct mbi_part){.var = i, .scale = random_ext(&r)};
+        part[i].factor[0] = kept(&t, MBI_EXT(form_ones)(0, 3, 8));
+        part[i].factor[1] = kept(&t, none);
+        part[i].factor[2] = kept(&t, MBI_EXT(form_ones)(0, 3, 5));
+        number[i] = MBI_EXT(walk_terms_add)(&terms, &part[i], var[i].n_boxes);
+        test_that(!t.walk.failed);
+        if (i == 1)
+            test_that(number[1] == number[0] && terms.n == 2);
+        for (uint32_t k = 0; k < i && i > 1; k++)
+            test_check(number[i] > number[k], "variables %u and %u", i, k);
+    }
+    for (int k = 0; k < MBI_AXES; k++) { /* another factor */
+        other[k] = part[0];
+        other[k].factor[k] = kept(&t, MBI_EXT(form_ones)(0, k == 1 ? 0 : 3, k == 1 ? 0 : 2));
+        test_that(MBI_EXT(walk_terms_add)(&terms, &other[k], 2) == terms.n - 2);
+    }
+    for (uint32_t i = 0; i < 2; i++) { /* each variable has its own list */
+        list[i] = (struct mbi_part){.var = i, .joint = true, .factor = {part[0].factor[0]}};
+        test_that(MBI_EXT(walk_terms_add)(&terms, &list[i], 2) == terms.n - 2);
+        test_that(MBI_EXT(walk_terms_add)(&terms, &list[i], 2) == terms.n - 2);
+    }
+    MBI_EXT(walk_terms_free)(&terms);
+    t.plan.var = NULL;
+    t.plan.box = NULL;
+    trial_free(&t);
+}
+END_TEST
+
 /* ---- results ---- */
 
 /* A definition of a variable whose entries have weights of their own. */
@@ -350,11 +487,11 @@ static struct mbi_ext weight_at(const struct mbi_weights *l, const uint32_t *at)
             x += (uint64_t)at[r->result.axis[k].field[f].letter]
                  << r->result.axis[k].field[f].shift;
         }
-        e = mbi_ext_mul(e, entry(&l->whole_factor[k], bits, x));
+        e = mbi_ext_mul(e, entry(l->whole_factor[k], bits, x));
     }
     for (uint32_t k = 0; k < r->n_letters; k++)
         if (!(whole >> k & 1))
-            e = mbi_ext_mul(e, entry(&l->factor[k], mbi_index_bits(r->n[k]), at[k]));
+            e = mbi_ext_mul(e, entry(l->factor[k], mbi_index_bits(r->n[k]), at[k]));
     return e;
 }
 
@@ -370,7 +507,7 @@ START_TEST(weights_of_letters_are_those_of_the_result)
 
         trial_init(&t, &r);
         test_check(random_definition(&t, &part, &r), "%s", t.plan.fault);
-        t.weights = MBI_EXT(weights_of_part)(t.plan.relation, &part);
+        t.weights = MBI_EXT(weights_of_part)(&t.walk, t.plan.relation, &part);
         do {
             uint32_t x[MBI_AXES] = {0};
 
@@ -409,6 +546,7 @@ static struct mbi_ext slow_sum_weight(const struct trial *t, uint32_t letters, u
 {
     const struct mbi_relation *r = t->weights.relation;
     struct mbi_weights l = t->weights;
+    struct mbi_form_factor ones[MBI_LETTERS];
     uint32_t at[MBI_LETTERS] = {0};
 
     for (uint32_t k = 0; k < r->n_letters; k++) {
@@ -416,8 +554,9 @@ static struct mbi_ext slow_sum_weight(const struct trial *t, uint32_t letters, u
         if (at[k] >= r->n[k] && !(l.whole[0] >> k & 1) && !(l.whole[1] >> k & 1) &&
             !(l.whole[2] >> k & 1))
             return mbi_ext_from(0);
+        ones[k] = MBI_EXT(form_ones)(0, mbi_index_bits(r->n[k]), r->n[k]);
         if (!(letters >> k & 1))
-            l.factor[k] = MBI_EXT(form_ones)(0, mbi_index_bits(r->n[k]), r->n[k]);
+            l.factor[k] = &ones[k];
     }
     if (mbi_is_masked(r) && at[r->small] > at[r->large])
         return mbi_ext_from(0);
@@ -438,7 +577,7 @@ START_TEST(weights_of_sums_are_products_under_the_mask)
 
         trial_init(&t, &r);
         test_check(random_definition(&t, &part, &r), "%s", t.plan.fault);
-        t.weights = MBI_EXT(weights_of_part)(t.plan.relation, &part);
+        t.weights = MBI_EXT(weights_of_part)(&t.walk, t.plan.relation, &part);
         letters = (uint32_t)random_size(&r, 1u << t.plan.relation[0].n_letters) |
                   t.weights.whole[0] | t.weights.whole[1] | t.weights.whole[2];
         if (mbi_is_masked(&t.plan.relation[0]))
@@ -472,6 +611,8 @@ int main(void)
     tcase_add_test(t, factors_are_kept_as_they_are);
     tcase_add_test(t, factors_of_one_hash_are_told_apart);
     tcase_add_test(t, parts_are_sums_over_letters);
+    tcase_add_test(t, axes_are_known_by_all_that_they_are);
+    tcase_add_test(t, terms_that_are_alike_have_one_number);
     tcase_add_test(t, weights_of_letters_are_those_of_the_result);
     tcase_add_test(t, weights_of_sums_are_products_under_the_mask);
     suite_add_tcase(s, t);
