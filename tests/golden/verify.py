@@ -39,11 +39,15 @@ def ext(number, degree):
 
 def ext_add(a, b):
     """a + b"""
+    if len(a) == 2:
+        return ((a[0] + b[0]) % P, (a[1] + b[1]) % P)
     return tuple((x + y) % P for x, y in zip(a, b))
 
 
 def ext_sub(a, b):
     """a - b"""
+    if len(a) == 2:
+        return ((a[0] - b[0]) % P, (a[1] - b[1]) % P)
     return tuple((x - y) % P for x, y in zip(a, b))
 
 
@@ -280,8 +284,23 @@ def fold_first(table, point):
     """A table with its first variables fixed at a point"""
     for r in point:
         half = len(table) // 2
-        table = [ext_add(x, ext_mul(r, ext_sub(y, x))) for x, y in zip(table, table[half:])]
+        pairs = zip(table, table[half:])
+        if len(r) == 2:                             # the same at once: most of the time is here
+            s, t = r
+            table = [((a + s * (c - a) + 7 * t * (d - b)) % P, (b + s * (d - b) + t * (c - a)) % P)
+                     for (a, b), (c, d) in pairs]
+        else:
+            table = [ext_add(x, ext_mul(r, ext_sub(y, x))) for x, y in pairs]
     return table
+
+
+def add_scaled(total, factor, values):
+    """The sums of two lists' entries, those of the second one times a factor"""
+    if len(factor) != 2:
+        return [ext_add(x, ext_mul(factor, y)) for x, y in zip(total, values)]
+    s, t = factor
+    return [((a + s * c + 7 * t * d) % P, (b + s * d + t * c) % P)
+            for (a, b), (c, d) in zip(total, values)]
 
 
 def eq_below_at(a, b, m, degree):
@@ -759,8 +778,9 @@ def joined_forms(claims, c, a, first, log_columns):
                 bit = selector >> (bits - h - 1 - i) & 1
                 factor = ext_mul(factor, a[i] if bit else ext_sub(one, a[i]))
             column = (selector << h) % ell
-            for y, value in enumerate(rests[id(term.form)]):
-                joined[column + y] = ext_add(joined[column + y], ext_mul(factor, value))
+            rest = rests[id(term.form)]
+            end = column + len(rest)
+            joined[column:end] = add_scaled(joined[column:end], factor, rest)
     return joined
 
 
