@@ -169,7 +169,8 @@ int32_t mbi_proof_check(const struct mbi_proof_models *m, const struct mbi_proof
                                 .statement = file->bound,
                                 .statement_size = file->bound_size,
                                 .code = plan->code,
-                                .weights = m->root};
+                                .weights = m->root,
+                                .room = plan->room};
     int32_t *outputs = NULL;
     struct mbi_table *table;
     struct mbi_buf bare;
@@ -220,6 +221,45 @@ static int32_t check_claims(const struct mbi_proof_file *file, const mambaint_ke
     return mbi_statement_check(&file->statement, m->graph, err);
 }
 
+/* A plan, and beside it memory for what is checked with it: clearing its pages takes long. */
+struct plan_ahead {
+    struct mbi_proof_plan *plan;
+    const struct mbi_proof_models *models;
+    const struct mbi_proof_part *part;
+    struct mbi_walk_room room;
+    mambaint_error *err;
+    int32_t rc;
+};
+
+static void plan_or_touch(void *arg, size_t begin, size_t end)
+{
+    struct plan_ahead *a = arg;
+
+    for (size_t i = begin; i < end; i++)
+        if (i == 0)
+            a->rc = mbi_proof_plan_part(a->plan, a->models, a->part, a->err);
+        else
+            MBI_EXT(walk_touch)(a->room.memory, a->room.size);
+}
+
+static int32_t plan_part(struct mbi_proof_check *c, const struct mbi_proof_models *m,
+                         mambaint_error *err)
+{
+    const struct mbi_host *host = &m->ctx->host;
+    struct plan_ahead a = {.plan = &c->plan, .models = m, .part = &c->part, .err = err};
+    size_t operations = 0;
+
+    for (size_t i = 0; i < m->n; i++)
+        operations += m->graph[i]->n_nodes;
+    if (mbi_pool_threads(host->pool) > 1)
+        a.room.size = MBI_EXT(verify_room)(operations);
+    if (a.room.size)
+        a.room.memory = mbi_alloc_huge(host, a.room.size);
+    mbi_parallel_for(host, a.room.memory ? 2 : 1, 1, plan_or_touch, &a);
+    c->plan.room = a.room;
+    return a.rc;
+}
+
 /* Runs on tokens are planned by their length, which the statement has, and parts by their ends. */
 static int32_t check_run(struct mbi_proof_check *c, const struct mbi_proof_models *m,
                          const struct mbi_proof_file *file, mambaint_error *err)
@@ -237,7 +277,7 @@ static int32_t check_run(struct mbi_proof_check *c, const struct mbi_proof_model
         memcmp(c->part.boundary, part.boundary, sizeof(part.boundary)) != 0) {
         mbi_proof_plan_close(&c->plan, &m->ctx->host);
         c->part = part;
-        rc = mbi_proof_plan_part(&c->plan, m, &part, err);
+        rc = plan_part(c, m, err);
     }
     return rc < 0 ? rc : mbi_proof_check(m, &c->plan, file, err);
 }

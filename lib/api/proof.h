@@ -24,8 +24,9 @@ int32_t mbi_proof_unsupported(mambaint_error *err);
 struct mbi_proof_plan {
     struct mbi_plan *plan;
     struct mbi_code code;
-    unsigned level;          /* bits of soundness */
-    struct mbi_table *table; /* by variable of the plan: weights, if they are public; or NULL */
+    unsigned level;            /* bits of soundness */
+    struct mbi_table *table;   /* by variable of the plan: weights, if they are public; or NULL */
+    struct mbi_walk_room room; /* of who verifies with it */
 };
 
 /* What a prover has of hidden weights, out of his key; empty of others. */

@@ -136,6 +136,7 @@ void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host)
     for (uint32_t i = 0; p->table && i < p->plan->n_vars; i++)
         mbi_free(host, (void *)(uintptr_t)p->table[i].data);
     mbi_free(host, p->table);
+    mbi_free_aligned(host, p->room.memory);
     mbi_plan_free(p->plan);
     *p = (struct mbi_proof_plan){.plan = NULL};
 }

@@ -14,12 +14,29 @@ int64_t mbi_typed_at(const struct mbi_type *t, const void *data, size_t row, siz
     return mbi_get(data, t->dtype, row * t->cols + col);
 }
 
+/* Of bytes, which exponents mostly are: within what *lo and *hi have been set to. */
+static void bytes_ends(int64_t *lo, int64_t *hi, const int8_t *x, size_t n)
+{
+    int8_t least = x[0], most = x[0];
+
+    for (size_t i = 1; i < n; i++) {
+        least = x[i] < least ? x[i] : least;
+        most = x[i] > most ? x[i] : most;
+    }
+    *lo = mbi_min_i64(*lo, least);
+    *hi = mbi_max_i64(*hi, most);
+}
+
 void mbi_typed_ends(int64_t *lo, int64_t *hi, const struct mbi_type *t, const void *data)
 {
     const size_t n = (size_t)t->rows * t->cols;
 
     *lo = t->hi;
     *hi = t->lo;
+    if (t->dtype == MBI_I8 && n) {
+        bytes_ends(lo, hi, data, n);
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
         const int64_t x = t->dtype == MBI_TERNARY ? mbi_typed_at(t, data, i / t->cols, i % t->cols)
                                                   : mbi_get(data, t->dtype, i);

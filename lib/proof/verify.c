@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verifier's side of the walk: every value comes from the proof. */
+#include "base/intmath.h"
 #include "proof/layout.h"
 #include "proof/walk.h"
 #if MBI_HAVE_SODIUM
@@ -104,7 +105,17 @@ struct ahead {
     uint8_t share[MBI_PLAN_SHARES][MBI_DIGEST_SIZE], digest[MBI_DIGEST_SIZE];
 };
 
-#define KEPT ((size_t)360) /* bytes for each term of a plan, or some more */
+#define KEPT ((size_t)360)     /* bytes for each term of a plan, or some more */
+#define TERMS ((size_t)14)     /* of an operation of a language model */
+#define HUGE ((size_t)1 << 21) /* a page; less than half of it is soon found */
+#define MANY ((size_t)1 << 16) /* operations: more of them are no model */
+
+size_t MBI_EXT(verify_room)(size_t operations)
+{
+    const size_t size = mbi_min_size(operations, MANY) * TERMS * KEPT;
+
+    return size < HUGE / 2 ? 0 : (size + HUGE - 1) & ~(HUGE - 1);
+}
 
 static void look_ahead(void *arg, size_t begin, size_t end)
 {
@@ -113,7 +124,6 @@ static void look_ahead(void *arg, size_t begin, size_t end)
     for (size_t i = begin; i < end; i++) {
         if (i == 0) {
             check_public(a->walk->job, a->in);
-            MBI_EXT(walk_touch)(a->walk);
         } else {
             mbi_plan_share(a->share[i - 1], a->walk->plan, i - 1);
         }

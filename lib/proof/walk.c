@@ -20,43 +20,55 @@
  */
 struct mbi_walk_block {
     struct mbi_walk_block *next;
-    uint8_t *memory; /* by itself, so that nobody finds its first page before walk_touch() */
+    uint8_t *memory; /* by itself, so that it is as large as huge pages are */
     size_t left;
+    bool lent; /* by the job */
 };
 
 #define SMALL ((size_t)1 << 15) /* bytes of a block, ... */
 #define SMALL_BLOCKS 8          /* ... of which there are so many */
 #define LARGE ((size_t)1 << 21)
 
-static bool add_block(struct mbi_walk *w, size_t least)
+static bool begin_block(struct mbi_walk *w, uint8_t *memory, size_t size, bool lent)
 {
-    const size_t size = mbi_max_size(least, w->n_blocks < SMALL_BLOCKS ? SMALL : LARGE);
-    struct mbi_walk_block *b = mbi_alloc(w->host, 1, sizeof(*b));
-    uint8_t *memory = b ? mbi_alloc_huge(w->host, size) : NULL;
+    struct mbi_walk_block *b = memory ? mbi_alloc(w->host, 1, sizeof(*b)) : NULL;
 
-    if (!memory) {
-        mbi_free(w->host, b);
+    if (!b)
         return false;
-    }
-    *b = (struct mbi_walk_block){w->block, memory, size};
+    *b = (struct mbi_walk_block){w->block, memory, size, lent};
     w->block = b;
     w->room = memory;
     w->n_blocks++;
     return true;
 }
 
+static bool add_block(struct mbi_walk *w, size_t least)
+{
+    const size_t size = mbi_max_size(least, w->n_blocks < SMALL_BLOCKS ? SMALL : LARGE);
+    uint8_t *memory = mbi_alloc_huge(w->host, size);
+
+    if (begin_block(w, memory, size, false))
+        return true;
+    mbi_free_aligned(w->host, memory);
+    return false;
+}
+
 #define PAGE ((size_t)4096)
 
 void MBI_EXT(walk_expect)(struct mbi_walk *w, size_t size)
 {
-    if (!w->block && size >= LARGE)
-        (void)add_block(w, size); /* no memory: what needs it says so */
+    if (w->block || size < LARGE / 2) /* no memory: what needs it says so */
+        return;
+    if (w->job->room.memory)
+        (void)begin_block(w, w->job->room.memory, w->job->room.size, true);
+    else
+        (void)add_block(w, (size + LARGE - 1) & ~(LARGE - 1));
 }
 
-void MBI_EXT(walk_touch)(const struct mbi_walk *w)
+void MBI_EXT(walk_touch)(uint8_t *memory, size_t size)
 {
-    for (size_t at = 0; w->block && at < w->block->left; at += PAGE)
-        w->room[at] = 0;
+    for (size_t at = 0; at < size; at += PAGE)
+        memory[at] = 0;
 }
 
 void *MBI_EXT(walk_room)(struct mbi_walk *w, size_t n, size_t size)
@@ -92,7 +104,8 @@ void MBI_EXT(walk_free)(struct mbi_walk *w)
         struct mbi_walk_block *b = w->block;
 
         w->block = b->next;
-        mbi_free_aligned(w->host, b->memory);
+        if (!b->lent)
+            mbi_free_aligned(w->host, b->memory);
         mbi_free(w->host, b);
     }
     mbi_free(w->host, w->first);

@@ -12,6 +12,12 @@
 #include "proof/plan.h"
 #include "proof/sumcheck.h"
 
+/* Memory for one walk at a time, whose pages the system has found before. */
+struct mbi_walk_room {
+    uint8_t *memory; /* NULL: none */
+    size_t size;
+};
+
 /* What both sides know of a proof. */
 struct mbi_proof_job {
     const struct mbi_plan *plan;
@@ -36,6 +42,7 @@ struct mbi_proof_job {
      * has absorbed what they are made of, by the statement. */
     const struct mbi_claim *claim;
     size_t n_claims;
+    struct mbi_walk_room room; /* that its walk may begin with */
 };
 
 /* The root, but for its digest, of a vector of 2^bits entries of which those from `end` on are
@@ -130,10 +137,11 @@ struct mbi_walk {
     const char *fault;                    /* ... or if not NULL for this, as a part of a sentence */
 };
 
-/* Memory that a large walk will need, more or less, before it keeps any; and its pages, so that the
- * system finds them while another thread does something else. */
+/* Memory that a large walk will need, more or less, before it keeps any: the job's, if it has
+ * some. */
 void MBI_EXT(walk_expect)(struct mbi_walk *w, size_t size);
-void MBI_EXT(walk_touch)(const struct mbi_walk *w);
+/* The system finds the pages of some memory, and clears them. */
+void MBI_EXT(walk_touch)(uint8_t *memory, size_t size);
 /* Protocol, plan and statement, before anything else. */
 void MBI_EXT(proof_begin)(struct mbi_transcript *t, const struct mbi_proof_job *job);
 /* The rest of what is known, and the former if it was not yet; then comes the root. */
@@ -208,6 +216,9 @@ int32_t MBI_EXT(proof_commit)(struct mbi_commitment *out, const struct mbi_proof
 int32_t MBI_EXT(proof_prove)(const struct mbi_proof_job *job, const struct mbi_witness *witness,
                              const struct mbi_commitment *vector, struct mbi_proof_writer *out,
                              const struct mbi_host *host, mambaint_error *err);
+/* What a verifier will keep, more or less, where models of so many operations are large; else 0.
+ * Whoever has a thread to spare may touch as much beforehand. */
+size_t MBI_EXT(verify_room)(size_t operations);
 /* False, and a fault of the reader, unless the proof shows the statement of the job. Nothing may
  * follow it. */
 bool MBI_EXT(proof_verify)(const struct mbi_proof_job *job, struct mbi_proof_reader *in,
