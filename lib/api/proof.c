@@ -275,7 +275,7 @@ static int32_t check_run(struct mbi_proof_check *c, const struct mbi_proof_model
         return mbi_proof_check(m, &m->features, file, err);
     if (!c->plan.plan || c->part.lanes != part.lanes || c->part.n_outputs != part.n_outputs ||
         memcmp(c->part.boundary, part.boundary, sizeof(part.boundary)) != 0) {
-        mbi_proof_plan_close(&c->plan, &m->ctx->host);
+        mbi_proof_plan_close(&c->plan);
         c->part = part;
         rc = plan_part(c, m, err);
     }
@@ -303,7 +303,7 @@ static int32_t verify_one(const mambaint_key *key, const mambaint_statement *exp
         rc = mbi_statement_same(file, mbi_statement_file(expected), err);
     if (rc >= 0)
         rc = check_run(&check, &key->models, file, err);
-    mbi_proof_plan_close(&check.plan, &key->models.ctx->host);
+    mbi_proof_plan_close(&check.plan);
     return rc;
 }
 
@@ -439,7 +439,7 @@ static int32_t prove_answer(mambaint_proof *p, const struct mbi_proof_models *m,
         rc = write_run(p, m, &plan, &s, &run, err);
     mbi_free(&m->ctx->host, input);
     free_run(&run, m);
-    mbi_proof_plan_close(&plan, &m->ctx->host);
+    mbi_proof_plan_close(&plan);
     return rc;
 }
 

@@ -22,6 +22,7 @@ int32_t mbi_proof_unsupported(mambaint_error *err);
 
 /* What both sides derive from models and the size of a run. */
 struct mbi_proof_plan {
+    const struct mbi_host *host; /* whose memory it is: that of the models it was made for */
     struct mbi_plan *plan;
     struct mbi_code code;
     unsigned level;            /* bits of soundness */
@@ -98,7 +99,7 @@ int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_pr
  * on their way. */
 int32_t mbi_proof_plan_try(const struct mbi_proof_plan *p, const struct mbi_host *host,
                            mambaint_error *err);
-void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host);
+void mbi_proof_plan_close(struct mbi_proof_plan *p); /* also an empty one */
 
 /* The configuration and the graph of model i of a statement; E_UNSUPPORTED, E_RANGE or E_MISMATCH
  * if this library has no such model. */

@@ -236,7 +236,7 @@ static int32_t check_certificate(const struct mbi_proof_models *m,
         return rc;
     if ((rc = mbi_proof_plan_certificate(&plan, m, err)) >= 0)
         rc = mbi_proof_check(m, &plan, certificate, err);
-    mbi_proof_plan_close(&plan, &m->ctx->host);
+    mbi_proof_plan_close(&plan);
     if (rc == MAMBAINT_E_REFUSED) {
         mambaint_error why = err ? *err : (mambaint_error){0, ""};
 
@@ -277,7 +277,7 @@ int32_t mbi_proof_write_certificate(struct mbi_buf *out, const struct mbi_proof_
         rc = mbi_proof_write(out, m, &plan, &s, run, err);
     for (size_t i = 0; i < m->n; i++)
         mbi_free(&m->ctx->host, value[i]);
-    mbi_proof_plan_close(&plan, &m->ctx->host);
+    mbi_proof_plan_close(&plan);
     return rc;
 }
 

@@ -61,7 +61,7 @@ static void close_link(struct link *l)
     mbi_boundaries_free(&l->b);
     if (l->m.ctx) {
         mbi_free(&l->m.ctx->host, l->outputs);
-        mbi_proof_plan_close(&l->plan, &l->m.ctx->host);
+        mbi_proof_plan_close(&l->plan);
     }
     mbi_prover_key_close(&l->m);
     mbi_proof_models_close(&l->m);

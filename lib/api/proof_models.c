@@ -414,7 +414,7 @@ void mbi_proof_models_close(struct mbi_proof_models *m)
 {
     if (!m->ctx)
         return;
-    mbi_proof_plan_close(&m->features, &m->ctx->host);
+    mbi_proof_plan_close(&m->features);
     MBI_EXT(commitment_free)(&m->commitment); /* nothing, of a prover's key */
     mbi_free_aligned(&m->ctx->host, (void *)(uintptr_t)m->vector.data);
     for (size_t i = 0; i < m->n; i++) {

@@ -49,7 +49,7 @@ static void close_part(struct part *p, const struct mbi_host *host)
 {
     mbi_proof_draft_close(&p->draft);
     mbi_boundaries_free(&p->b);
-    mbi_proof_plan_close(&p->plan, host);
+    mbi_proof_plan_close(&p->plan);
     mbi_free(host, p->input);
     *p = (struct part){.at = 0};
 }
@@ -234,9 +234,9 @@ static int32_t check_all(struct mbi_joined *j, struct mbi_series *left, const ma
             (rc = check_one(&check, of, ctx, &file, j->n, err)) < 0)
             break;
         if (j->chain) /* the next one is of other models */
-            mbi_proof_plan_close(&check.plan, &ctx->host);
+            mbi_proof_plan_close(&check.plan);
     }
-    mbi_proof_plan_close(&check.plan, &ctx->host);
+    mbi_proof_plan_close(&check.plan);
     return rc == MAMBAINT_END ? MAMBAINT_OK : rc;
 }
 

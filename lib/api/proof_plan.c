@@ -107,7 +107,8 @@ int32_t mbi_proof_plan_part(struct mbi_proof_plan *p, const struct mbi_proof_mod
         .boundary = {part->boundary[MBI_BEFORE], part->boundary[MBI_BEHIND]}};
     int32_t rc;
 
-    if ((rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err)) < 0)
+    p->host = &m->ctx->host;
+    if ((rc = mbi_plan_create(&p->plan, p->host, &q, err)) < 0)
         return rc;
     if (!m->public_weights)
         p->code = m->code; /* that of the weights */
@@ -123,16 +124,22 @@ int32_t mbi_proof_plan_certificate(struct mbi_proof_plan *p, const struct mbi_pr
 {
     const struct mbi_plan_request q = {
         .graph = m->graph, .n_stages = m->n, .lanes = 1, .certificate = true};
-    int32_t rc = mbi_plan_create(&p->plan, &m->ctx->host, &q, err);
+    int32_t rc;
 
+    p->host = &m->ctx->host;
+    rc = mbi_plan_create(&p->plan, p->host, &q, err);
     p->code = m->code;
     if (rc >= 0)
         rc = hide(p, m, err);
     return rc < 0 ? rc : find_level(p, "certificate", err);
 }
 
-void mbi_proof_plan_close(struct mbi_proof_plan *p, const struct mbi_host *host)
+void mbi_proof_plan_close(struct mbi_proof_plan *p)
 {
+    const struct mbi_host *host = p->host;
+
+    if (!host)
+        return;
     for (uint32_t i = 0; p->table && i < p->plan->n_vars; i++)
         mbi_free(host, (void *)(uintptr_t)p->table[i].data);
     mbi_free(host, p->table);

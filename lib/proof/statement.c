@@ -532,10 +532,12 @@ static void add16(struct mbi_buf *out, uint16_t v)
 static void digest_of(uint8_t out[MBI_DIGEST_SIZE], const void *data, size_t n)
 {
 #if MBI_HAVE_SODIUM
-    mbi_hash_plain(out, data, n);
-#else
-    mbi_blake2b(out, data, n);
+    if (mbi_hash_setup(NULL) >= 0) {
+        mbi_hash_plain(out, data, n);
+        return;
+    }
 #endif
+    mbi_blake2b(out, data, n);
 }
 
 /* The digest of all that stands in the buffer. */

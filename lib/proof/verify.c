@@ -108,11 +108,11 @@ struct ahead {
 #define KEPT ((size_t)360)     /* bytes for each term of a plan, or some more */
 #define TERMS ((size_t)14)     /* of an operation of a language model */
 #define HUGE ((size_t)1 << 21) /* a page; less than half of it is soon found */
-#define MANY ((size_t)1 << 16) /* operations: more of them are no model */
+#define MOST ((size_t)1 << 25) /* no model is so large; and a plan may still be refused */
 
 size_t MBI_EXT(verify_room)(size_t operations)
 {
-    const size_t size = mbi_min_size(operations, MANY) * TERMS * KEPT;
+    const size_t size = mbi_min_size(operations, MOST / (TERMS * KEPT)) * TERMS * KEPT;
 
     return size < HUGE / 2 ? 0 : (size + HUGE - 1) & ~(HUGE - 1);
 }

@@ -99,6 +99,8 @@ uint32_t MBI_EXT(walk_terms_add)(struct mbi_walk_terms *t, const struct mbi_part
 {
     struct mbi_walk_numbered *last = &t->last[hash_part(t->walk, part)];
 
+    if (part->joint && t->walk->plan->var[part->var].kind != MBI_VAR_COMMITTED)
+        mbi_walk_cannot(t->walk, "a list of places is of what is handed on");
     if (last->part && are_alike(t->walk, last->part, part))
         return last->number;
     *last = (struct mbi_walk_numbered){part, t->n};

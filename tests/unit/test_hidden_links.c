@@ -363,7 +363,7 @@ static void free_two(struct two *t)
     for (int i = 0; i < 2; i++) {
         mbi_proof_draft_close(&t->draft[i]);
         mbi_boundaries_free(&t->b[i]);
-        mbi_proof_plan_close(&t->plan[i], &t->m.ctx->host);
+        mbi_proof_plan_close(&t->plan[i]);
     }
     mbi_prover_key_close(&t->m);
     mbi_proof_models_close(&t->m);

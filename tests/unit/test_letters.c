@@ -415,7 +415,7 @@ START_TEST(terms_that_are_alike_have_one_number)
     };
     static struct mbi_walk_terms terms;
     struct mbi_part part[MBI_COUNT(var)], other[MBI_AXES], list[2];
-    uint32_t number[MBI_COUNT(var)];
+    uint32_t number[MBI_COUNT(var)], before, now;
     struct test_random r;
     struct trial t;
 
@@ -436,15 +436,21 @@ START_TEST(terms_that_are_alike_have_one_number)
         for (uint32_t k = 0; k < i && i > 1; k++)
             test_check(number[i] > number[k], "variables %u and %u", i, k);
     }
+    before = number[MBI_COUNT(var) - 1];
     for (int k = 0; k < MBI_AXES; k++) { /* another factor */
         other[k] = part[0];
         other[k].factor[k] = kept(&t, MBI_EXT(form_ones)(0, k == 1 ? 0 : 3, k == 1 ? 0 : 2));
-        test_that(MBI_EXT(walk_terms_add)(&terms, &other[k], 2) == terms.n - 2);
+        now = MBI_EXT(walk_terms_add)(&terms, &other[k], 2);
+        test_that(now == terms.n - 2 && now > before);
+        before = now;
     }
     for (uint32_t i = 0; i < 2; i++) { /* each variable has its own list */
         list[i] = (struct mbi_part){.var = i, .joint = true, .factor = {part[0].factor[0]}};
-        test_that(MBI_EXT(walk_terms_add)(&terms, &list[i], 2) == terms.n - 2);
-        test_that(MBI_EXT(walk_terms_add)(&terms, &list[i], 2) == terms.n - 2);
+        now = MBI_EXT(walk_terms_add)(&terms, &list[i], 2);
+        test_that(now == terms.n - 2 && now > before);
+        before = now;
+        now = MBI_EXT(walk_terms_add)(&terms, &list[i], 2);
+        test_that(now == before && now == terms.n - 2);
     }
     MBI_EXT(walk_terms_free)(&terms);
     t.plan.var = NULL;

@@ -262,6 +262,40 @@ START_TEST(keys_of_each_are_joined)
 }
 END_TEST
 
+/* Each key has its own context: what is made for a stage goes back to the memory of that one. */
+START_TEST(joined_keys_keep_to_their_contexts)
+{
+    static const char *const weights[] = {"committed", "public"};
+
+    for (size_t w = 0; w < MBI_COUNT(weights); w++) {
+        struct test_host host[STAGES];
+        mambaint_key *key[STAGES], *all;
+        struct chain_case c;
+
+        case_make(&c, "1", weights[w]);
+        for (size_t i = 0; i < STAGES; i++) {
+            mambaint_context *ctx;
+            mambaint_model *m;
+
+            test_host_init(&host[i]);
+            ctx = tiny_context(&host[i].host, 2);
+            m = tiny_open(&c.file[i], ctx);
+            key[i] = key_of(&m, 1, weights[w], "merged");
+            mambaint_model_unref(m);
+            mambaint_context_unref(ctx);
+        }
+        OK(mambaint_key_join(&all, key, STAGES, NULL));
+        for (size_t i = 0; i < STAGES; i++)
+            mambaint_key_free(key[i]);
+        mambaint_statement_free(accepted(all, &c.chain));
+        mambaint_key_free(all);
+        for (size_t i = 0; i < STAGES; i++)
+            test_host_check(&host[i]);
+        case_free(&c);
+    }
+}
+END_TEST
+
 static void not_joined(int32_t want, const char *word, mambaint_key *const *key, size_t n)
 {
     mambaint_error err = {0, ""};
@@ -849,6 +883,7 @@ int main(void)
     tcase_add_test(t, no_value_is_in_a_statement);
     tcase_add_test(t, one_model_is_one_proof);
     tcase_add_test(t, keys_of_each_are_joined);
+    tcase_add_test(t, joined_keys_keep_to_their_contexts);
     tcase_add_test(t, keys_that_do_not_fit_are_not_joined);
     tcase_add_test(t, other_keys_are_refused);
     tcase_add_test(t, a_reordered_chain_is_refused);
