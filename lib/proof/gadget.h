@@ -46,15 +46,20 @@ struct mbi_view {
     struct mbi_axis axis[MBI_AXES];
 };
 
-/* A bit for each letter that leads to a view. */
-static inline uint32_t mbi_view_letters(const struct mbi_view *v)
+/* A bit for each letter that leads to an index, or to a view. */
+static inline uint32_t mbi_axis_letters(const struct mbi_axis *a)
 {
     uint32_t letters = 0;
 
-    for (int k = 0; k < MBI_AXES; k++)
-        for (uint32_t f = 0; f < v->axis[k].n_fields; f++)
-            letters |= 1u << v->axis[k].field[f].letter;
+    for (uint32_t f = 0; f < a->n_fields; f++)
+        letters |= 1u << a->field[f].letter;
     return letters;
+}
+
+static inline uint32_t mbi_view_letters(const struct mbi_view *v)
+{
+    return mbi_axis_letters(&v->axis[0]) | mbi_axis_letters(&v->axis[1]) |
+           mbi_axis_letters(&v->axis[2]);
 }
 
 /* The index is the letter, plus a number. */

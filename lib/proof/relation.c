@@ -405,16 +405,6 @@ static const char *axis_fault(const struct mbi_relation *r, const struct mbi_axi
     return NULL;
 }
 
-/* A bit for each letter of an index. */
-static uint32_t letters_of(const struct mbi_axis *a)
-{
-    uint32_t letters = 0;
-
-    for (uint32_t k = 0; k < a->n_fields; k++)
-        letters |= 1u << a->field[k].letter;
-    return letters;
-}
-
 /* No field is of the letter of one before it. */
 static bool fields_differ(const struct mbi_axis *a)
 {
@@ -432,7 +422,8 @@ static bool fields_differ(const struct mbi_axis *a)
 static const char *diagonal_fault(const struct mbi_view *w)
 {
     const struct mbi_axis *a = w->axis;
-    const uint32_t row = letters_of(&a[0]), mid = letters_of(&a[1]), col = letters_of(&a[2]);
+    const uint32_t row = mbi_axis_letters(&a[0]), mid = mbi_axis_letters(&a[1]),
+                   col = mbi_axis_letters(&a[2]);
     const bool pick =
         a[2].kind == MBI_AXIS_PICK && a[0].kind == MBI_AXIS_PLAIN && !axis_is_shape(&a[0]);
 

@@ -269,23 +269,6 @@ struct forms {
     const struct mbi_form **form;
 };
 
-/* The same factors, of variables of one shape. */
-static bool same_form(const struct mbi_walk *w, const struct mbi_part *a, const struct mbi_part *b)
-{
-    const struct mbi_var *v, *u;
-    bool same = a->joint == b->joint;
-
-    for (int k = 0; same && k < MBI_AXES; k++)
-        same = a->factor[k] == b->factor[k];
-    if (!same || a->var == b->var || a->var == MBI_NONE || b->var == MBI_NONE)
-        return same && a->var == b->var;
-    v = &w->plan->var[a->var];
-    u = &w->plan->var[b->var];
-    for (int k = 0; same && k < MBI_AXES; k++)
-        same = v->n[k] == u->n[k];
-    return same && v->triangle == u->triangle && v->n_boxes == u->n_boxes;
-}
-
 /* A new one, of the whole variable or vector, or of a box; NULL for want of memory. */
 static const struct mbi_form *add_form(struct forms *f, struct mbi_walk *w,
                                        const struct mbi_part *part, const struct mbi_box *box)
@@ -316,7 +299,7 @@ static const struct mbi_form *const *find_forms(struct forms *f, struct mbi_walk
     const struct mbi_var *v = part->var == MBI_NONE ? NULL : &w->plan->var[part->var];
     const size_t n = v && v->kind == MBI_VAR_COMMITTED ? v->n_boxes : 1;
 
-    if (f->part && same_form(w, f->part, part))
+    if (f->part && MBI_EXT(walk_alike)(w, f->part, part))
         return f->form;
     if (!(f->form = MBI_EXT(walk_keep)(w, n, sizeof(*f->form))))
         return NULL;

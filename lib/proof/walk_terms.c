@@ -49,9 +49,8 @@ static struct mbi_walk_term term_of(const struct mbi_walk *w, const struct mbi_p
     return t;
 }
 
-/* With the same factors, of variables of one shape, which have the same boxes or pieces. Of a list
- * each box has its own. */
-static bool are_alike(const struct mbi_walk *w, const struct mbi_part *a, const struct mbi_part *b)
+bool MBI_EXT(walk_alike)(const struct mbi_walk *w, const struct mbi_part *a,
+                         const struct mbi_part *b)
 {
     const struct mbi_var *v, *u;
     bool same = a->joint == b->joint;
@@ -101,7 +100,7 @@ uint32_t MBI_EXT(walk_terms_add)(struct mbi_walk_terms *t, const struct mbi_part
 
     if (part->joint && t->walk->plan->var[part->var].kind != MBI_VAR_COMMITTED)
         mbi_walk_cannot(t->walk, "a list of places is of what is handed on");
-    if (last->part && are_alike(t->walk, last->part, part))
+    if (last->part && MBI_EXT(walk_alike)(t->walk, last->part, part))
         return last->number;
     *last = (struct mbi_walk_numbered){part, t->n};
     if (add_numbers(t, part, n))

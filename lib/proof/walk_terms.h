@@ -34,6 +34,11 @@ struct mbi_walk_terms {
     atomic_flag busy;        /* somebody uses the walk's memory */
 };
 
+/* With the same factors, of variables of one shape, which have the same boxes or pieces: they have
+ * the same forms. A list of places is a variable's own. */
+bool MBI_EXT(walk_alike)(const struct mbi_walk *w, const struct mbi_part *a,
+                         const struct mbi_part *b);
+
 void MBI_EXT(walk_terms_init)(struct mbi_walk_terms *t, struct mbi_walk *w);
 void MBI_EXT(walk_terms_free)(struct mbi_walk_terms *t);
 
