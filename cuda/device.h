@@ -283,36 +283,90 @@ template <int n> static __device__ __forceinline__ void mbi_copy_wait(void)
 #endif
 }
 
-/*
- * A barrier for every block of a kernel that was started together, in two halves: what a block
- * wrote before it arrived is visible to the others once they have waited. In between it may do what
- * depends on nobody. `arrived` is a counter in device memory that starts at 0 and belongs to one
- * launch; `round` counts the barriers of that launch from 1.
- */
-static __device__ __forceinline__ void mbi_grid_arrive(unsigned *arrived)
+/* At most n of the youngest groups are under way: n may be known only when it runs. */
+#define MBI_COPY_GROUPS 8
+static __device__ __forceinline__ void mbi_copy_wait_most(uint32_t n)
 {
-    __syncthreads();
-    if (threadIdx.x == 0)
-        asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(arrived) : "memory");
+    switch (n) {
+    case 0:
+        mbi_copy_wait<0>();
+        break;
+    case 1:
+        mbi_copy_wait<1>();
+        break;
+    case 2:
+        mbi_copy_wait<2>();
+        break;
+    case 3:
+        mbi_copy_wait<3>();
+        break;
+    case 4:
+        mbi_copy_wait<4>();
+        break;
+    case 5:
+        mbi_copy_wait<5>();
+        break;
+    case 6:
+        mbi_copy_wait<6>();
+        break;
+    default:
+        mbi_copy_wait<7>();
+    }
 }
 
-static __device__ __forceinline__ void mbi_grid_wait(unsigned *arrived, unsigned round)
+/* 4 bytes in the background, as mbi_copy16(). */
+static __device__ __forceinline__ void mbi_copy4(void *shared, const void *global)
 {
-    if (threadIdx.x == 0) {
-        const unsigned want = round * gridDim.x;
-        unsigned seen;
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(
+                     (uint32_t)__cvta_generic_to_shared(shared)),
+                 "l"(global));
+#else
+    *(uint32_t *)shared = *(const uint32_t *)global;
+#endif
+}
 
-        do
-            asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
-                         : "=r"(seen)
-                         : "l"(arrived)
-                         : "memory");
-        while (seen < want);
-    }
-    __syncthreads();
+/*
+ * A word in device memory with which one block tells others a value: the value below, above it a
+ * tag that says which. As both go in one piece, who sees the tag has the value, and no barrier is
+ * needed; but nothing else that was written before is promised to be seen.
+ */
+static __device__ __forceinline__ void mbi_word_put(uint64_t *word, int32_t v, uint32_t tag)
+{
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(word),
+                 "l"((uint64_t)tag << 32 | (uint32_t)v)
+                 : "memory");
+}
+
+static __device__ __forceinline__ uint64_t mbi_word_look(const uint64_t *word)
+{
+    uint64_t w;
+
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(w) : "l"(word) : "memory");
+    return w;
+}
+
+/* Between two looks. */
+static __device__ __forceinline__ void mbi_word_pause(void)
+{
+#ifdef MBI_WORD_PAUSE
+    __nanosleep(MBI_WORD_PAUSE);
+#endif
 }
 
 #endif /* !MBI_EMULATE */
+
+/* The value of a word that was looked at, once it has this tag. Only in kernels whose blocks were
+ * started together. */
+static __device__ __forceinline__ int32_t mbi_word_take(uint64_t seen, const uint64_t *word,
+                                                        uint32_t tag)
+{
+    while ((uint32_t)(seen >> 32) != tag) {
+        mbi_word_pause();
+        seen = mbi_word_look(word);
+    }
+    return (int32_t)(uint32_t)seen;
+}
 
 static __device__ __forceinline__ int32_t mbi_max_i32(int32_t a, int32_t b)
 {

@@ -55,36 +55,47 @@ struct mbi_cuda_finish {
     int32_t bits; /* of addsat */
 };
 
-static __device__ __forceinline__ int64_t mbi_finished(const struct mbi_cuda_finish *f, int32_t sum,
-                                                       uint32_t row, size_t at)
+/* What finishing takes from memory for a row. */
+static __device__ __forceinline__ int32_t mbi_finish_exponent(const struct mbi_cuda_finish *f,
+                                                              uint32_t row)
 {
-    const int s = f->shift + (f->kind == MBI_FINISH_ROWS ? f->exponent[row] : 0);
+    return f->kind == MBI_FINISH_ROWS  ? f->exponent[row]
+           : f->kind == MBI_FINISH_MUL ? *f->exponent
+                                       : 0;
+}
+
+/* `added` is what addsat adds, if it does. */
+static __device__ __forceinline__ int64_t mbi_finished(const struct mbi_cuda_finish *f, int32_t sum,
+                                                       int32_t exponent, bool adds, int32_t added)
+{
+    const int s = f->shift + exponent;
     int64_t v = sum;
 
     if (f->kind == MBI_FINISH_ROWS && s > 0 && s < 32 && f->dtype != MBI_I64) {
         const int32_t w = mbi_clamp_i32((sum >> s) + ((sum >> (s - 1)) & 1), f->lo, f->hi);
 
-        if (!f->add)
+        if (!adds)
             return w;
         const int32_t top = (int32_t)((uint32_t)INT32_MAX >> (32 - f->bits));
 
-        return mbi_clamp_i32(mbi_add_sat(w, f->add[at]), -top - 1, top);
+        return mbi_clamp_i32(mbi_add_sat(w, added), -top - 1, top);
     }
     if (f->kind == MBI_FINISH_NONE)
         return v;
     if (f->kind == MBI_FINISH_MUL)
-        v = mbi_rshift_half_up(v * *f->scale, f->shift + *f->exponent);
+        v = mbi_rshift_half_up(v * *f->scale, s);
     else
         v = mbi_rsh_i32(sum, s);
     v = mbi_clamp_i64(v, f->lo, f->hi);
-    return f->add ? mbi_sat(v + f->add[at], f->bits) : v;
+    return adds ? mbi_sat(v + added, f->bits) : v;
 }
 
 /* Element `at` of out, which is [lane][row]. */
 static __device__ __forceinline__ void mbi_finish(const struct mbi_cuda_finish *f, int32_t sum,
                                                   uint32_t row, size_t at)
 {
-    const int64_t v = mbi_finished(f, sum, row, at);
+    const int64_t v =
+        mbi_finished(f, sum, mbi_finish_exponent(f, row), f->add, f->add ? f->add[at] : 0);
 
     switch (f->dtype) {
     case MBI_I8:

@@ -76,6 +76,16 @@ template <> struct mbi_scan_row<1> {
     __device__ __forceinline__ int32_t at(int) const { return v; }
 };
 
+template <> struct mbi_scan_row<2> {
+    uint32_t v;
+
+    __device__ __forceinline__ void load(const int16_t *p) { v = *(const uint32_t *)p; }
+    __device__ __forceinline__ int32_t at(int k) const
+    {
+        return k % 2 ? (int32_t)v >> 16 : (int16_t)v;
+    }
+};
+
 template <> struct mbi_scan_row<4> {
     uint2 v;
 
@@ -100,7 +110,7 @@ template <> struct mbi_scan_row<8> {
     }
 };
 
-/* C . B of two rows of N bytes, a power of two; rows are aligned to 16 bytes, or to N if less. */
+/* C . B of two rows of n bytes, a power of two; rows are aligned to 16 bytes, or to n if less. */
 static __device__ __forceinline__ int32_t mbi_scan_dot(const int8_t *c, const int8_t *b, int32_t n)
 {
     int32_t s = 0;
@@ -122,8 +132,21 @@ static __device__ __forceinline__ int32_t mbi_scan_dot(const int8_t *c, const in
 
 /* ---- one token ---- */
 
+/*
+ * What a head has from before this token, wherever it lies: rows of the open chunk, and h16. B's
+ * rows are N apart and begin at the same alignment as this token's.
+ */
+struct mbi_scan_before {
+    const int16_t *h16; /* [N][P] */
+    const int8_t *b;    /* [i][N] */
+    const int16_t *xw;  /* [i][P], rows `width` apart */
+    const uint32_t *l;  /* [i], `l_step` apart */
+    size_t width, l_step;
+};
+
 struct mbi_scan_token {
     const struct mbi_scan_attr *at;
+    struct mbi_scan_before before;
     const int8_t *b, *c; /* of this token */
     int8_t *slot_b;      /* row 0 of the slots; the others from this head on */
     int16_t *slot_xw;
@@ -137,7 +160,7 @@ struct mbi_scan_token {
     size_t width;
 };
 
-/* Shared memory that mbi_scan_token() takes. */
+/* Shared memory that a token takes. */
 static __host__ __device__ inline size_t mbi_scan_token_shared(const struct mbi_scan_attr *at)
 {
     const size_t p = (size_t)at->head_dim;
@@ -161,32 +184,43 @@ static __device__ __forceinline__ struct mbi_scan_share mbi_scan_share(uint32_t 
     return s;
 }
 
-/* M of every row of the chunk, for the threads' next barrier. */
-static __device__ __forceinline__ void mbi_scan_token_m(const struct mbi_scan_token *k)
+/*
+ * M of every row of the chunk, for the threads' next barrier. A row is the work of N / 16 lanes
+ * that lie side by side, so that a warp reads rows without gaps.
+ */
+static __device__ __forceinline__ void mbi_scan_token_m(const struct mbi_scan_token *k, uint32_t n)
 {
-    const int32_t n = k->at->d_state, s_n = mbi_scan_s_n(k->at);
+    const uint32_t team = n > 16 ? n / 16 : 1;
+    const uint32_t piece = threadIdx.x % team, length = n / team;
+    const uint32_t all = mbi_align_size((k->i + 1) * team, MBI_WARP);
+    const int32_t s_n = mbi_scan_s_n(k->at);
 
-    for (uint32_t j = threadIdx.x; j <= k->i; j += blockDim.x) {
-        const int8_t *b = j < k->i ? k->slot_b + (size_t)j * (uint32_t)n : k->b;
-        const uint32_t L = j < k->i ? k->slot_l[(size_t)j * (uint32_t)k->at->heads] : k->L;
+    for (uint32_t t = threadIdx.x; t < all; t += blockDim.x) {
+        const uint32_t j = t / team;
+        const int8_t *b = j < k->i ? k->before.b + (size_t)j * n : k->b;
+        const uint32_t L = j < k->i ? k->before.l[j * k->before.l_step] : k->L;
+        int32_t dot = mbi_scan_dot(k->c + piece * length, b + piece * length, (int32_t)length);
 
-        k->m[j] = mbi_scan_m(mbi_scan_dot(k->c, b, n), s_n, mbi_scan_ex2(k->L - L));
+        for (uint32_t d = 1; d < team; d *= 2)
+            dot += __shfl_xor_sync(MBI_FULL, dot, (int)d);
+        if (piece == 0 && j <= k->i)
+            k->m[j] = mbi_scan_m(dot, s_n, mbi_scan_ex2(k->L - L));
     }
 }
 
 /*
- * Adds the threads' sums to `to`. With 8 elements to a thread, P / 8 is a power of two up to 32, so
+ * Adds the threads' sums to `to`. With several elements to a thread, P / V is a power of two, so
  * first over the lanes of a warp that have the same columns.
  */
 template <int V>
 static __device__ __forceinline__ void mbi_scan_token_add(int32_t *to, int32_t sum[V],
                                                           uint32_t width)
 {
-    if (V == 8)
+    if (V > 1)
         for (uint32_t d = width; d < MBI_WARP; d *= 2)
             for (int v = 0; v < V; v++)
                 sum[v] += __shfl_xor_sync(MBI_FULL, sum[v], (int)d);
-    if (V != 8 || threadIdx.x % MBI_WARP < width)
+    if (V == 1 || threadIdx.x % MBI_WARP < width)
         for (int v = 0; v < V; v++)
             atomicAdd(to + v, sum[v]);
 }
@@ -213,10 +247,9 @@ static __device__ __forceinline__ void mbi_scan_token_enter(struct mbi_scan_toke
                                                             bool writes_b)
 {
     const uint32_t p_dim = (uint32_t)k->at->head_dim, n_state = (uint32_t)k->at->d_state;
-    const size_t heads = (size_t)k->at->heads;
     const int32_t weight = (int32_t)mbi_input_weight((uint32_t)l);
 
-    k->L = (uint32_t)l + (k->i ? k->slot_l[(k->i - 1) * heads] : 0);
+    k->L = (uint32_t)l + (k->i ? k->before.l[(k->i - 1) * k->before.l_step] : 0);
     for (uint32_t p = threadIdx.x; p < p_dim; p += blockDim.x) {
         k->inside[p] = k->carried[p] = 0;
         k->xw[p] = (int16_t)mbi_scan_xw(x[p], weight);
@@ -225,43 +258,45 @@ static __device__ __forceinline__ void mbi_scan_token_enter(struct mbi_scan_toke
     for (uint32_t n = threadIdx.x; writes_b && n < n_state; n += blockDim.x)
         k->slot_b[(size_t)k->i * n_state + n] = k->b[n];
     if (threadIdx.x == 0)
-        k->slot_l[k->i * heads] = k->L;
+        k->slot_l[k->i * (size_t)k->at->heads] = k->L;
 }
 
 /*
- * Enter, and the sums of y over the slots and over h16. What they read does not depend on the
- * token, so the first rows are asked for before all else; the barrier in between is that of M.
+ * Enter, and the sums of y over the slots and over h16, V columns to a thread. What they read does
+ * not depend on the token, so the first `ahead` rows are asked for before all else; the barrier in
+ * between is that of M. V is 1, or P / V a power of two.
  */
-template <int V>
+template <int V, int ahead>
 static __device__ __forceinline__ void mbi_scan_token_sums(struct mbi_scan_token *k,
                                                            const int8_t *token_x, int32_t l,
                                                            bool writes_b)
 {
-    enum { AHEAD = 4 };
     const uint32_t p = (uint32_t)k->at->head_dim, n_state = (uint32_t)k->at->d_state;
+    const struct mbi_scan_before *const o = &k->before;
     const struct mbi_scan_share s = mbi_scan_share(p / V);
     const bool works = s.group < s.groups;
-    struct mbi_scan_row<V> h[AHEAD], x[AHEAD];
+    struct mbi_scan_row<V> h[ahead ? ahead : 1] = {}, x[ahead ? ahead : 1] = {
+    };
 
     MBI_UNROLL
-    for (uint32_t a = 0; a < AHEAD; a++) {
-        const uint32_t row = s.group + a * s.groups;
+    for (int a = 0; a < ahead; a++) {
+        const uint32_t row = s.group + (uint32_t)a * s.groups;
 
         if (works && row < n_state)
-            h[a].load(k->h16 + row * p + s.col * V);
+            h[a].load(o->h16 + row * p + s.col * V);
         if (works && row < k->i)
-            x[a].load(k->slot_xw + row * k->width + s.col * V);
+            x[a].load(o->xw + row * o->width + s.col * V);
     }
     mbi_scan_token_enter(k, token_x, l, writes_b);
-    mbi_scan_token_m(k);
+    mbi_scan_token_m(k, n_state);
     __syncthreads();
     for (uint32_t col = s.col; works && col < p / V; col += s.width) {
-        const uint32_t begin = s.group + (col == s.col ? AHEAD * s.groups : 0);
+        const uint32_t begin = s.group + (col == s.col ? ahead * s.groups : 0);
         int32_t inside[V] = {0}, carried[V] = {0};
 
         MBI_UNROLL
-        for (uint32_t a = 0; a < AHEAD; a++) {
-            const uint32_t row = s.group + a * s.groups;
+        for (int a = 0; a < ahead; a++) {
+            const uint32_t row = s.group + (uint32_t)a * s.groups;
 
             MBI_UNROLL
             for (int v = 0; col == s.col && row < n_state && v < V; v++)
@@ -270,16 +305,25 @@ static __device__ __forceinline__ void mbi_scan_token_sums(struct mbi_scan_token
             for (int v = 0; col == s.col && row < k->i && v < V; v++)
                 inside[v] += k->m[row] * x[a].at(v);
         }
-        mbi_scan_token_rows<V>(carried, k->c, k->h16 + col * V, p, begin, n_state, s.groups);
-        mbi_scan_token_rows<V>(inside, k->m, k->slot_xw + col * V, k->width, begin, k->i, s.groups);
+        mbi_scan_token_rows<V>(carried, k->c, o->h16 + col * V, p, begin, n_state, s.groups);
+        mbi_scan_token_rows<V>(inside, k->m, o->xw + col * V, o->width, begin, k->i, s.groups);
         mbi_scan_token_add<V>(k->inside + col * V, inside, s.width);
         mbi_scan_token_add<V>(k->carried + col * V, carried, s.width);
     }
     __syncthreads();
 }
 
-/* The chunk is full: fold it into h, NV x PV elements to a thread. m holds the decays. */
-template <int NV, int PV> static __device__ void mbi_scan_token_fold(const struct mbi_scan_token *k)
+/* y of one column, behind the sums. */
+static __device__ __forceinline__ int32_t mbi_scan_token_y(const struct mbi_scan_token *k,
+                                                           uint32_t p, int32_t kept)
+{
+    return mbi_scan_y(k->inside[p] + k->m[k->i] * k->xw[p], k->carried[p], mbi_scan_s_n(k->at),
+                      kept);
+}
+
+/* The chunk goes into h, NV x PV elements to a thread. m holds the decays. */
+template <int NV, int PV>
+static __device__ void mbi_scan_token_fold_tiles(const struct mbi_scan_token *k)
 {
     const uint32_t p_dim = (uint32_t)k->at->head_dim, n_state = (uint32_t)k->at->d_state;
     const uint32_t across = p_dim / PV, tiles = n_state / NV * across;
@@ -290,10 +334,10 @@ template <int NV, int PV> static __device__ void mbi_scan_token_fold(const struc
         int32_t sum[NV][PV] = {};
 
         for (uint32_t j = 0; j <= k->i; j++) {
-            const int8_t *b = (j < k->i ? k->slot_b + (size_t)j * n_state : k->b) + n;
+            const int8_t *b = (j < k->i ? k->before.b + (size_t)j * n_state : k->b) + n;
             struct mbi_scan_row<PV> x;
 
-            x.load((j < k->i ? k->slot_xw + j * k->width : k->xw) + p);
+            x.load((j < k->i ? k->before.xw + j * k->before.width : k->xw) + p);
             for (int v = 0; v < PV; v++) {
                 const int32_t xe = mbi_mulr(x.at(v), k->m[j]);
 
@@ -312,6 +356,32 @@ template <int NV, int PV> static __device__ void mbi_scan_token_fold(const struc
     }
 }
 
+/* P / 8 and P / 2 columns may be shared by threads. */
+static __host__ __device__ inline bool mbi_scan_token_wide(const struct mbi_scan_attr *at)
+{
+    return at->head_dim % 8 == 0 && (at->head_dim & (at->head_dim - 1)) == 0;
+}
+
+static __device__ __forceinline__ bool mbi_scan_token_full(const struct mbi_scan_token *k)
+{
+    return k->i + 1 == (uint32_t)k->at->chunk;
+}
+
+/* The chunk is full: fold it into h. Ends with a barrier; before it there has to be one. */
+static __device__ __forceinline__ void mbi_scan_token_fold(const struct mbi_scan_token *k)
+{
+    for (uint32_t j = threadIdx.x; j <= k->i; j += blockDim.x)
+        k->m[j] =
+            (int32_t)mbi_scan_ex2(k->L - (j < k->i ? k->before.l[j * k->before.l_step] : k->L));
+    __syncthreads();
+    if (mbi_scan_token_wide(k->at) && k->at->d_state >= 4)
+        mbi_scan_token_fold_tiles<4, 4>(k);
+    else
+        mbi_scan_token_fold_tiles<1, 1>(k);
+    __syncthreads();
+}
+
+/* Of one head; what is from before lies where it always does. */
 static __device__ __forceinline__ struct mbi_scan_token mbi_scan_token_at(
     char *shared, const struct mbi_scan_attr *at, const struct mbi_cuda_scan_layout *layout,
     char *memory, uint64_t pos, uint32_t head, const int8_t *bc)
@@ -328,6 +398,12 @@ static __device__ __forceinline__ struct mbi_scan_token mbi_scan_token_at(
     k.slot_l = (uint32_t *)(memory + layout->sum) + head;
     k.h = (int32_t *)(memory + layout->h) + head * n * p;
     k.h16 = (int16_t *)(memory + layout->h16) + head * n * p;
+    k.before.h16 = k.h16;
+    k.before.b = k.slot_b;
+    k.before.xw = k.slot_xw;
+    k.before.l = k.slot_l;
+    k.before.width = k.width;
+    k.before.l_step = (size_t)at->heads;
     k.xw = (int16_t *)shared;
     k.m = (int32_t *)(shared + mbi_align_size(p * 2, 16));
     k.inside = k.m + at->chunk;
@@ -351,29 +427,18 @@ static __device__ __forceinline__ void mbi_scan_token(char *shared, const struct
 {
     struct mbi_scan_token k = mbi_scan_token_at(shared, at, layout, memory, pos, head, bc);
     const uint32_t p_dim = (uint32_t)at->head_dim;
-    const size_t heads = (size_t)at->heads;
-    const bool wide = p_dim % 8 == 0 && (p_dim & (p_dim - 1)) == 0;
-    const int32_t s_n = mbi_scan_s_n(at);
     int32_t kept;
 
-    if (wide)
-        mbi_scan_token_sums<8>(&k, x, l, writes_b);
+    if (mbi_scan_token_wide(at))
+        mbi_scan_token_sums<8, 4>(&k, x, l, writes_b);
     else
-        mbi_scan_token_sums<1>(&k, x, l, writes_b);
+        mbi_scan_token_sums<1, 4>(&k, x, l, writes_b);
     kept = mbi_scan_keep(k.L, at->hold);
     for (uint32_t p = threadIdx.x; p < p_dim; p += blockDim.x)
-        y[p] = mbi_scan_y(k.inside[p] + k.m[k.i] * k.xw[p], k.carried[p], s_n, kept);
+        y[p] = mbi_scan_token_y(&k, p, kept);
     __syncthreads();
-    if (k.i + 1 < (uint32_t)at->chunk)
-        return;
-    for (uint32_t j = threadIdx.x; j <= k.i; j += blockDim.x)
-        k.m[j] = (int32_t)mbi_scan_ex2(k.L - (j < k.i ? k.slot_l[j * heads] : k.L));
-    __syncthreads();
-    if (wide && at->d_state >= 4)
-        mbi_scan_token_fold<4, 4>(&k);
-    else
-        mbi_scan_token_fold<1, 1>(&k);
-    __syncthreads();
+    if (mbi_scan_token_full(&k))
+        mbi_scan_token_fold(&k);
 }
 
 #endif

@@ -23,6 +23,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define __restrict__ __restrict
 #define __constant__ static const
 #define __ldg(p) (*(p))
@@ -66,7 +67,7 @@ struct mbi_emu_thread {
     uint32_t a[4], b[2]; /* of a matrix product */
 };
 
-enum mbi_emu_wait { MBI_EMU_WARP = 1, MBI_EMU_BLOCK, MBI_EMU_GRID };
+enum mbi_emu_wait { MBI_EMU_WARP = 1, MBI_EMU_BLOCK, MBI_EMU_WORD };
 
 extern mbi_emu_thread *mbi_emu_self;
 void mbi_emu_yield(mbi_emu_wait at);
@@ -156,6 +157,10 @@ template <class T> static inline T atomicMax(T *p, T v)
 static inline uint64_t __umul64hi(uint64_t a, uint64_t b)
 {
     return (uint64_t)(((unsigned __int128)a * b) >> 64);
+}
+static inline uint32_t __umulhi(uint32_t a, uint32_t b)
+{
+    return (uint32_t)(((uint64_t)a * b) >> 32);
 }
 static inline int __popc(unsigned x) { return __builtin_popcount(x); }
 static inline int __ffs(int x) { return __builtin_ffs(x); }
@@ -289,21 +294,29 @@ static inline void mbi_copy16(void *shared, const void *global, bool wanted)
 static inline void mbi_copy_commit(void) {}
 template <int n> static inline void mbi_copy_wait(void) {}
 
-static inline void mbi_grid_arrive(unsigned *arrived)
+#define MBI_COPY_GROUPS 8
+static inline void mbi_copy_wait_most(uint32_t n)
 {
-    mbi_emu_yield(MBI_EMU_BLOCK);
-    if (threadIdx.x == 0)
-        ++*arrived;
-}
-static inline void mbi_grid_wait(unsigned *arrived, unsigned round)
-{
-    mbi_emu_yield(MBI_EMU_GRID);
-    if (*arrived != round * gridDim.x) {
-        fprintf(stderr, "emulated CUDA: the counter of a grid barrier is not that of its round\n");
+    if (n >= MBI_COPY_GROUPS) {
+        fprintf(stderr, "emulated CUDA: waiting for all but %u copies\n", n);
         abort();
     }
-    mbi_emu_yield(MBI_EMU_GRID);
 }
+static inline void mbi_copy4(void *shared, const void *global)
+{
+    if ((uintptr_t)shared % 4 || (uintptr_t)global % 4) {
+        fprintf(stderr, "emulated CUDA: a copy of 4 bytes that is not aligned\n");
+        abort();
+    }
+    memcpy(shared, global, 4);
+}
+
+static inline void mbi_word_put(uint64_t *word, int32_t v, uint32_t tag)
+{
+    *word = (uint64_t)tag << 32 | (uint32_t)v;
+}
+static inline uint64_t mbi_word_look(const uint64_t *word) { return *word; }
+static inline void mbi_word_pause(void) { mbi_emu_yield(MBI_EMU_WORD); }
 
 /* ---- the runtime ---- */
 
