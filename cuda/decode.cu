@@ -19,7 +19,8 @@
 #define WARPS MBI_DECODE_WARPS
 #define TEAM_WORDS (3 * WARPS > MBI_DECODE_LANES ? 3 * WARPS : MBI_DECODE_LANES)
 #define PHASES MBI_DECODE_PHASES
-#define AHEAD 3 /* phases: from a mixer to the next */
+#define AHEAD 3  /* phases: from a mixer to the next */
+#define USUAL 64 /* P and N of most models */
 #define MOST_SQUARES (((uint64_t)1 << 48) - 1)
 
 /* A block and what it has in shared memory. */
@@ -55,14 +56,39 @@ static __device__ __forceinline__ void look(uint64_t seen[TOGETHER], const uint6
         seen[a] = begin + a * step < end ? mbi_word_look(words + begin + a * step) : 0;
 }
 
+/* ---- vectors ---- */
+
+/*
+ * Where column i of x is. Of several lanes it lies in order, for mbi_load_matrices(). A single one
+ * would be read eight times that way, so its words are put in the order in which a lane of the warp
+ * needs them: word 8 q + 4 h + t of a block of columns, for product q, is number 2 q + h of those of
+ * lanes t, t + 4 ..
+ */
+static __device__ __forceinline__ uint32_t x_word(uint32_t i, bool single)
+{
+    return single ? (i & ~31u) | (i & 3) << 3 | (i >> 2 & 7) : i;
+}
+
+static __device__ __forceinline__ uint32_t x_byte(uint32_t i, bool single)
+{
+    return x_word(i / 4, single) * 4 + i % 4;
+}
+
 /* ---- the residual and its norm ---- */
 
-static __device__ __forceinline__ int32_t embedded(const struct block *b, const struct mbi_phase *p,
-                                                   uint32_t lane, uint32_t i)
+/* The first residual is that of the tokens: all blocks make it for themselves. */
+static __device__ __forceinline__ void embed(const struct block *b)
 {
-    const int32_t token = (b->args->drawn ? b->args->drawn : p->token)[lane];
+    const struct mbi_phase *p = &b->phase[0];
+    const int32_t *const token = b->args->drawn ? b->args->drawn : p->token;
+    const uint32_t cols = p->matrix.cols;
 
-    return mbi_clamped(&p->embed, p->table[(size_t)token * p->matrix.cols + i]);
+    for (uint32_t lane = 0; lane < b->args->lanes; lane++) {
+        const int8_t *const row = p->table + (size_t)token[lane] * cols;
+
+        for (uint32_t i = threadIdx.x; i < cols; i += THREADS)
+            b->residual[lane * cols + i] = mbi_clamped(&p->embed, row[i]);
+    }
 }
 
 /* What a norm is made of: the largest magnitude, and the sum of squares, which is right while no
@@ -93,8 +119,7 @@ static __device__ __forceinline__ struct extent take_residual(const struct block
 
             if (i >= cols)
                 continue;
-            const int32_t v =
-                p->table ? embedded(b, p, lane, i) : mbi_word_take(seen[a], words + i, tag);
+            const int32_t v = p->table ? r[i] : mbi_word_take(seen[a], words + i, tag);
 
             r[i] = v;
             x.most = mbi_max_i32(x.most, v < 0 ? -1 - v : v);
@@ -126,8 +151,8 @@ static __device__ __forceinline__ struct extent block_extent(struct extent x, ui
     return x;
 }
 
-/* norm_rms or norm_shift of one lane into x, as in lib/op/norm.c, by the block or by a warp. Sums of
- * squares: at most cols 2^30. */
+/* norm_rms or norm_shift of one lane into x, as in lib/op/norm.c, by the whole block if it is the
+ * only one, or by a warp. Sums of squares: at most cols 2^30. */
 static __device__ __forceinline__ void feed_normed(const struct block *b, const struct mbi_phase *p,
                                                    uint32_t tag, uint32_t lane, uint32_t pitch,
                                                    bool whole)
@@ -159,8 +184,8 @@ static __device__ __forceinline__ void feed_normed(const struct block *b, const 
 
 #pragma unroll 2
     for (uint32_t i = me; i < cols; i += team)
-        x[i] = (int8_t)mbi_normed(headroom ? (int32_t)mbi_rsh_i32(r[i], headroom) : r[i], &f,
-                                  p->norm_frac, p->norm_bits);
+        x[x_byte(i, whole)] = (int8_t)mbi_normed(
+            headroom ? (int32_t)mbi_rsh_i32(r[i], headroom) : r[i], &f, p->norm_frac, p->norm_bits);
 }
 
 /* ---- products ---- */
@@ -182,7 +207,7 @@ static __device__ __forceinline__ void feed_mixed(const struct block *b, const s
             const uint32_t i = begin + a * THREADS;
 
             if (i < words)
-                x[i] = (uint32_t)mbi_word_take(seen[a], g + i, tag);
+                x[x_word(i, b->args->lanes == 1)] = (uint32_t)mbi_word_take(seen[a], g + i, tag);
         }
     }
 }
@@ -236,20 +261,37 @@ template <bool ternary> struct share {
     }
 };
 
+/* A column block of the unit times the vector, which is a single one in the order of x_word(). */
+template <bool ternary>
+static __device__ __forceinline__ void add_single(mbi_dot_sums<ternary, false, 1> &s,
+                                                  const mbi_dot_unit<ternary> &unit, int i,
+                                                  const int8_t *x, uint32_t col)
+{
+    const uint4 *const words = (const uint4 *)(x + col * MBI_BLOCK_COLS) + threadIdx.x % 4 * 2;
+    const uint4 low = words[0], high = words[1];
+    const uint32_t first[4] = {low.x, low.y, low.z, low.w};
+    const uint32_t second[4] = {high.x, high.y, high.z, high.w};
+
+    s.products(unit, i, 0, first);
+    s.products(unit, i, 1, second);
+}
+
 /* From the ring, whose last unit is asked for by whoever comes behind. A sum of a row is that of the
  * matrix, which is in int32 (cuda/matrix.h), in whatever order. */
-template <bool ternary>
+template <bool ternary, bool single>
 static __device__ __forceinline__ void multiply(struct block *b, struct share<ternary> *s,
                                                 const struct mbi_decode_part *part, uint32_t pitch)
 {
-    const uint32_t tiles = ternary ? 4 : 1, lanes = b->args->lanes, across = part->col_blocks;
-    const uint32_t rows = part->n * MBI_BLOCK_ROWS, first = s->units.begin * tiles;
+    const uint32_t tiles = ternary ? 4 : 1, lanes = single ? 1 : b->args->lanes;
+    const uint32_t across = part->col_blocks;
+    const uint32_t rows = part->share.n * MBI_BLOCK_ROWS, first = s->units.begin * tiles;
     const uint8_t *const vector[1] = {mbi_dot_vector((const uint8_t *)b->x, pitch, lanes, 0)};
     uint32_t row = across > 1 ? __umulhi(first, part->inverse) : first;
     uint32_t col = first - row * across;
     mbi_dot_sums<ternary, false, 1> sums;
 
     sums.clear();
+    MBI_NO_UNROLL
     for (uint32_t u = s->units.begin; u < s->units.end; u++) {
         if (u > s->units.begin) {
             mbi_ring_push(&b->ring);
@@ -259,7 +301,10 @@ static __device__ __forceinline__ void multiply(struct block *b, struct share<te
         for (uint32_t i = 0; i < tiles; i++) {
             if (u * tiles + i >= s->units.tiles)
                 break;
-            sums.block(s->unit, (int)i, vector, col * MBI_BLOCK_COLS, 0);
+            if (single)
+                add_single<ternary>(sums, s->unit, (int)i, b->x, col);
+            else
+                sums.block(s->unit, (int)i, vector, col * MBI_BLOCK_COLS, 0);
             if (++col == across) {
                 add_sums<ternary>(sums, b->sums + row++ * MBI_BLOCK_ROWS, rows, lanes);
                 col = 0;
@@ -292,7 +337,7 @@ static __device__ __forceinline__ void finish_head(const struct block *b, const 
                                                    uint32_t tag)
 {
     const struct mbi_decode_part *part = &b->part[p->part];
-    const uint32_t rows = part->n * MBI_BLOCK_ROWS, first = part->first * MBI_BLOCK_ROWS;
+    const uint32_t rows = part->share.n * MBI_BLOCK_ROWS, first = part->share.first * MBI_BLOCK_ROWS;
     unsigned long long *const best = (unsigned long long *)b->team;
     uint64_t *const told = b->args->words.best + (size_t)blockIdx.x * b->args->lanes * 2;
 
@@ -305,7 +350,7 @@ static __device__ __forceinline__ void finish_head(const struct block *b, const 
         for (uint32_t i = threadIdx.x; i < rows && first + i < p->matrix.rows; i += THREADS) {
             const uint32_t row = first + i;
             const int32_t v = (int32_t)mbi_finished(&p->finish, b->sums[lane * rows + i],
-                                                    mbi_finish_exponent(&p->finish, row), false, 0);
+                                                    mbi_finish_row(&p->finish, row), false, 0);
             const unsigned long long k = key_of(v, row);
 
             ((int32_t *)p->finish.out)[(size_t)lane * p->matrix.rows + row] = v;
@@ -329,35 +374,71 @@ static __device__ __forceinline__ struct row row_at(const struct block *b,
                                                     const struct mbi_phase *p,
                                                     const struct mbi_decode_part *part, uint32_t i)
 {
-    const uint32_t rows = part->n * MBI_BLOCK_ROWS, lanes = b->args->lanes;
+    const uint32_t rows = part->share.n * MBI_BLOCK_ROWS, lanes = b->args->lanes;
     const uint32_t lane = lanes > 1 && rows ? i / rows : 0;
     struct row r;
 
     r.i = i;
-    r.row = part->first * MBI_BLOCK_ROWS + i - lane * rows;
+    r.row = part->share.first * MBI_BLOCK_ROWS + i - lane * rows;
     r.at = (size_t)lane * p->matrix.rows + r.row;
     r.there = i < rows * lanes && r.row < p->matrix.rows;
     return r;
+}
+
+/* What a row's sum becomes, worked out before the sum is there: nearly always a shift and a clamp,
+ * and perhaps a saturated addition. */
+struct finish {
+    struct mbi_finish_row row;
+    int32_t shift, lo, hi, least;
+    bool brief;
+};
+
+static __device__ __forceinline__ struct finish finish_at(const struct mbi_phase *p,
+                                                          const struct row *r)
+{
+    const struct mbi_cuda_finish *const f = &p->finish;
+    struct finish x = {};
+
+    if (!r->there)
+        return x;
+    x.row = mbi_finish_row(f, r->row);
+    x.shift = f->shift + x.row.exponent;
+    x.lo = f->lo;
+    x.hi = f->hi;
+    x.least = p->normed ? INT32_MIN : -(int32_t)((uint32_t)INT32_MAX >> (32 - f->bits)) - 1;
+    x.brief = f->kind == MBI_FINISH_ROWS && x.shift > 0 && x.shift < 32;
+    return x;
+}
+
+static __device__ __forceinline__ int32_t finished(const struct mbi_phase *p,
+                                                   const struct finish *x, int32_t sum,
+                                                   int32_t added)
+{
+    if (!x->brief)
+        return (int32_t)mbi_finished(&p->finish, sum, x->row, !p->normed, added);
+    sum = mbi_clamp_i32((sum >> x->shift) + ((sum >> (x->shift - 1)) & 1), x->lo, x->hi);
+    return mbi_clamp_i32(mbi_add_sat(sum, added), x->least, ~x->least);
 }
 
 /* Rows of a layer's products become words: of p, or of the residual with what is added to it. The
  * first round of them was prepared before x was waited for. */
 static __device__ __forceinline__ void finish_rows(const struct block *b, const struct mbi_phase *p,
                                                    const struct mbi_decode_part *part, struct row r,
-                                                   int32_t exponent, uint32_t tag)
+                                                   struct finish f, uint32_t tag)
 {
-    const uint32_t all = part->n * MBI_BLOCK_ROWS * b->args->lanes;
+    const uint32_t all = part->share.n * MBI_BLOCK_ROWS * b->args->lanes;
     uint64_t *const to = p->normed ? b->args->words.p : b->args->words.residual[p->turn];
 
+    MBI_NO_UNROLL
     while (r.i < all) {
         if (r.there)
             mbi_word_put(to + r.at,
-                         (int32_t)mbi_finished(&p->finish, b->sums[r.i], exponent, !p->normed,
-                                               p->normed ? 0 : b->residual[r.at]),
-                         tag);
+                         finished(p, &f, b->sums[r.i], p->normed ? 0 : b->residual[r.at]), tag);
         b->sums[r.i] = 0;
+        if (r.i + THREADS >= all)
+            break;
         r = row_at(b, p, part, r.i + THREADS);
-        exponent = r.there ? mbi_finish_exponent(&p->finish, r.row) : 0;
+        f = finish_at(p, &r);
     }
 }
 
@@ -365,7 +446,7 @@ static __device__ __forceinline__ void finish_rows(const struct block *b, const 
 static __device__ __forceinline__ bool wants_residual(const struct block *b,
                                                       const struct mbi_phase *p)
 {
-    return b->part[p->part].n || (p->kind == MBI_PHASE_PRODUCT && b->part[p->part + 1].n);
+    return b->part[p->part].share.n || (p->kind == MBI_PHASE_PRODUCT && b->part[p->part + 1].share.n);
 }
 
 /* The description of a later phase, which is on its way while this one runs, gets to its place
@@ -400,33 +481,36 @@ static __device__ __forceinline__ void product(struct block *b, const struct mbi
     const struct mbi_decode_part *part = &b->part[p->part];
     const uint32_t pitch = mbi_dot_pitch(part->col_blocks);
     const struct row r = row_at(b, p, part, threadIdx.x);
-    const int32_t exponent =
-        r.there && p->kind == MBI_PHASE_PRODUCT ? mbi_finish_exponent(&p->finish, r.row) : 0;
+    const struct finish f = finish_at(p, &r);
     struct share<ternary> s;
 
     s.begin(b, part);
     feed(b, p, tag_of(b, k - 1), pitch);
-    multiply<ternary>(b, &s, part, pitch);
+    if (b->args->lanes == 1)
+        multiply<ternary, true>(b, &s, part, pitch);
+    else
+        multiply<ternary, false>(b, &s, part, pitch);
     put_phase(later);
     if (p->normed)
         mbi_ring_wait(&b->ring, b->group); /* what the next mixer has from before is there */
     __syncthreads();
     if (p->kind == MBI_PHASE_PRODUCT)
-        finish_rows(b, p, part, r, exponent, tag_of(b, k));
+        finish_rows(b, p, part, r, f, tag_of(b, k));
     else
         finish_head(b, p, tag_of(b, k));
     if (s.units.begin < s.units.end)
         mbi_ring_push(&b->ring);
 }
 
+template <bool ternary>
 static __device__ __forceinline__ void product_phase(struct block *b, const struct mbi_phase *p,
                                                      uint32_t k, const struct fetched *later)
 {
-    if (p->kind == MBI_PHASE_PRODUCT && !(p->normed ? wants_residual(b, p) : b->part[p->part].n)) {
+    if (p->kind == MBI_PHASE_PRODUCT && !(p->normed ? wants_residual(b, p) : b->part[p->part].share.n)) {
         put_phase(later);
         mbi_ring_wait(&b->ring, b->group);
         __syncthreads();
-    } else if (p->matrix.dtype == MBI_TERNARY) {
+    } else if (ternary && p->matrix.dtype == MBI_TERNARY) {
         product<true>(b, p, k, later);
     } else {
         product<false>(b, p, k, later);
@@ -451,42 +535,42 @@ static __device__ __forceinline__ void bring_before(struct block *b, uint32_t k)
 {
     const struct mbi_phase *const p = &b->phase[k % PHASES];
 
-    if (k < b->args->n_phases && p->kind == MBI_PHASE_MIX && mbi_mix_before_size(&p->mixer) &&
+    if (k < b->args->n_phases && p->kind == MBI_PHASE_MIX && p->near &&
         blockIdx.x < (uint32_t)p->mixer.scan.heads * b->args->lanes)
         bring(b, &p->mixer, blockIdx.x);
 }
 
-/* The sizes of most models are known to the compiler. */
-static __device__ __forceinline__ void mix_head(const struct block *b, struct mbi_mix_task *t,
+template <bool usual>
+static __device__ __forceinline__ void mix_head(const struct block *b, const struct mbi_mix_task *t,
                                                 uint64_t *g, uint32_t tag)
 {
-    if (t->near && t->dim == 64 && t->n == 64) {
+    if (usual) {
         struct mbi_mix_task known = *t;
 
-        known.near = true;
-        known.dim = known.n = 64;
-        mbi_mix_head(&known, b->before, g, tag);
+        known.dim = known.n = USUAL;
+        mbi_mix_head(&known, b->mix, b->before, g, tag);
+    } else if (t->near) {
+        mbi_mix_head(t, b->mix, b->before, g, tag);
     } else {
-        mbi_mix_head(t, b->before, g, tag);
+        mbi_mix_head_far(*t, b->mix, g, tag);
     }
 }
 
+template <bool usual>
 static __device__ __forceinline__ void mix(struct block *b, const struct mbi_phase *p, uint32_t k,
                                            const struct fetched *later)
 {
     const struct mbi_cuda_mixer *m = &p->mixer;
     const struct mbi_decode_words *w = &b->args->words;
     const uint32_t heads = (uint32_t)m->scan.heads, work = heads * b->args->lanes;
-    const struct mbi_mix_room room = mbi_mix_room_at(b->mix, &m->scan);
-    struct mbi_mix_task t;
+    struct mbi_mix_task t = {};
 
     t.m = m;
-    t.room = &room;
     t.shears = b->shears;
     t.tag = tag_of(b, k - 1);
     t.dim = (uint32_t)m->scan.head_dim;
     t.n = (uint32_t)m->scan.d_state;
-    t.near = mbi_mix_before_size(m) != 0;
+    t.near = p->near != 0;
     for (uint32_t i = blockIdx.x; i < work; i += gridDim.x) {
         const uint32_t lane = i / heads;
 
@@ -501,7 +585,8 @@ static __device__ __forceinline__ void mix(struct block *b, const struct mbi_pha
         t.run = &b->args->runs[lane];
         t.words = w->p + (size_t)lane * m->p_cols;
         t.head = i - lane * heads;
-        mix_head(b, &t, w->g + (size_t)i * t.dim / 4, tag_of(b, k));
+        t.i = (uint32_t)t.run->pos & ((uint32_t)m->scan.chunk - 1);
+        mix_head<usual>(b, &t, w->g + (size_t)i * t.dim / 4, tag_of(b, k));
     }
     put_phase(later);
     __syncthreads();
@@ -562,10 +647,10 @@ static __device__ __forceinline__ struct block enter(const struct mbi_decode_arg
     b.group = 0;
     b.shears = (const uint32_t *)(shared + s->shears);
     for (uint32_t i = threadIdx.x; i < MBI_SHEARS; i += THREADS)
-        ((uint32_t *)(shared + s->shears))[i] = mbi_mix_shear(i);
+        ((uint32_t *)(shared + s->shears))[i] = args->shears[i];
     for (uint32_t i = threadIdx.x; i < args->n_parts; i += THREADS) {
         part[i] = args->part[i];
-        mbi_part_share(&part[i], i);
+        part[i].share = args->share[(size_t)blockIdx.x * args->n_parts + i];
     }
     for (uint32_t i = threadIdx.x; i < s->most_rows * args->lanes; i += THREADS)
         b.sums[i] = 0;
@@ -577,9 +662,14 @@ static __device__ __forceinline__ struct block enter(const struct mbi_decode_arg
     __syncthreads();
     mbi_ring_start(&b.ring, b.part, args->n_parts, shared + s->ring, s->depth);
     bring_before(&b, 1);
+    embed(&b);
+    __syncthreads();
     return b;
 }
 
+/* The kernel leaves out what a program does not need: products with ternary matrices, mixers of
+ * other than the usual sizes. */
+template <bool ternary, bool usual>
 static __global__ void __launch_bounds__(THREADS, 1)
     decode_kernel(const __grid_constant__ struct mbi_decode_args args)
 {
@@ -592,13 +682,33 @@ static __global__ void __launch_bounds__(THREADS, 1)
         const struct fetched later = fetch_phase(&b, k + AHEAD);
 
         if (p->kind == MBI_PHASE_MIX)
-            mix(&b, p, k, &later);
+            mix<usual>(&b, p, k, &later);
         else if (p->kind == MBI_PHASE_CHOOSE)
             choose(&b, p, k);
         else
-            product_phase(&b, p, k, &later);
+            product_phase<ternary>(&b, p, k, &later);
     }
     mbi_copy_wait<0>();
+}
+
+typedef void kernel(const struct mbi_decode_args);
+
+static kernel *kernel_of(const struct mbi_phase *phases, uint32_t n)
+{
+    bool ternary = false, usual = true;
+
+    for (uint32_t k = 0; k < n; k++) {
+        const struct mbi_phase *p = &phases[k];
+        const struct mbi_scan_attr *at = &p->mixer.scan;
+
+        if (p->kind == MBI_PHASE_MIX)
+            usual = usual && p->near && at->head_dim == USUAL && at->d_state == USUAL;
+        else if (p->kind != MBI_PHASE_CHOOSE)
+            ternary = ternary || p->matrix.dtype == MBI_TERNARY;
+    }
+    return !usual ? decode_kernel<true, false>
+           : ternary ? decode_kernel<true, true>
+                     : decode_kernel<false, true>;
 }
 
 /* ---- sizes ---- */
@@ -608,6 +718,7 @@ static __global__ void __launch_bounds__(THREADS, 1)
 static bool space_for(struct mbi_decode_space *s, const struct mbi_cuda_decode *d,
                       const struct mbi_phase *phases, uint32_t lanes, size_t limit)
 {
+    const size_t unit = WARPS * (size_t)MBI_UNIT; /* of all warps */
     size_t x = 0, mix = 0, before = 0, at;
 
     for (uint32_t k = 0; k < d->n_phases; k++) {
@@ -615,7 +726,7 @@ static bool space_for(struct mbi_decode_space *s, const struct mbi_cuda_decode *
 
         if (p->kind == MBI_PHASE_MIX) {
             mix = mbi_max_size(mix, mbi_mix_room_size(&p->mixer.scan));
-            before = mbi_max_size(before, mbi_mix_before_size(&p->mixer));
+            before = mbi_max_size(before, p->near);
         } else if (p->kind != MBI_PHASE_CHOOSE) {
             x = mbi_max_size(x, mbi_dot_pitch(mbi_col_blocks(&p->matrix)));
         }
@@ -640,9 +751,9 @@ static bool space_for(struct mbi_decode_space *s, const struct mbi_cuda_decode *
     s->ring = (uint32_t)at;
     if (at > limit)
         return false;
-    s->depth = (uint32_t)mbi_min_size(MBI_RING_MOST, (limit - at) / (WARPS * (size_t)MBI_UNIT));
-    s->size = (uint32_t)(at + s->depth * (WARPS * (size_t)MBI_UNIT));
-    return s->depth >= 2;
+    s->depth = limit - at >= MBI_RING_DEEP * unit ? MBI_RING_DEEP : MBI_RING_SHALLOW;
+    s->size = (uint32_t)(at + s->depth * unit);
+    return s->size <= limit;
 }
 
 /* Rows of the largest share; 0: one is too large for its bytes to be counted in 32 bits, or for the
@@ -681,12 +792,13 @@ bool mbi_cuda_decode_size_up(struct mbi_cuda_decode *d, const struct mbi_phase *
             break;
         d->most_lanes = lanes;
     }
+    d->kernel = kernel_of(phases, d->n_phases);
     /* The limit is the process's, and the same for every program. */
     return d->most_lanes &&
-           cudaFuncSetAttribute(decode_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                shared) == cudaSuccess &&
+           cudaFuncSetAttribute(d->kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared) ==
+               cudaSuccess &&
            cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-               &fit, decode_kernel, THREADS, d->space[d->most_lanes].size) == cudaSuccess &&
+               &fit, d->kernel, THREADS, d->space[d->most_lanes].size) == cudaSuccess &&
            fit > 0;
 }
 
@@ -710,6 +822,8 @@ cudaError_t mbi_cuda_decode_run(struct mbi_cuda_decode *d, const struct mbi_imag
 
     args.phase = d->phase;
     args.part = d->part;
+    args.shears = d->shears;
+    args.share = d->share;
     args.runs = image->runs;
     args.live = live;
     args.drawn = drawn;
@@ -720,7 +834,7 @@ cudaError_t mbi_cuda_decode_run(struct mbi_cuda_decode *d, const struct mbi_imag
     args.words = d->words;
     args.space = d->space[lanes];
     return e != cudaSuccess ? e
-                            : mbi_launch_together(decode_kernel, dim3(d->blocks), THREADS,
+                            : mbi_launch_together(d->kernel, dim3(d->blocks), THREADS,
                                                   args.space.size, MBI_STREAM, args);
 }
 

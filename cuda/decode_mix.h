@@ -53,48 +53,50 @@ static __host__ __device__ __forceinline__ struct mbi_mix_layout mbi_mix_layout(
 }
 
 /* Bytes of shared memory in which a block has what a head has from before; 0: it is read where it
- * lies, as it is large or not made of pieces of 16 bytes. */
+ * lies, as it is large, not made of pieces of 16 bytes, or rounded in an unusual way. */
 #define MBI_MIX_BEFORE_MOST ((size_t)48 << 10)
 
-static __host__ __device__ inline size_t mbi_mix_before_size(const struct mbi_cuda_mixer *m)
+static inline uint32_t mbi_mix_near_size(const struct mbi_cuda_mixer *m)
 {
     const size_t n = (size_t)m->scan.d_state, p = (size_t)m->scan.head_dim;
     const size_t size = mbi_mix_layout(m, p, n).size;
+    const struct mbi_cuda_clamp *const clamp[] = {&m->channel, &m->z, &m->gated_z, &m->out};
 
+    for (int i = 0; i < 4; i++)
+        if (clamp[i]->shift < 0 || clamp[i]->shift > 31)
+            return 0;
     return p / 2 <= MBI_DECODE_THREADS && p % 16 == 0 && (p & (p - 1)) == 0 && n % 16 == 0 &&
                    m->channels % 16 == 0 && m->at_x % 16 == 0 && m->at_bc % 16 == 0 &&
                    m->pairs % 4 == 0 && size <= MBI_MIX_BEFORE_MOST
-               ? size
+               ? (uint32_t)size
                : 0;
 }
 
-/* `pieces` of 16 bytes in the background. */
-static __device__ __forceinline__ void mbi_mix_copy(char *shared, const void *from, uint32_t pieces)
-{
-    for (uint32_t i = threadIdx.x; i < pieces; i += MBI_DECODE_THREADS)
-        mbi_copy16(shared + 16 * i, (const char *)from + 16 * i, true);
-}
+/* ---- copying it ---- */
 
-/* A row by channel: the part of x, then that of B and C, elements of `size` bytes. */
-static __device__ __forceinline__ void mbi_mix_copy_channels(char *shared, const void *row,
-                                                             uint32_t x, uint32_t bc, uint32_t p,
-                                                             uint32_t n, uint32_t size)
-{
-    mbi_mix_copy(shared, (const char *)row + (size_t)x * size, p * size / 16);
-    mbi_mix_copy(shared + p * size, (const char *)row + (size_t)bc * size, 2 * n * size / 16);
-}
+/* `rows` rows of `pieces` pieces of 16 bytes from every `stride` bytes, in the background, by a
+ * warp. */
+struct mbi_mix_rows {
+    const char *from;
+    uint32_t to, rows, pieces, stride;
+};
 
-/* The aligned word that an element of 16 bits lies in. */
-static __device__ __forceinline__ void mbi_mix_copy_half(char *shared, const int16_t *from)
+static __device__ __forceinline__ void mbi_mix_copy(char *shared, const struct mbi_mix_rows *r)
 {
-    if (threadIdx.x == 0)
-        mbi_copy4(shared, (const void *)((uintptr_t)from & ~(uintptr_t)3));
-}
+    const uint32_t lane = threadIdx.x % MBI_WARP;
+    uint32_t row = 0, piece = lane, at = r->to + 16 * lane;
 
-static __device__ __forceinline__ const int16_t *mbi_mix_half(const char *shared,
-                                                              const int16_t *from)
-{
-    return (const int16_t *)(shared + ((uintptr_t)from & 2));
+    MBI_NO_UNROLL
+    while (row < r->rows) {
+        if (piece >= r->pieces) {
+            piece -= r->pieces;
+            row++;
+            continue;
+        }
+        mbi_copy16(shared + at, r->from + row * (size_t)r->stride + 16 * piece, true);
+        piece += MBI_WARP;
+        at += 16 * MBI_WARP;
+    }
 }
 
 /* Row `back` positions ago of a ring of 4. */
@@ -114,37 +116,86 @@ static __device__ __forceinline__ const uint8_t *mbi_mix_angles(const struct mbi
            (size_t)(((uint32_t)run->pos - back) % 2) * m->pairs;
 }
 
-/* Ask for all of it; the caller closes the group. */
-static __device__ void mbi_mix_bring(char *shared, const struct mbi_cuda_mixer *m,
-                                     const struct mbi_cuda_run *run, uint32_t head)
+/* Where a row by channel lies: the part of x, then that of B and C, elements of `size` bytes. */
+static __device__ __forceinline__ void mbi_mix_copy_channels(char *shared, uint32_t to,
+                                                             const void *row, uint32_t x,
+                                                             uint32_t bc, uint32_t p, uint32_t n,
+                                                             uint32_t size)
+{
+    const struct mbi_mix_rows of_x = {(const char *)row + (size_t)x * size, to, 1, p * size / 16,
+                                      0};
+    const struct mbi_mix_rows of_bc = {(const char *)row + (size_t)bc * size, to + p * size, 1,
+                                       2 * n * size / 16, 0};
+
+    mbi_mix_copy(shared, &of_x);
+    mbi_mix_copy(shared, &of_bc);
+}
+
+/* The aligned word that an element of 16 bits lies in. */
+static __device__ __forceinline__ void mbi_mix_copy_half(char *shared, const int16_t *from)
+{
+    if (threadIdx.x % MBI_WARP == 0)
+        mbi_copy4(shared, (const void *)((uintptr_t)from & ~(uintptr_t)3));
+}
+
+static __device__ __forceinline__ const int16_t *mbi_mix_half(const char *shared,
+                                                              const int16_t *from)
+{
+    return (const int16_t *)(shared + ((uintptr_t)from & 2));
+}
+
+/* A job of one warp: a part of what a head has from before. */
+enum { MBI_MIX_JOBS = 10 };
+
+static __device__ __forceinline__ void mbi_mix_bring_job(char *shared,
+                                                         const struct mbi_cuda_mixer *m,
+                                                         const struct mbi_cuda_run *run,
+                                                         uint32_t head, uint32_t job)
 {
     const struct mbi_scan_attr *at = &m->scan;
     const struct mbi_cuda_scan_layout layout = mbi_cuda_scan_layout(at);
-    const struct mbi_scan_token k = mbi_scan_token_at(
-        shared, at, &layout, run->memory + m->scan_memory, run->pos, head, (const int8_t *)shared);
-    const uint32_t n = (uint32_t)at->d_state, p = (uint32_t)at->head_dim, row = p / 8;
-    const uint32_t x = m->at_x + head * p;
+    const char *const memory = run->memory + m->scan_memory;
+    const uint32_t n = (uint32_t)at->d_state, p = (uint32_t)at->head_dim, h = (uint32_t)at->heads;
+    const uint32_t x = m->at_x + head * p, i = (uint32_t)run->pos % (uint32_t)at->chunk;
     const struct mbi_mix_layout o = mbi_mix_layout(m, p, n);
+    struct mbi_mix_rows r = {NULL, 0, 0, 1, 0};
 
-    mbi_mix_copy(shared + o.h16, k.before.h16, n * row);
-    mbi_mix_copy(shared + o.b, k.before.b, k.i * n / 16);
-    for (uint32_t i = threadIdx.x; i < k.i * row; i += MBI_DECODE_THREADS)
-        mbi_copy16(shared + o.xw + 16 * i, k.before.xw + i / row * k.before.width + i % row * 8,
-                   true);
-    for (uint32_t i = threadIdx.x; i < k.i; i += MBI_DECODE_THREADS)
-        mbi_copy4(shared + o.l + 4 * i, k.before.l + i * k.before.l_step);
-    for (uint32_t j = 0; j < 3; j++)
-        mbi_mix_copy_channels(shared + o.ring + j * (p + 2 * n) * 2, mbi_mix_ring(m, run, 3 - j), x,
-                              m->at_bc, p, n, 2);
-    mbi_mix_copy_channels(shared + o.taps, m->taps, x, m->at_bc, p, n, 4);
-    mbi_mix_copy_channels(shared + o.exponent, m->taps_exponent, x, m->at_bc, p, n, 1);
-    mbi_mix_copy_channels(shared + o.bias, m->taps_bias, x, m->at_bc, p, n, 2);
-    for (uint32_t i = threadIdx.x; i < m->pairs / 4; i += MBI_DECODE_THREADS)
-        mbi_copy4(shared + o.angle + 4 * i, mbi_mix_angles(m, run, 1) + 4 * i);
-    mbi_mix_copy_half(shared + o.dt_bias, m->dt_bias + head);
-    mbi_mix_copy_half(shared + o.skip, m->skip + head);
+    if (job < 2) { /* halves of h16 */
+        r = {memory + layout.h16 + ((size_t)head * 2 + job) * n * p, (uint32_t)o.h16 + job * n * p,
+             1, n * p / 16, 0};
+    } else if (job == 2) {
+        r = {memory + layout.b, (uint32_t)o.b, 1, i * n / 16, 0};
+    } else if (job == 3) {
+        r = {memory + layout.xw + (size_t)head * p * 2, (uint32_t)o.xw, i, p / 8, h * p * 2};
+    } else if (job == 4) {
+        for (uint32_t j = threadIdx.x % MBI_WARP; j < i; j += MBI_WARP)
+            mbi_copy4(shared + o.l + 4 * j, memory + layout.sum + ((size_t)j * h + head) * 4);
+    } else if (job < 8) {
+        mbi_mix_copy_channels(shared, (uint32_t)o.ring + (job - 5) * (p + 2 * n) * 2,
+                              mbi_mix_ring(m, run, 8 - job), x, m->at_bc, p, n, 2);
+    } else if (job == 8) {
+        mbi_mix_copy_channels(shared, (uint32_t)o.taps, m->taps, x, m->at_bc, p, n, 4);
+        mbi_mix_copy_channels(shared, (uint32_t)o.exponent, m->taps_exponent, x, m->at_bc, p, n, 1);
+    } else {
+        mbi_mix_copy_channels(shared, (uint32_t)o.bias, m->taps_bias, x, m->at_bc, p, n, 2);
+        for (uint32_t j = threadIdx.x % MBI_WARP; j < m->pairs / 4; j += MBI_WARP)
+            mbi_copy4(shared + o.angle + 4 * j, mbi_mix_angles(m, run, 1) + 4 * j);
+        mbi_mix_copy_half(shared + o.dt_bias, m->dt_bias + head);
+        mbi_mix_copy_half(shared + o.skip, m->skip + head);
+    }
+    mbi_mix_copy(shared, &r);
 }
 
+/* Ask for all of it; the caller closes the group. */
+static __device__ MBI_CALLED void mbi_mix_bring(char *shared, const struct mbi_cuda_mixer *m,
+                                                const struct mbi_cuda_run *run, uint32_t head)
+{
+    MBI_NO_UNROLL
+    for (uint32_t job = threadIdx.x / MBI_WARP; job < MBI_MIX_JOBS; job += MBI_DECODE_WARPS)
+        mbi_mix_bring_job(shared, m, run, head, job);
+}
+
+/* In shared memory, for the row `i` of the chunk. */
 static __device__ __forceinline__ struct mbi_mix_before mbi_mix_near(const char *shared,
                                                                      const struct mbi_cuda_mixer *m,
                                                                      uint32_t head, uint32_t i,
@@ -198,33 +249,35 @@ struct mbi_mix_room {
     int8_t *x, *bc; /* [P], [2 N] */
     int16_t *gz;    /* [P] */
     int32_t *l, *L, *weight, *kept, *skip;
-    int32_t *inside, *carried; /* [threads][2]: sums of groups of rows, [P] to a group */
-    char *scan;
+    int32_t *m;                /* [Q] */
+    int32_t *inside, *carried; /* [groups][P]: sums of some rows; at most [threads][2] */
+    char *scan;                /* what the recurrence takes besides */
 };
 
 static __host__ __device__ inline size_t mbi_mix_room_size(const struct mbi_scan_attr *at)
 {
     return mbi_scan_token_shared(at) + mbi_align_size(2 * (size_t)at->d_state, 16) +
-           4 * MBI_DECODE_THREADS * sizeof(int32_t) + 5 * sizeof(int32_t) +
+           4 * MBI_DECODE_THREADS * sizeof(int32_t) + 8 * sizeof(int32_t) +
            (size_t)at->head_dim * 3;
 }
 
 static __device__ __forceinline__ struct mbi_mix_room mbi_mix_room_at(
-    char *shared, const struct mbi_scan_attr *at)
+    char *shared, const struct mbi_scan_attr *at, uint32_t p, uint32_t n)
 {
     struct mbi_mix_room s;
 
-    s.scan = shared;
-    s.bc = (int8_t *)(shared + mbi_scan_token_shared(at));
-    s.inside = (int32_t *)(s.bc + mbi_align_size(2 * (size_t)at->d_state, 16));
-    s.carried = s.inside + 2 * MBI_DECODE_THREADS;
-    s.l = s.carried + 2 * MBI_DECODE_THREADS;
+    s.l = (int32_t *)shared;
     s.L = s.l + 1;
     s.weight = s.l + 2;
     s.kept = s.l + 3;
     s.skip = s.l + 4;
-    s.gz = (int16_t *)(s.l + 5);
-    s.x = (int8_t *)(s.gz + at->head_dim);
+    s.inside = s.l + 8;
+    s.carried = s.inside + 2 * MBI_DECODE_THREADS;
+    s.bc = (int8_t *)(s.carried + 2 * MBI_DECODE_THREADS);
+    s.scan = (char *)s.bc + mbi_align_size(2 * n, 16);
+    s.m = (int32_t *)(s.scan + mbi_align_size(p * 2, 16)); /* as mbi_scan_token_at() has it */
+    s.gz = (int16_t *)(s.scan + mbi_scan_token_shared(at));
+    s.x = (int8_t *)(s.gz + p);
     return s;
 }
 
@@ -233,7 +286,7 @@ static __device__ __forceinline__ struct mbi_mix_room mbi_mix_room_at(
 /* The shears of a rotation by rho - 32, for mbi_mix_turn(): t below, s above. */
 #define MBI_SHEARS 64
 
-static __device__ __forceinline__ uint32_t mbi_mix_shear(uint32_t rho)
+static inline uint32_t mbi_mix_shear(uint32_t rho)
 {
     const int32_t r = (int32_t)rho - 32;
 
@@ -251,38 +304,14 @@ static __device__ __forceinline__ int32_t mbi_mix_turn(int32_t first, int32_t se
     x -= (t * y + half) >> 15;
     y += (s * x + half) >> 15;
     x -= (t * y + half) >> 15;
-    if (turned & 128) {
-        x = -x;
-        y = -y;
-    }
     if (turned & 64) {
         const int32_t old = x;
 
         x = -y;
         y = old;
     }
-    return mbi_clamp_i32(((odd ? y : x) + 4) >> 3, -128, 127);
-}
-
-/* Channel `c` of the mixer, `at` in what is from before: its input v is kept where this position's
- * belongs. Also of B and C, by the block of one head. */
-static __device__ __forceinline__ int32_t mbi_mix_channel(const struct mbi_cuda_mixer *m,
-                                                          const struct mbi_mix_before *b,
-                                                          const struct mbi_cuda_run *run,
-                                                          uint32_t c, uint32_t at, int32_t v,
-                                                          bool keeps)
-{
-    const int32_t x[4] = {b->ring[0][at], b->ring[1][at], b->ring[2][at], v};
-    const int32_t taps = ((const int32_t *)b->taps)[at];
-    int32_t w[4];
-
-    MBI_UNROLL
-    for (int j = 0; j < 4; j++)
-        w[j] = (int8_t)(taps >> 8 * j);
-    if (keeps)
-        ((int16_t *)mbi_mix_ring(m, run, 0))[c] = (int16_t)v;
-    return mbi_clamped(&m->channel,
-                       mbi_gate_at(mbi_conv_at(x, w, b->exponent[at], b->bias[at]), m->conv_gate));
+    x = odd ? y : x;
+    return mbi_clamp_i32(((turned & 128 ? -x : x) + 4) >> 3, -128, 127);
 }
 
 /* What all of a head's threads do with their words of p. */
@@ -294,16 +323,43 @@ struct mbi_mix_task {
     const uint64_t *words; /* of p */
     const uint32_t *shears;
     uint32_t tag, head, dim, n; /* P and N */
+    uint32_t i;                 /* the token's row in the chunk */
     bool near;
 };
+
+static __device__ __forceinline__ int32_t mbi_mix_clamped(const struct mbi_mix_task *t,
+                                                          const struct mbi_cuda_clamp *c, int32_t v)
+{
+    return t->near ? mbi_clamped_right(c, v) : mbi_clamped(c, v);
+}
+
+/* Channel `c` of the mixer, `at` in what is from before: its input is kept where this position's
+ * belongs. That of B and C by the block of one head. */
+static __device__ __forceinline__ int32_t mbi_mix_channel(const struct mbi_mix_task *t, uint32_t c,
+                                                          uint32_t at, uint64_t seen, bool keeps)
+{
+    const struct mbi_cuda_mixer *m = t->m;
+    const struct mbi_mix_before *b = t->before;
+    const int32_t taps = ((const int32_t *)b->taps)[at];
+    const int32_t exponent = b->exponent[at], bias = b->bias[at];
+    int32_t x[4] = {b->ring[0][at], b->ring[1][at], b->ring[2][at], 0}, w[4];
+
+    MBI_UNROLL
+    for (int j = 0; j < 4; j++)
+        w[j] = (int8_t)(taps >> 8 * j);
+    x[3] = mbi_word_take(seen, t->words + m->at_channels + c, t->tag);
+    if (keeps)
+        ((int16_t *)mbi_mix_ring(m, t->run, 0))[c] = (int16_t)x[3];
+    return mbi_mix_clamped(t, &m->channel,
+                           mbi_gate_at(mbi_conv_at(x, w, exponent, bias), m->conv_gate));
+}
 
 static __device__ __forceinline__ void mbi_mix_x(const struct mbi_mix_task *t, uint32_t i)
 {
     const uint32_t c = t->m->at_x + t->head * t->dim + i;
-    const uint64_t *const word = t->words + t->m->at_channels + c;
-    const int32_t v = mbi_word_take(mbi_word_look(word), word, t->tag);
+    const uint64_t seen = mbi_word_look(t->words + t->m->at_channels + c);
 
-    t->room->x[i] = (int8_t)mbi_mix_channel(t->m, t->before, t->run, c, t->near ? i : c, v, true);
+    t->room->x[i] = (int8_t)mbi_mix_channel(t, c, t->near ? i : c, seen, true);
 }
 
 /* Element i of B, then C, by whole warps. Neighbours are the two of a pair. */
@@ -313,19 +369,18 @@ static __device__ __forceinline__ void mbi_mix_bc(const struct mbi_mix_task *t, 
     const bool there = index < 2 * t->n, first = there && t->head == 0;
     const uint32_t i = there ? index : 0, c = m->at_bc + i, pair = i % t->n / 2;
     const bool turned = pair < m->pairs;
-    const uint64_t *const word = t->words + m->at_channels + c;
     const uint64_t *const turn = t->words + m->at_turn + (turned ? pair : 0);
-    const uint64_t seen = mbi_word_look(word), seen_turn = turned ? mbi_word_look(turn) : 0;
+    const uint64_t seen = mbi_word_look(t->words + m->at_channels + c);
+    const uint64_t seen_turn = turned ? mbi_word_look(turn) : 0;
     uint32_t angle = 0;
 
     if (turned) {
         angle = t->before->angle[pair] +
-                (uint32_t)mbi_rsh_i32(mbi_word_take(seen_turn, turn, t->tag), 2);
+                (uint32_t)mbi_rsh_any(mbi_word_take(seen_turn, turn, t->tag), 2);
         if (first && i < t->n && i % 2 == 0)
             ((uint8_t *)mbi_mix_angles(m, t->run, 0))[pair] = (uint8_t)angle;
     }
-    int32_t v = mbi_mix_channel(m, t->before, t->run, c, t->near ? t->dim + i : c,
-                                mbi_word_take(seen, word, t->tag), first);
+    int32_t v = mbi_mix_channel(t, c, t->near ? t->dim + i : c, seen, first);
     const int32_t other = __shfl_xor_sync(MBI_FULL, v, 1);
 
     if (turned)
@@ -340,31 +395,40 @@ static __device__ __forceinline__ void mbi_mix_z(const struct mbi_mix_task *t, u
     const uint64_t *const word = t->words + m->at_z + t->head * t->dim + i;
     const int32_t v = mbi_word_take(mbi_word_look(word), word, t->tag);
 
-    t->room->gz[i] =
-        (int16_t)mbi_clamped(&m->gated_z, mbi_gate_at(mbi_clamped(&m->z, v), m->z_gate));
+    t->room->gz[i] = (int16_t)mbi_mix_clamped(t, &m->gated_z,
+                                              mbi_gate_at(mbi_mix_clamped(t, &m->z, v), m->z_gate));
 }
 
-static __device__ __forceinline__ void mbi_mix_dt(const struct mbi_mix_task *t)
+/* What comes of the head's decay, by a warp each: L, the weight of the input, what h keeps. */
+static __device__ __forceinline__ void mbi_mix_dt(const struct mbi_mix_task *t, uint32_t which)
 {
     const struct mbi_cuda_mixer *m = t->m;
     const uint64_t *const word = t->words + m->at_dt + t->head;
+    const uint64_t seen = mbi_word_look(word);
     const uint32_t before = t->before->sum ? *t->before->sum : 0;
-    const int32_t bias = *t->before->dt_bias;
-    const int32_t l = mbi_decay_of(mbi_word_take(mbi_word_look(word), word, t->tag), bias, m->hold);
+    const int32_t bias = *t->before->dt_bias, skip = *t->before->skip;
+    const int32_t l = mbi_decay_of(mbi_word_take(seen, word, t->tag), bias, m->hold);
 
-    *t->room->skip = *t->before->skip;
-    *t->room->l = l;
-    *t->room->L = (int32_t)((uint32_t)l + before);
+    if (which == 0) {
+        *t->room->skip = skip;
+        *t->room->l = l;
+        *t->room->L = (int32_t)((uint32_t)l + before);
+    } else if (which == 1) {
+        *t->room->weight = (int32_t)mbi_input_weight((uint32_t)l);
+    } else {
+        *t->room->kept = mbi_scan_keep((uint32_t)l + before, m->scan.hold);
+    }
 }
 
-/* All of them: x, B and C, z, dt, whole warps for each but the last. */
+/* All of them: x, B and C, z, dt, whole warps for each. */
 static __device__ __forceinline__ void mbi_mix_enter(const struct mbi_mix_task *t)
 {
     const uint32_t bc = (uint32_t)mbi_align_size(t->dim, MBI_WARP);
     const uint32_t z = bc + (uint32_t)mbi_align_size(2 * t->n, MBI_WARP);
     const uint32_t dt = z + (uint32_t)mbi_align_size(t->dim, MBI_WARP);
 
-    for (uint32_t i = threadIdx.x; i < dt + MBI_WARP; i += MBI_DECODE_THREADS) {
+    MBI_NO_UNROLL
+    for (uint32_t i = threadIdx.x; i < dt + 3 * MBI_WARP; i += MBI_DECODE_THREADS) {
         if (i < bc) {
             if (i < t->dim)
                 mbi_mix_x(t, i);
@@ -373,8 +437,8 @@ static __device__ __forceinline__ void mbi_mix_enter(const struct mbi_mix_task *
         } else if (i < dt) {
             if (i - z < t->dim)
                 mbi_mix_z(t, i - z);
-        } else if (i == dt) {
-            mbi_mix_dt(t);
+        } else if (i % MBI_WARP == 0) {
+            mbi_mix_dt(t, (i - dt) / MBI_WARP);
         }
     }
 }
@@ -382,101 +446,105 @@ static __device__ __forceinline__ void mbi_mix_enter(const struct mbi_mix_task *
 /* ---- the recurrence, of what is near ---- */
 
 /*
- * The sums of y by groups of threads, each two columns of some rows: first what is carried, and M
- * beside it; behind a barrier what is inside. They are left in parts, which are added by whoever
- * takes y. Each part is below its whole, which fits (lib/op/scan.c).
+ * The sums of y by groups of threads, each two columns of some rows: a third of the groups does
+ * what is carried, while the others make M and then, behind a barrier, what is inside. They are
+ * left in parts, which are added by whoever takes y. A part is bounded as the whole is, by the sum
+ * of magnitudes, which fits (lib/op/scan.c).
  */
-static __device__ __forceinline__ void mbi_mix_sums(const struct mbi_mix_task *t,
-                                                    struct mbi_scan_token *k)
+struct mbi_mix_groups {
+    uint32_t all, carried, inside;
+};
+
+static __device__ __forceinline__ struct mbi_mix_groups mbi_mix_groups(uint32_t dim)
 {
-    const struct mbi_mix_room *s = t->room;
-    const struct mbi_scan_before *o = &k->before;
-    const uint32_t dim = t->dim, width = dim / 2, groups = MBI_DECODE_THREADS / width;
-    const uint32_t group = threadIdx.x / width, col = threadIdx.x % width * 2;
-    int32_t carried[2] = {0, 0}, inside[2] = {0, 0};
+    struct mbi_mix_groups g;
 
-    k->L = (uint32_t)*s->L;
-    mbi_scan_token_m(k, t->n);
-    if (threadIdx.x / MBI_WARP == MBI_DECODE_WARPS - 1) {
-        const int32_t weight = (int32_t)mbi_input_weight((uint32_t)*s->l);
-        const int32_t kept = mbi_scan_keep(k->L, k->at->hold);
-
-        if (threadIdx.x % MBI_WARP == 0) {
-            *s->weight = weight;
-            *s->kept = kept;
-        }
-    }
-#pragma unroll 4
-    for (uint32_t row = group; row < t->n; row += groups) {
-        struct mbi_scan_row<2> r;
-
-        r.load(o->h16 + row * dim + col);
-        carried[0] += k->c[row] * r.at(0);
-        carried[1] += k->c[row] * r.at(1);
-    }
-    *(int2 *)(s->carried + group * dim + col) = {carried[0], carried[1]};
-    __syncthreads();
-#pragma unroll 4
-    for (uint32_t row = group; row < k->i; row += groups) {
-        struct mbi_scan_row<2> r;
-
-        r.load(o->xw + row * dim + col);
-        inside[0] += k->m[row] * r.at(0);
-        inside[1] += k->m[row] * r.at(1);
-    }
-    *(int2 *)(s->inside + group * dim + col) = {inside[0], inside[1]};
-    __syncthreads();
+    g.all = MBI_DECODE_THREADS / (dim / 2);
+    g.carried = g.all < 3 ? g.all : g.all / 3;
+    g.inside = g.all < 3 ? g.all : g.all - g.carried;
+    return g;
 }
 
-/* The token becomes row i of the slots. */
-static __device__ __forceinline__ void mbi_mix_keep(const struct mbi_mix_task *t,
-                                                    const struct mbi_scan_token *k)
+/* Two columns of the sum of weight[row] times a row, over rows first, first + step .. */
+template <class W>
+static __device__ __forceinline__ void mbi_mix_add_rows(int32_t *to, const W *weight,
+                                                        const int16_t *rows, uint32_t dim,
+                                                        uint32_t first, uint32_t end, uint32_t step)
 {
-    const int32_t weight = *t->room->weight;
+    int32_t sum[2] = {0, 0};
 
-    for (uint32_t p = threadIdx.x; p < t->dim; p += MBI_DECODE_THREADS) {
-        k->xw[p] = (int16_t)mbi_scan_xw(t->room->x[p], weight);
-        k->slot_xw[k->i * k->width + p] = k->xw[p];
+#pragma unroll 4
+    for (uint32_t row = first; row < end; row += step) {
+        struct mbi_scan_row<2> r;
+
+        r.load(rows + row * dim);
+        sum[0] += weight[row] * r.at(0);
+        sum[1] += weight[row] * r.at(1);
     }
-    for (uint32_t n = threadIdx.x; t->head == 0 && n < t->n; n += MBI_DECODE_THREADS)
-        k->slot_b[(size_t)k->i * t->n + n] = k->b[n];
-    if (threadIdx.x == 0)
-        k->slot_l[k->i * (size_t)k->at->heads] = k->L;
+    *(int2 *)to = {sum[0], sum[1]};
+}
+
+static __device__ __forceinline__ void mbi_mix_sums(const struct mbi_mix_task *t)
+{
+    const struct mbi_mix_room *s = t->room;
+    const uint32_t dim = t->dim, width = dim / 2;
+    const struct mbi_mix_groups g = mbi_mix_groups(dim);
+    const uint32_t group = threadIdx.x / width, col = threadIdx.x % width * 2;
+    struct mbi_scan_token k = {};
+
+    k.at = &t->m->scan;
+    k.before = t->before->scan;
+    k.b = s->bc;
+    k.c = s->bc + t->n;
+    k.m = s->m;
+    k.i = t->i;
+    k.L = (uint32_t)*s->L;
+    mbi_scan_token_m(&k, t->n);
+    if (group >= g.all - g.carried)
+        mbi_mix_add_rows(s->carried + (group - (g.all - g.carried)) * dim + col, k.c,
+                         k.before.h16 + col, dim, group - (g.all - g.carried), t->n, g.carried);
+    __syncthreads();
+    if (group < g.inside)
+        mbi_mix_add_rows(s->inside + group * dim + col, k.m, k.before.xw + col, dim, group, k.i,
+                         g.inside);
+    __syncthreads();
 }
 
 /* Two columns of y. */
-static __device__ __forceinline__ int2 mbi_mix_y(const struct mbi_mix_task *t,
-                                                 const struct mbi_scan_token *k, uint32_t p)
+static __device__ __forceinline__ int2 mbi_mix_y(const struct mbi_mix_task *t, uint32_t p)
 {
     const struct mbi_mix_room *s = t->room;
-    const uint32_t groups = MBI_DECODE_THREADS / (t->dim / 2);
-    const int32_t m = k->m[k->i], s_n = mbi_scan_s_n(k->at);
-    int32_t inside[2], carried[2] = {0, 0}, y[2];
+    const struct mbi_mix_groups groups = mbi_mix_groups(t->dim);
+    const int32_t m = s->m[t->i], s_n = 31 - __clz((int)t->n) - 1;
+    int32_t inside[2], carried[2] = {0, 0};
 
     inside[0] = m * mbi_scan_xw(s->x[p], *s->weight);
     inside[1] = m * mbi_scan_xw(s->x[p + 1], *s->weight);
     MBI_UNROLL
-    for (uint32_t g = 0; g < groups; g++) {
+    for (uint32_t g = 0; g < groups.inside; g++) {
         const int2 a = *(const int2 *)(s->inside + g * t->dim + p);
-        const int2 c = *(const int2 *)(s->carried + g * t->dim + p);
 
         inside[0] += a.x;
         inside[1] += a.y;
+    }
+    MBI_UNROLL
+    for (uint32_t g = 0; g < groups.carried; g++) {
+        const int2 c = *(const int2 *)(s->carried + g * t->dim + p);
+
         carried[0] += c.x;
         carried[1] += c.y;
     }
-    for (int e = 0; e < 2; e++)
-        y[e] = mbi_scan_y(inside[e], carried[e], s_n, *s->kept);
-    return {y[0], y[1]};
+    return {mbi_scan_y(inside[0], carried[0], s_n, *s->kept),
+            mbi_scan_y(inside[1], carried[1], s_n, *s->kept)};
 }
 
 /* ---- behind the recurrence ---- */
 
 /* The direct path, the norm of the head and its gate, by one warp: two columns side by side to a
- * lane, four results to a word; HELD times 64 columns. */
+ * lane, four results to a word; HELD times 64 columns. `far` has y, or is NULL. */
 template <int HELD>
 static __device__ __forceinline__ void mbi_mix_leave(const struct mbi_mix_task *t,
-                                                     const struct mbi_scan_token *k,
+                                                     const struct mbi_scan_token *far,
                                                      uint64_t *words, uint32_t tag)
 {
     const struct mbi_cuda_mixer *m = t->m;
@@ -488,17 +556,18 @@ static __device__ __forceinline__ void mbi_mix_leave(const struct mbi_mix_task *
     MBI_UNROLL
     for (uint32_t r = 0; r < HELD; r++) {
         const uint32_t i = r * 2 * MBI_WARP + 2 * lane;
-        const bool there = i < dim;
         int2 v = {0, 0};
 
-        if (there && t->near)
-            v = mbi_mix_y(t, k, i);
-        else if (there)
-            v = {mbi_scan_token_y(k, i, *s->kept), mbi_scan_token_y(k, i + 1, *s->kept)};
-        y[r][0] = there ? v.x + mbi_clamped(&m->direct, s->x[i] * *s->skip) : 0;
-        y[r][1] = there ? v.y + mbi_clamped(&m->direct, s->x[i + 1] * *s->skip) : 0;
-        for (int e = 0; e < 2; e++)
-            most = mbi_max_i32(most, y[r][e] < 0 ? -1 - y[r][e] : y[r][e]);
+        if (i < dim) {
+            v = far ? int2{mbi_scan_token_y(far, i, *s->kept),
+                           mbi_scan_token_y(far, i + 1, *s->kept)}
+                    : mbi_mix_y(t, i);
+            v.x += mbi_clamped(&m->direct, s->x[i] * *s->skip);
+            v.y += mbi_clamped(&m->direct, s->x[i + 1] * *s->skip);
+        }
+        y[r][0] = v.x;
+        y[r][1] = v.y;
+        most = mbi_max_i32(most, mbi_max_i32(v.x < 0 ? ~v.x : v.x, v.y < 0 ? ~v.y : v.y));
     }
     const int b = mbi_norm_headroom(mbi_warp_max(most));
 
@@ -506,8 +575,8 @@ static __device__ __forceinline__ void mbi_mix_leave(const struct mbi_mix_task *
     for (uint32_t r = 0; r < HELD; r++)
         MBI_UNROLL
     for (uint32_t e = 0; e < 2; e++) {
-        y[r][e] = (int32_t)mbi_rsh_i32(y[r][e], b);
-        ss += (uint64_t)(uint32_t)(y[r][e] * y[r][e]); /* at most 2^30 */
+        y[r][e] = mbi_rsh_any(y[r][e], b);
+        ss += (uint32_t)(y[r][e] * y[r][e]); /* at most 2^30 */
     }
     const struct mbi_norm_factor f =
         mbi_warp_norm_factor(m->norm_op, mbi_warp_sum_u48(ss), dim, m->norm_inverse);
@@ -521,7 +590,7 @@ static __device__ __forceinline__ void mbi_mix_leave(const struct mbi_mix_task *
         for (uint32_t e = 0; e < 2 && i < dim; e++) {
             const int32_t yn = mbi_normed(y[r][e], &f, m->norm_frac, m->norm_bits);
 
-            g |= (uint32_t)(uint8_t)mbi_clamped(&m->out, yn * s->gz[i + e]) << 8 * e;
+            g |= (uint32_t)(uint8_t)mbi_mix_clamped(t, &m->out, yn * s->gz[i + e]) << 8 * e;
         }
         g |= __shfl_xor_sync(MBI_FULL, g, 1) << 16;
         if (lane % 2 == 0 && i < dim)
@@ -531,42 +600,87 @@ static __device__ __forceinline__ void mbi_mix_leave(const struct mbi_mix_task *
 
 /* ---- all of it ---- */
 
-/* A head at one token, by a whole block; the mixer's sizes are `dim` and `n`. Behind the next
- * barrier all that it has in shared memory may be written again. */
-static __device__ __forceinline__ void mbi_mix_head(struct mbi_mix_task *t, const char *near,
-                                                    uint64_t *g, uint32_t g_tag)
+static __device__ __forceinline__ struct mbi_scan_token mbi_mix_token(
+    const struct mbi_cuda_mixer *m, const struct mbi_cuda_run *run, uint32_t head,
+    const struct mbi_mix_room *room)
 {
-    const struct mbi_cuda_mixer *m = t->m;
-    const struct mbi_mix_room *s = t->room;
     const struct mbi_cuda_scan_layout layout = mbi_cuda_scan_layout(&m->scan);
-    struct mbi_scan_token k = mbi_scan_token_at(
-        s->scan, &m->scan, &layout, t->run->memory + m->scan_memory, t->run->pos, t->head, s->bc);
-    const struct mbi_mix_before before = t->near ? mbi_mix_near(near, m, t->head, k.i, t->dim, t->n)
-                                                 : mbi_mix_far(m, t->run, t->head, &k);
 
-    t->before = &before;
-    k.before = before.scan;
-    mbi_mix_enter(t);
+    return mbi_scan_token_at(room->scan, &m->scan, &layout, run->memory + m->scan_memory, run->pos,
+                             head, room->bc);
+}
+
+/* The token becomes row i of the slots, and a full chunk is folded; nobody waits for that. */
+static __device__ MBI_CALLED void mbi_mix_keep(const struct mbi_cuda_mixer *m,
+                                               const struct mbi_cuda_run *run, uint32_t head,
+                                               char *shared, const char *near)
+{
+    const struct mbi_scan_attr *at = &m->scan;
+    const uint32_t dim = (uint32_t)at->head_dim, n_state = (uint32_t)at->d_state;
+    const struct mbi_mix_room s = mbi_mix_room_at(shared, at, dim, n_state);
+    struct mbi_scan_token k = mbi_mix_token(m, run, head, &s);
+
+    k.before = mbi_mix_near(near, m, head, k.i, dim, n_state).scan;
+    k.L = (uint32_t)*s.L;
+    MBI_NO_UNROLL
+    for (uint32_t p = threadIdx.x; p < dim; p += MBI_DECODE_THREADS) {
+        k.xw[p] = (int16_t)mbi_scan_xw(s.x[p], *s.weight);
+        k.slot_xw[k.i * k.width + p] = k.xw[p];
+    }
+    MBI_NO_UNROLL
+    for (uint32_t n = threadIdx.x; head == 0 && n < n_state; n += MBI_DECODE_THREADS)
+        k.slot_b[(size_t)k.i * n_state + n] = k.b[n];
+    if (threadIdx.x == 0)
+        k.slot_l[k.i * (size_t)at->heads] = k.L;
+    if (mbi_scan_token_full(&k)) {
+        __syncthreads();
+        mbi_scan_token_fold(&k);
+    }
+}
+
+/* A head at one token, by a whole block, for sizes `dim` and `n`. Behind the next barrier all that
+ * it has in shared memory may be written again. */
+static __device__ __forceinline__ void mbi_mix_head(const struct mbi_mix_task *given, char *shared,
+                                                    const char *near, uint64_t *g, uint32_t g_tag)
+{
+    struct mbi_mix_task t = *given;
+    const struct mbi_mix_room room = mbi_mix_room_at(shared, &t.m->scan, t.dim, t.n);
+    const struct mbi_mix_before before = mbi_mix_near(near, t.m, t.head, t.i, t.dim, t.n);
+
+    t.room = &room;
+    t.before = &before;
+    t.near = true;
+    mbi_mix_enter(&t);
     __syncthreads();
-    if (t->near) {
-        mbi_mix_sums(t, &k);
-    } else {
-        if (mbi_scan_token_wide(&m->scan))
-            mbi_scan_token_sums<8, 4>(&k, s->x, *s->l, t->head == 0);
-        else
-            mbi_scan_token_sums<1, 4>(&k, s->x, *s->l, t->head == 0);
-        if (threadIdx.x < MBI_WARP)
-            *s->kept = mbi_scan_keep(k.L, m->scan.hold);
-        __syncwarp();
-    }
+    mbi_mix_sums(&t);
     if (threadIdx.x < MBI_WARP) {
-        if (t->dim <= 2 * MBI_WARP)
-            mbi_mix_leave<1>(t, &k, g, g_tag);
+        if (t.dim <= 2 * MBI_WARP)
+            mbi_mix_leave<1>(&t, NULL, g, g_tag);
         else
-            mbi_mix_leave<4>(t, &k, g, g_tag); /* P is at most 256 */
+            mbi_mix_leave<4>(&t, NULL, g, g_tag);
     }
-    if (t->near)
-        mbi_mix_keep(t, &k);
+    mbi_mix_keep(t.m, t.run, t.head, shared, near);
+}
+
+/* The same with everything read where it lies. */
+static __device__ MBI_CALLED void mbi_mix_head_far(struct mbi_mix_task t, char *shared, uint64_t *g,
+                                                   uint32_t g_tag)
+{
+    const struct mbi_mix_room room = mbi_mix_room_at(shared, &t.m->scan, t.dim, t.n);
+    struct mbi_scan_token k = mbi_mix_token(t.m, t.run, t.head, &room);
+    const struct mbi_mix_before before = mbi_mix_far(t.m, t.run, t.head, &k);
+
+    t.room = &room;
+    t.before = &before;
+    t.near = false;
+    mbi_mix_enter(&t);
+    __syncthreads();
+    if (mbi_scan_token_wide(&t.m->scan))
+        mbi_scan_token_sums<8, 4>(&k, room.x, *room.l, t.head == 0);
+    else
+        mbi_scan_token_sums<1, 4>(&k, room.x, *room.l, t.head == 0);
+    if (threadIdx.x < MBI_WARP)
+        mbi_mix_leave<4>(&t, &k, g, g_tag); /* P is at most 256 */
     if (mbi_scan_token_full(&k)) {
         __syncthreads();
         mbi_scan_token_fold(&k);

@@ -21,12 +21,17 @@
 
 enum mbi_phase_kind { MBI_PHASE_PRODUCT, MBI_PHASE_MIX, MBI_PHASE_HEAD, MBI_PHASE_CHOOSE };
 
-/* A matrix as a part of the stream of weights; a block fills in its share, in blocks of rows. */
+/* A block's share of a part of the stream of weights, in blocks of rows. */
+struct mbi_decode_share {
+    uint32_t first, n;
+};
+
+/* A matrix as a part of that stream; each block puts in its share. */
 struct alignas(16) mbi_decode_part {
     const uint8_t *packed;
     uint32_t row_blocks, col_blocks, ternary;
     uint32_t inverse; /* of col_blocks: floor(2^32 / it) + 1 */
-    uint32_t first, n;
+    struct mbi_decode_share share;
 };
 
 struct alignas(16) mbi_phase {
@@ -47,6 +52,7 @@ struct alignas(16) mbi_phase {
     struct mbi_cuda_finish finish; /* `out` of the head alone */
 
     struct mbi_cuda_mixer mixer;
+    uint32_t near; /* bytes of what a head has from before, if it is copied; cuda/decode_mix.h */
     int32_t *argmax;
 };
 
@@ -68,6 +74,8 @@ struct mbi_decode_space {
 struct mbi_decode_args {
     const struct mbi_phase *phase;
     const struct mbi_decode_part *part;
+    const uint32_t *shears;               /* [MBI_SHEARS], of rotations: cuda/decode_mix.h */
+    const struct mbi_decode_share *share; /* [blocks][n_parts] */
     const struct mbi_cuda_run *runs;
     const uint32_t *live;
     const int32_t *drawn;
@@ -78,8 +86,11 @@ struct mbi_decode_args {
 };
 
 struct mbi_cuda_decode {
+    void (*kernel)(const struct mbi_decode_args);
     struct mbi_phase *phase; /* on the device, as all below */
     struct mbi_decode_part *part;
+    struct mbi_decode_share *share;
+    uint32_t *shears;
     char *memory; /* the words */
     size_t memory_size;
     uint32_t n_phases, n_parts, blocks, most_lanes, tag;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a program to the phases of cuda/decode.cu: a step is an embedding, layers and a head, found
  * by their operations and by who reads what. */
-#include "cuda/decode_phase.h"
-#include "cuda/norm.h"
+#include "cuda/decode_mix.h"
 
 /* ---- finding the phases ---- */
 
@@ -42,13 +41,9 @@ static void add_product(struct plan *pl, struct mbi_phase *p, const struct mbi_c
     p->matrix = *m;
     p->finish = step->finish;
     p->part = pl->n_parts++;
-    pl->part[p->part] = {m->packed,
-                         mbi_row_blocks(m),
-                         mbi_col_blocks(m),
-                         m->dtype == MBI_TERNARY,
-                         UINT32_MAX / mbi_col_blocks(m) + 1,
-                         0,
-                         0};
+    pl->part[p->part] = {m->packed,         mbi_row_blocks(m),
+                         mbi_col_blocks(m), m->dtype == MBI_TERNARY,
+                         UINT32_MAX / mbi_col_blocks(m) + 1, {0, 0}};
 }
 
 /* embed, requant: the first product makes it for itself. */
@@ -132,6 +127,7 @@ static bool plan_mixed(struct plan *pl)
         (const void *)p->mixer.p != front->finish.out || !reads_all(&p->mixer) ||
         p->mixer.scan.head_dim % 4)
         return false;
+    p->near = mbi_mix_near_size(&p->mixer);
     pl->most_p = p->mixer.p_cols > pl->most_p ? p->mixer.p_cols : pl->most_p;
     pl->s += n;
     if (!(step = product_at(pl, pl->s)) || step->n != 3 ||
@@ -218,12 +214,48 @@ static size_t place_words(struct mbi_cuda_decode *d, const struct plan *pl, char
     return at;
 }
 
+/*
+ * Every block's rows of every part: even shares. The blocks that begin turn from part to part, so
+ * that over many parts all have the same to read. And the shears of rotations.
+ */
+static cudaError_t make_tables(struct mbi_cuda_decode *d, const struct plan *pl)
+{
+    const struct mbi_host *host = pl->image->program->host;
+    const size_t n = (size_t)d->blocks * pl->n_parts;
+    struct mbi_decode_share *share =
+        (struct mbi_decode_share *)mbi_cuda_alloc(host, n, sizeof(*share));
+    uint32_t shears[MBI_SHEARS];
+    cudaError_t e = share ? cudaSuccess : cudaErrorMemoryAllocation;
+
+    for (size_t i = 0; share && i < n; i++) {
+        const uint32_t part = (uint32_t)(i % pl->n_parts), rows = pl->part[part].row_blocks;
+        const uint32_t b = (uint32_t)(i / pl->n_parts + part * 37) % d->blocks;
+
+        share[i].first = rows * b / d->blocks;
+        share[i].n = rows * (b + 1) / d->blocks - share[i].first;
+    }
+    for (uint32_t i = 0; i < MBI_SHEARS; i++)
+        shears[i] = mbi_mix_shear(i);
+    if (e == cudaSuccess)
+        e = cudaMalloc((void **)&d->share, n * sizeof(*share));
+    if (e == cudaSuccess)
+        e = cudaMalloc((void **)&d->shears, sizeof(shears));
+    if (e == cudaSuccess)
+        e = cudaMemcpy(d->share, share, n * sizeof(*share), cudaMemcpyHostToDevice);
+    if (e == cudaSuccess)
+        e = cudaMemcpy(d->shears, shears, sizeof(shears), cudaMemcpyHostToDevice);
+    mbi_cuda_free(host, share);
+    return e;
+}
+
 static cudaError_t make_buffers(struct mbi_cuda_decode *d, const struct plan *pl)
 {
     const size_t phases = pl->n * sizeof(*d->phase), parts = pl->n_parts * sizeof(*d->part);
-    cudaError_t e = cudaMalloc((void **)&d->phase, phases);
+    cudaError_t e = make_tables(d, pl);
 
     d->memory_size = place_words(d, pl, NULL);
+    if (e == cudaSuccess)
+        e = cudaMalloc((void **)&d->phase, phases);
     if (e == cudaSuccess)
         e = cudaMalloc((void **)&d->part, parts);
     if (e == cudaSuccess)
@@ -276,6 +308,8 @@ void mbi_cuda_decode_free(struct mbi_cuda_decode *d, const struct mbi_host *host
         return;
     cudaFree(d->phase);
     cudaFree(d->part);
+    cudaFree(d->share);
+    cudaFree(d->shears);
     cudaFree(d->memory);
     mbi_cuda_free(host, d);
 }

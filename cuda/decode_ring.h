@@ -12,19 +12,11 @@
 #include "cuda/matrix_dot.h"
 
 #define MBI_UNIT 2048u /* a column block of int8, four of ternary */
-#define MBI_RING_MOST MBI_COPY_GROUPS
 
-/*
- * A block's rows of a part. Even shares; the blocks that begin turn from part to part, so that over
- * many parts all have the same to read.
- */
-static __device__ __forceinline__ void mbi_part_share(struct mbi_decode_part *part, uint32_t index)
-{
-    const uint32_t b = (blockIdx.x + index * 37) % gridDim.x;
-
-    part->first = part->row_blocks * b / gridDim.x;
-    part->n = part->row_blocks * (b + 1) / gridDim.x - part->first;
-}
+/* Units of a warp that are asked for ahead: as many as hide what a layer does besides, or, where
+ * there is no room, what a unit takes to come. */
+#define MBI_RING_DEEP 6
+#define MBI_RING_SHALLOW 2
 
 /* A warp's units of its block's share: [begin, end) of those of its `tiles` column blocks. */
 struct mbi_units {
@@ -36,7 +28,7 @@ static __device__ __forceinline__ struct mbi_units mbi_units_of(const struct mbi
     const uint32_t warp = threadIdx.x / MBI_WARP;
     struct mbi_units u;
 
-    u.tiles = part->n * part->col_blocks;
+    u.tiles = part->share.n * part->col_blocks;
     const uint32_t all = part->ternary ? (u.tiles + 3) / 4 : u.tiles;
 
     u.begin = all * warp / MBI_DECODE_WARPS;
@@ -60,7 +52,7 @@ static __device__ __forceinline__ void mbi_ring_open(struct mbi_ring *r)
         const uint32_t end = u.end * MBI_UNIT < size ? u.end * MBI_UNIT : size;
 
         r->next++;
-        r->from = part->packed + (size_t)part->first * part->col_blocks * tile +
+        r->from = part->packed + (size_t)part->share.first * part->col_blocks * tile +
                   (size_t)u.begin * MBI_UNIT;
         r->left = u.begin < u.end ? end - u.begin * MBI_UNIT : 0;
     }
@@ -107,7 +99,10 @@ static __device__ __forceinline__ void mbi_ring_take(struct mbi_ring *r, mbi_dot
 {
     const uint4 *p = (const uint4 *)(r->slot + r->head * MBI_UNIT) + threadIdx.x % MBI_WARP;
 
-    mbi_copy_wait_most(r->depth - 1);
+    if (r->depth == MBI_RING_DEEP)
+        mbi_copy_wait<MBI_RING_DEEP - 1>();
+    else
+        mbi_copy_wait<MBI_RING_SHALLOW - 1>();
     __syncwarp();
     MBI_UNROLL
     for (uint32_t i = 0; i < 4; i++)
@@ -119,9 +114,10 @@ static __device__ __forceinline__ void mbi_ring_take(struct mbi_ring *r, mbi_dot
 /* Waits for a group of copies that was closed when `groups` were. */
 static __device__ __forceinline__ void mbi_ring_wait(const struct mbi_ring *r, uint32_t groups)
 {
-    const uint32_t since = r->groups - groups;
-
-    mbi_copy_wait_most(since < MBI_COPY_GROUPS ? since : MBI_COPY_GROUPS - 1);
+    if (r->groups - groups >= MBI_RING_DEEP)
+        mbi_copy_wait<MBI_RING_DEEP>();
+    else
+        mbi_copy_wait<0>();
 }
 
 #endif

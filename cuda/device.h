@@ -34,6 +34,9 @@ extern "C" {
 #define MBI_UNROLL _Pragma("unroll")
 #define MBI_NO_UNROLL _Pragma("unroll 1")
 
+/* A function that is seldom or never waited for, and takes no room where it is called. */
+#define MBI_CALLED __noinline__
+
 /* Start a kernel; the error is that of the start alone. */
 template <class... A, class... B>
 static inline cudaError_t mbi_launch(void (*kernel)(A...), dim3 grid, unsigned block, size_t shared,
@@ -283,37 +286,6 @@ template <int n> static __device__ __forceinline__ void mbi_copy_wait(void)
 #endif
 }
 
-/* At most n of the youngest groups are under way: n may be known only when it runs. */
-#define MBI_COPY_GROUPS 8
-static __device__ __forceinline__ void mbi_copy_wait_most(uint32_t n)
-{
-    switch (n) {
-    case 0:
-        mbi_copy_wait<0>();
-        break;
-    case 1:
-        mbi_copy_wait<1>();
-        break;
-    case 2:
-        mbi_copy_wait<2>();
-        break;
-    case 3:
-        mbi_copy_wait<3>();
-        break;
-    case 4:
-        mbi_copy_wait<4>();
-        break;
-    case 5:
-        mbi_copy_wait<5>();
-        break;
-    case 6:
-        mbi_copy_wait<6>();
-        break;
-    default:
-        mbi_copy_wait<7>();
-    }
-}
-
 /* 4 bytes in the background, as mbi_copy16(). */
 static __device__ __forceinline__ void mbi_copy4(void *shared, const void *global)
 {
@@ -334,15 +306,14 @@ static __device__ __forceinline__ void mbi_copy4(void *shared, const void *globa
 static __device__ __forceinline__ void mbi_word_put(uint64_t *word, int32_t v, uint32_t tag)
 {
     asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(word),
-                 "l"((uint64_t)tag << 32 | (uint32_t)v)
-                 : "memory");
+                 "l"((uint64_t)tag << 32 | (uint32_t)v));
 }
 
 static __device__ __forceinline__ uint64_t mbi_word_look(const uint64_t *word)
 {
     uint64_t w;
 
-    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(w) : "l"(word) : "memory");
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(w) : "l"(word));
     return w;
 }
 
@@ -376,6 +347,12 @@ static __device__ __forceinline__ int32_t mbi_max_i32(int32_t a, int32_t b)
 static __device__ __forceinline__ int32_t mbi_clamp_i32(int32_t v, int32_t lo, int32_t hi)
 {
     return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* rsh by 0 to 31, without the sum that could leave 32 bits, and without a branch. */
+static __device__ __forceinline__ int32_t mbi_rsh_any(int32_t v, int s)
+{
+    return (v >> s) + (int32_t)(((uint32_t)v << 1 >> s) & 1);
 }
 
 /* rsh in 32 bits where nothing can leave them: half up without the sum that could. */

@@ -56,19 +56,26 @@ struct mbi_cuda_finish {
 };
 
 /* What finishing takes from memory for a row. */
-static __device__ __forceinline__ int32_t mbi_finish_exponent(const struct mbi_cuda_finish *f,
-                                                              uint32_t row)
+struct mbi_finish_row {
+    int32_t exponent, scale;
+};
+
+static __device__ __forceinline__ struct mbi_finish_row mbi_finish_row(
+    const struct mbi_cuda_finish *f, uint32_t row)
 {
-    return f->kind == MBI_FINISH_ROWS  ? f->exponent[row]
-           : f->kind == MBI_FINISH_MUL ? *f->exponent
-                                       : 0;
+    if (f->kind == MBI_FINISH_ROWS)
+        return {f->exponent[row], 0};
+    if (f->kind == MBI_FINISH_MUL)
+        return {*f->exponent, *f->scale};
+    return {0, 0};
 }
 
 /* `added` is what addsat adds, if it does. */
 static __device__ __forceinline__ int64_t mbi_finished(const struct mbi_cuda_finish *f, int32_t sum,
-                                                       int32_t exponent, bool adds, int32_t added)
+                                                       struct mbi_finish_row r, bool adds,
+                                                       int32_t added)
 {
-    const int s = f->shift + exponent;
+    const int s = f->shift + r.exponent;
     int64_t v = sum;
 
     if (f->kind == MBI_FINISH_ROWS && s > 0 && s < 32 && f->dtype != MBI_I64) {
@@ -83,7 +90,7 @@ static __device__ __forceinline__ int64_t mbi_finished(const struct mbi_cuda_fin
     if (f->kind == MBI_FINISH_NONE)
         return v;
     if (f->kind == MBI_FINISH_MUL)
-        v = mbi_rshift_half_up(v * *f->scale, s);
+        v = mbi_rshift_half_up(v * r.scale, s);
     else
         v = mbi_rsh_i32(sum, s);
     v = mbi_clamp_i64(v, f->lo, f->hi);
@@ -94,8 +101,7 @@ static __device__ __forceinline__ int64_t mbi_finished(const struct mbi_cuda_fin
 static __device__ __forceinline__ void mbi_finish(const struct mbi_cuda_finish *f, int32_t sum,
                                                   uint32_t row, size_t at)
 {
-    const int64_t v =
-        mbi_finished(f, sum, mbi_finish_exponent(f, row), f->add, f->add ? f->add[at] : 0);
+    const int64_t v = mbi_finished(f, sum, mbi_finish_row(f, row), f->add, f->add ? f->add[at] : 0);
 
     switch (f->dtype) {
     case MBI_I8:

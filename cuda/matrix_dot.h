@@ -98,27 +98,44 @@ template <bool ternary, bool wide, int tiles> struct mbi_dot_sums {
         }
     }
 
+    /* Left operands of products 2 half and 2 half + 1 of column block i of the unit. */
+    __device__ __forceinline__ void left(uint32_t a[2][4], const mbi_dot_unit<ternary> &u, int i,
+                                         int half) const
+    {
+        const uint32_t word[4] = {u.w[i].x, u.w[i].y, u.w[i].z, u.w[i].w};
+
+#pragma unroll
+        for (int q = 0; q < 2; q++) {
+            const uint4 w = u.w[2 * half + q];
+            const uint32_t whole[4] = {w.x, w.y, w.z, w.w};
+
+#pragma unroll
+            for (int r = 0; r < 4; r++)
+                a[q][r] = ternary ? mbi_trits(word[2 * half + q], r) : whole[r];
+        }
+    }
+
+    /* Half a column block of the unit with the right operands of its two products. */
+    __device__ __forceinline__ void products(const mbi_dot_unit<ternary> &u, int i, int half,
+                                             const uint32_t b[4])
+    {
+        uint32_t a[2][4];
+
+        left(a, u, i, half);
+        pair(0, a, b, b);
+    }
+
     /* One column block of the unit; x[t] is where this lane finds its columns, low bytes `plane`
      * further on. */
     __device__ __forceinline__ void block(const mbi_dot_unit<ternary> &u, int i,
                                           const uint8_t *const x[tiles], uint32_t at,
                                           uint32_t plane)
     {
-        const uint32_t word[4] = {u.w[i].x, u.w[i].y, u.w[i].z, u.w[i].w};
-
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             uint32_t a[2][4], b[4], b_low[4] = {0, 0, 0, 0};
 
-#pragma unroll
-            for (int q = 0; q < 2; q++) {
-                const uint4 w = u.w[2 * half + q];
-                const uint32_t whole[4] = {w.x, w.y, w.z, w.w};
-
-#pragma unroll
-                for (int r = 0; r < 4; r++)
-                    a[q][r] = ternary ? mbi_trits(word[2 * half + q], r) : whole[r];
-            }
+            left(a, u, i, half);
 #pragma unroll
             for (int t = 0; t < tiles; t++) {
                 mbi_load_matrices(b, x[t] + at + 64 * half);

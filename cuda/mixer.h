@@ -61,6 +61,13 @@ static __device__ __forceinline__ int32_t mbi_clamped(const struct mbi_cuda_clam
     return (int32_t)mbi_clamp_i64(mbi_rshift_half_up(v, c->shift), c->lo, c->hi);
 }
 
+/* The same where the shift is from 0 to 31. */
+static __device__ __forceinline__ int32_t mbi_clamped_right(const struct mbi_cuda_clamp *c,
+                                                            int32_t v)
+{
+    return mbi_clamp_i32(mbi_rsh_any(v, c->shift), c->lo, c->hi);
+}
+
 /* mbi_conv_of() in 32 bits: the sum is below 2^24, so only a shift to the left can leave them. */
 static __device__ __forceinline__ int32_t mbi_conv_at(const int32_t x[4], const int32_t w[4],
                                                       int32_t e, int32_t bias)

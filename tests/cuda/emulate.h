@@ -31,6 +31,7 @@
 #define __stwb(p, v) ((void)(*(p) = (v)))
 #define MBI_UNROLL
 #define MBI_NO_UNROLL
+#define MBI_CALLED
 
 struct dim3 {
     unsigned x, y, z;
@@ -294,14 +295,6 @@ static inline void mbi_copy16(void *shared, const void *global, bool wanted)
 static inline void mbi_copy_commit(void) {}
 template <int n> static inline void mbi_copy_wait(void) {}
 
-#define MBI_COPY_GROUPS 8
-static inline void mbi_copy_wait_most(uint32_t n)
-{
-    if (n >= MBI_COPY_GROUPS) {
-        fprintf(stderr, "emulated CUDA: waiting for all but %u copies\n", n);
-        abort();
-    }
-}
 static inline void mbi_copy4(void *shared, const void *global)
 {
     if ((uintptr_t)shared % 4 || (uintptr_t)global % 4) {
