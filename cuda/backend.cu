@@ -117,11 +117,12 @@ static cudaError_t run_step(struct mbi_image *image, const struct mbi_cuda_step 
     switch (step->kind) {
     case MBI_STEP_MATMUL:
         return mbi_cuda_matmul(&step->matrix, step->node.in[0], step->node.in_dtype[0], lanes,
-                               &step->finish, stream);
+                               &step->finish, &step->kept, stream);
     case MBI_STEP_ENTER:
-        return mbi_cuda_mixer_enter(step->mixer, image->runs, sh->n_runs, sh->max_n, stream);
+        return mbi_cuda_mixer_enter(step->mixer, step->values, image->runs, sh->n_runs, sh->max_n,
+                                    stream);
     case MBI_STEP_LEAVE:
-        return mbi_cuda_mixer_leave(step->mixer, lanes, stream);
+        return mbi_cuda_mixer_leave(step->mixer, step->values, lanes, stream);
     default:
         return run_node(image, &step->node, sh, lanes, stream);
     }

@@ -57,6 +57,7 @@ int32_t mbi_cuda_memory_settle(struct mbi_memory *m, uint64_t pos, mambaint_erro
 /* ---- images ---- */
 
 struct mbi_cuda_mixer; /* cuda/mixer.h */
+struct mbi_cuda_mixer_values;
 
 enum mbi_cuda_step_kind { MBI_STEP_NODE, MBI_STEP_MATMUL, MBI_STEP_ENTER, MBI_STEP_LEAVE };
 
@@ -67,7 +68,9 @@ struct mbi_cuda_step {
     struct mbi_cuda_node node; /* the first of them */
     struct mbi_cuda_matrix matrix;
     struct mbi_cuda_finish finish;
-    struct mbi_cuda_mixer *mixer; /* owned by the step that enters it */
+    struct mbi_cuda_kept kept;
+    struct mbi_cuda_mixer *mixer;         /* both owned by the step that enters it */
+    struct mbi_cuda_mixer_values *values; /* NULL: what is inside is not kept */
 };
 
 /* A step shape that was seen; from its second time on recorded, to be started as a whole. */

@@ -57,7 +57,7 @@ static bool follows(const struct mbi_image *image, uint32_t s, uint32_t end, boo
     const struct mbi_program *p = image->program;
     const struct mbi_graph *g = p->graph;
 
-    if (s + 1 >= end || p->keep || readers(g, p->order[s]) != 1)
+    if (s + 1 >= end || readers(g, p->order[s]) != 1)
         return false;
     const struct mbi_node *next = &g->node[p->order[s + 1]];
 
@@ -124,9 +124,15 @@ static void make_matmul(struct mbi_image *image, struct mbi_cuda_step *step, uin
     if (!follows(image, s, end, true) || !finish_of(&step->finish, image, p->order[s + 1]))
         return;
     step->n = 2;
-    if (follows(image, s + 1, end, false) &&
-        add_of(&step->finish, image, p->order[s + 2], p->order[s + 1]))
-        step->n = 3;
+    if (p->keep)
+        step->kept.sum = (int32_t *)step->node.out;
+    if (!follows(image, s + 1, end, false) ||
+        (p->keep && p->graph->node[p->order[s + 1]].type.dtype != MBI_I32) ||
+        !add_of(&step->finish, image, p->order[s + 2], p->order[s + 1]))
+        return;
+    step->n = 3;
+    if (p->keep)
+        step->kept.rounded = (int32_t *)value_at(image, p->order[s + 1]);
 }
 
 /* ---- steps ---- */
@@ -143,27 +149,39 @@ static struct mbi_cuda_step *add_step(struct mbi_image *image, enum mbi_cuda_ste
     return step;
 }
 
+static void add_mixer_step(struct mbi_image *image, enum mbi_cuda_step_kind kind, uint32_t s,
+                           uint32_t n, struct mbi_cuda_mixer *m, struct mbi_cuda_mixer_values *v)
+{
+    struct mbi_cuda_step *step = add_step(image, kind, s, n);
+
+    step->mixer = m;
+    step->values = v;
+}
+
 /* Both sides of a mixer with the recurrence between them: three steps, so that a program's body may
  * end behind the recurrence. Returns the nodes done. */
 static int32_t make_mixer(struct mbi_image *image, uint32_t s, mambaint_error *err)
 {
-    const struct mbi_host *host = image->program->host;
-    struct mbi_cuda_mixer *m = (struct mbi_cuda_mixer *)mbi_cuda_alloc(host, 1, sizeof(*m));
-    uint32_t n, before;
+    const struct mbi_program *p = image->program;
+    struct mbi_cuda_mixer *m = (struct mbi_cuda_mixer *)mbi_cuda_alloc(p->host, 1, sizeof(*m));
+    struct mbi_cuda_mixer_values *v =
+        p->keep ? (struct mbi_cuda_mixer_values *)mbi_cuda_alloc(p->host, 1, sizeof(*v)) : NULL;
+    const bool there = m && (v || !p->keep);
+    uint32_t n = 0, before;
 
-    if (!m)
-        return mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
-    if (!(n = mbi_cuda_mixer_match(m, &before, image, s)) ||
-        (s < image->program->n_body && s + n > image->program->n_body &&
-         s + before + 1 != image->program->n_body)) {
-        mbi_cuda_free(host, m);
-        return 0;
+    if (!there || !(n = mbi_cuda_mixer_match(m, &before, image, s)) ||
+        (s < p->n_body && s + n > p->n_body && s + before + 1 != p->n_body) ||
+        (v && !mbi_cuda_mixer_keep(v, image, s))) {
+        mbi_cuda_free(p->host, m);
+        mbi_cuda_free(p->host, v);
+        return there ? 0
+                     : mbi_module_fail(err, MAMBAINT_E_NO_MEMORY, "out of memory for a program");
     }
-    add_step(image, MBI_STEP_ENTER, s, before)->mixer = m;
+    add_mixer_step(image, MBI_STEP_ENTER, s, before, m, v);
     add_step(image, MBI_STEP_NODE, s + before, 1);
-    if (s + before + 1 == image->program->n_body)
+    if (s + before + 1 == p->n_body)
         image->n_body = image->n_steps;
-    add_step(image, MBI_STEP_LEAVE, s + before + 1, n - before - 1)->mixer = m;
+    add_mixer_step(image, MBI_STEP_LEAVE, s + before + 1, n - before - 1, m, v);
     return (int32_t)n;
 }
 
@@ -233,8 +251,10 @@ extern "C" void mbi_cuda_image_free(struct mbi_image *image)
     cudaFreeHost(image->batch_upload);
     cudaFreeHost(image->logits);
     for (uint32_t i = 0; image->step && i < image->n_steps; i++)
-        if (image->step[i].kind == MBI_STEP_ENTER)
+        if (image->step[i].kind == MBI_STEP_ENTER) {
             mbi_cuda_free(host, image->step[i].mixer);
+            mbi_cuda_free(host, image->step[i].values);
+        }
     mbi_cuda_free(host, image->memory_at);
     mbi_cuda_free(host, image->step);
     mbi_cuda_free(host, image->profile);

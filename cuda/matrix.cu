@@ -94,11 +94,26 @@ cudaError_t mbi_cuda_pack(uint8_t *packed, const void *raw, uint32_t dtype, uint
              : cudaSuccess;
 }
 
+/* ---- what follows a sum ---- */
+
+/* mbi_finish(), and what is kept; what is added to is then i32. */
+static __device__ __forceinline__ void finish_and_keep(const struct mbi_cuda_finish *f,
+                                                       const struct mbi_cuda_kept *kept,
+                                                       int32_t sum, uint32_t row, size_t at)
+{
+    if (kept->sum)
+        kept->sum[at] = sum;
+    if (kept->rounded)
+        kept->rounded[at] = (int32_t)mbi_finished(f, sum, mbi_finish_row(f, row), false, 0);
+    mbi_finish(f, sum, row, at);
+}
+
 /* ---- few lanes ---- */
 
 struct dot_args {
     struct mbi_cuda_matrix m;
     struct mbi_cuda_finish finish;
+    struct mbi_cuda_kept kept;
     const uint8_t *x;
     uint32_t lanes;
     uint32_t split; /* warps that share a row of blocks */
@@ -169,7 +184,7 @@ static __device__ void dot_finish(const dot_args &a, const mbi_dot_sums<ternary,
             continue;
         for (uint32_t w = 0; w < a.split; w++)
             sum += (uint32_t)sums[(g * a.split + w) * size + i * MBI_WARP + from];
-        mbi_finish(&a.finish, (int32_t)sum, at, (size_t)(lane + v) * a.m.rows + at);
+        finish_and_keep(&a.finish, &a.kept, (int32_t)sum, at, (size_t)(lane + v) * a.m.rows + at);
     }
 }
 
@@ -358,6 +373,7 @@ template <bool ternary_, int WR_, int WL_, int MT_, int NB_, int STAGES_> struct
 struct gemm_args {
     struct mbi_cuda_matrix m;
     struct mbi_cuda_finish finish;
+    struct mbi_cuda_kept kept;
     const uint8_t *x;
     uint32_t lanes;
     uint32_t band; /* tiles of lanes that are done with all rows before the next ones */
@@ -587,8 +603,8 @@ struct gemm_sums {
     uint32_t row, lane;    /* the first */
 };
 
-/* The short way, four rows of a lane a thread at a time. */
-template <class T, class E, bool none, bool add>
+/* The short way, four rows of a lane a thread at a time. With `keeps`, what is kept is wanted. */
+template <class T, class E, bool none, bool add, bool keeps>
 static __device__ __forceinline__ void gemm_write_fast(const gemm_args &a, const gemm_sums &s,
                                                        const gemm_finish &f)
 {
@@ -613,13 +629,18 @@ static __device__ __forceinline__ void gemm_write_fast(const gemm_args &a, const
             const int32_t term[4] = {more.x, more.y, more.z, more.w};
 
 #pragma unroll
-            for (int e = 0; e < 4; e++) {
+            for (int e = 0; e < 4; e++)
                 v[e] = (int32_t)((uint32_t)v[e] - less);
-                if (!none)
-                    v[e] = f.value(a.finish, v[e], e);
-                if (add)
-                    v[e] = clamp_i32(mbi_add_sat(v[e], term[e]), least, ~least);
-            }
+            if (keeps)
+                gemm_put(a.kept.sum + at, v);
+#pragma unroll
+            for (int e = 0; !none && e < 4; e++)
+                v[e] = f.value(a.finish, v[e], e);
+            if (keeps && add)
+                gemm_put(a.kept.rounded + at, v);
+#pragma unroll
+            for (int e = 0; add && e < 4; e++)
+                v[e] = clamp_i32(mbi_add_sat(v[e], term[e]), least, ~least);
             gemm_put((E *)a.finish.out + at, v);
         }
         at += (size_t)step * rows;
@@ -637,18 +658,31 @@ static __device__ __forceinline__ void gemm_write_any(const gemm_args &a, const 
         const int32_t sum = (int32_t)((uint32_t)s.sum[n * T::pitch + row] - less);
 
         if (s.lane + n < a.lanes && s.row + row < a.m.rows)
-            mbi_finish(&a.finish, sum, s.row + row, (size_t)(s.lane + n) * a.m.rows + s.row + row);
+            finish_and_keep(&a.finish, &a.kept, sum, s.row + row,
+                            (size_t)(s.lane + n) * a.m.rows + s.row + row);
     }
 }
 
-template <class T, class E>
+template <class T, class E, bool keeps>
 static __device__ __forceinline__ void gemm_write_type(const gemm_args &a, const gemm_sums &s,
                                                        const gemm_finish &f)
 {
     if (a.finish.add)
-        gemm_write_fast<T, E, false, true>(a, s, f);
+        gemm_write_fast<T, E, false, true, keeps>(a, s, f);
     else
-        gemm_write_fast<T, E, false, false>(a, s, f);
+        gemm_write_fast<T, E, false, false, keeps>(a, s, f);
+}
+
+template <class T, bool keeps>
+static __device__ __forceinline__ void gemm_write_rounded(const gemm_args &a, const gemm_sums &s,
+                                                          const gemm_finish &f)
+{
+    if (a.finish.dtype == MBI_I8)
+        gemm_write_type<T, int8_t, keeps>(a, s, f);
+    else if (a.finish.dtype == MBI_I16)
+        gemm_write_type<T, int16_t, keeps>(a, s, f);
+    else
+        gemm_write_type<T, int32_t, keeps>(a, s, f);
 }
 
 /* Finishes and writes a warp's sums. */
@@ -661,13 +695,11 @@ static __device__ __forceinline__ void gemm_write(const gemm_args &a, const gemm
     if (!a.aligned || !f.fast || a.finish.dtype == MBI_I64)
         gemm_write_any<T>(a, s);
     else if (a.finish.kind == MBI_FINISH_NONE)
-        gemm_write_fast<T, int32_t, true, false>(a, s, f);
-    else if (a.finish.dtype == MBI_I8)
-        gemm_write_type<T, int8_t>(a, s, f);
-    else if (a.finish.dtype == MBI_I16)
-        gemm_write_type<T, int16_t>(a, s, f);
+        gemm_write_fast<T, int32_t, true, false, false>(a, s, f);
+    else if (a.kept.sum)
+        gemm_write_rounded<T, true>(a, s, f);
     else
-        gemm_write_type<T, int32_t>(a, s, f);
+        gemm_write_rounded<T, false>(a, s, f);
 }
 
 /* The sums of a warp to shared memory, in the order of struct gemm_sums. */
@@ -956,6 +988,7 @@ enum choice {
 struct product {
     struct mbi_cuda_matrix m;
     struct mbi_cuda_finish finish;
+    struct mbi_cuda_kept kept;
     const void *x;
     uint32_t x_dtype, lanes;
 };
@@ -978,10 +1011,12 @@ static cudaError_t gemm_choice(const struct product *p, int choice, cudaStream_t
 
     a.m = p->m;
     a.finish = p->finish;
+    a.kept = p->kept;
     a.x = (const uint8_t *)p->x;
     a.lanes = p->lanes;
     a.aligned = p->m.rows % 4 == 0 && (uintptr_t)p->finish.out % 16 == 0 &&
-                (uintptr_t)p->finish.add % 16 == 0;
+                (uintptr_t)p->finish.add % 16 == 0 && (uintptr_t)p->kept.sum % 16 == 0 &&
+                (uintptr_t)p->kept.rounded % 16 == 0;
     switch (choice) {
     case CHOICE_LARGE:
         return gemm_choice_tile<gemm_tile<ternary, 4, 2, 4, 4, 3>>(a, stream);
@@ -1005,6 +1040,7 @@ static cudaError_t dot_choice(const struct product *p, int choice, const struct 
 
     a.m = p->m;
     a.finish = p->finish;
+    a.kept = p->kept;
     a.x = (const uint8_t *)p->x;
     a.lanes = p->lanes;
     a.aligned = product_aligned(p);
@@ -1069,9 +1105,10 @@ static int product_choice(const struct product *p, const struct device *d)
 
 cudaError_t mbi_cuda_matmul(const struct mbi_cuda_matrix *m, const void *x, uint32_t x_dtype,
                             uint32_t lanes, const struct mbi_cuda_finish *finish,
-                            cudaStream_t stream)
+                            const struct mbi_cuda_kept *kept, cudaStream_t stream)
 {
-    const struct product p = {*m, *finish, x, x_dtype, lanes};
+    const struct product p = {*m, *finish, kept ? *kept : mbi_cuda_kept{NULL, NULL},
+                              x,  x_dtype, lanes};
     struct device d;
     const cudaError_t e = device_get(&d);
 

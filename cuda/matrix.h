@@ -55,6 +55,12 @@ struct mbi_cuda_finish {
     int32_t bits; /* of addsat */
 };
 
+/* What is written on the way besides, as i32 [lanes][rows]; NULL: not kept. */
+struct mbi_cuda_kept {
+    int32_t *sum;
+    int32_t *rounded; /* before the addition */
+};
+
 /* What finishing takes from memory for a row. */
 struct mbi_finish_row {
     int32_t exponent, scale;
@@ -127,10 +133,10 @@ cudaError_t mbi_cuda_pack(uint8_t *packed, const void *raw, uint32_t dtype, uint
 
 /*
  * out = finish(W x) for every lane: x is [lanes][cols] of i8 or i16, rows without gaps, at any
- * alignment of its type. Chooses the kernel by the number of lanes.
+ * alignment of its type. Chooses the kernel by the number of lanes. `kept` may be NULL.
  */
 cudaError_t mbi_cuda_matmul(const struct mbi_cuda_matrix *m, const void *x, uint32_t x_dtype,
                             uint32_t lanes, const struct mbi_cuda_finish *finish,
-                            cudaStream_t stream);
+                            const struct mbi_cuda_kept *kept, cudaStream_t stream);
 
 #endif

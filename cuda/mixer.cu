@@ -37,6 +37,13 @@ static const uint8_t op_of[PLACES] = {
     MBI_OP_mul,   MBI_OP_requant, MBI_OP_add,   MBI_OP_slice,   MBI_OP_norm_rms, MBI_OP_requant,
     MBI_OP_gate,  MBI_OP_requant, MBI_OP_mul,   MBI_OP_requant};
 
+/* What the kernels write where values are kept. */
+static const uint8_t dtype_of[PLACES] = {
+    MBI_I16, MBI_I16, MBI_I32, MBI_I8,  MBI_I8,  MBI_I16, MBI_I16, MBI_I8,  MBI_I8,  MBI_I16, MBI_I32,
+    MBI_I32, MBI_I32, MBI_I32, MBI_I32, MBI_I16, MBI_I16, MBI_I16, MBI_I32, MBI_I16, MBI_I32, MBI_I8};
+
+static_assert(PLACES == MBI_MIXER_PLACES, "a value for each place");
+
 struct match {
     const struct mbi_image *image;
     mbi_ref at[PLACES];
@@ -213,13 +220,32 @@ uint32_t mbi_cuda_mixer_match(struct mbi_cuda_mixer *x, uint32_t *before,
     struct match m = {};
 
     m.image = image;
-    if (image->program->keep || (!take_nodes(&m, s, end, true) && !take_nodes(&m, s, end, false)))
+    if (!take_nodes(&m, s, end, true) && !take_nodes(&m, s, end, false))
         return 0;
     if (!wired(&m) || !closed(&m) || !sized(&m))
         return 0;
     fill(x, &m);
     *before = m.turns ? SCAN : SCAN - 3;
     return m.n;
+}
+
+bool mbi_cuda_mixer_keep(struct mbi_cuda_mixer_values *v, const struct mbi_image *image,
+                         uint32_t s)
+{
+    const uint32_t end = image->program->n_order;
+    struct match m = {};
+
+    m.image = image;
+    if (!take_nodes(&m, s, end, true))
+        take_nodes(&m, s, end, false);
+    for (int k = 0; k < PLACES; k++) {
+        if (!m.turns && k >= AT_TURN && k <= ROTATE)
+            continue;
+        if (node_at(&m, (enum place)k)->type.dtype != dtype_of[k])
+            return false;
+        v->at[k] = value_of(&m, m.at[k]);
+    }
+    return true;
 }
 
 /* ---- before the recurrence ---- */
@@ -241,10 +267,20 @@ static __device__ __forceinline__ int16_t input_at(const struct mbi_cuda_mixer *
                m->conv_memory))[(size_t)(run->pos + (uint64_t)(int64_t)t) % TAPS * m->channels + c];
 }
 
+/* Element i of a value that is kept; T is its type. */
+template <class T>
+static __device__ __forceinline__ void keep(const struct mbi_cuda_mixer_values *v, enum place k,
+                                            size_t i, int32_t x)
+{
+    ((T *)v->at[k])[i] = (T)x;
+}
+
 /* A channel is of x, or of B and C, where the first pairs of each are turned: neighbours in a warp
  * are the two of a pair, as the parts begin at even channels. */
-static __device__ __forceinline__ void put_channel(const struct mbi_cuda_mixer *m, size_t lane,
-                                                   uint32_t c, int8_t v)
+template <bool keeps>
+static __device__ __forceinline__ void put_channel(const struct mbi_cuda_mixer *m,
+                                                   const struct mbi_cuda_mixer_values *values,
+                                                   size_t lane, uint32_t c, int8_t v)
 {
     const uint32_t width = (uint32_t)(m->scan.heads * m->scan.head_dim);
     const uint32_t n = (uint32_t)m->scan.d_state, i = c - m->at_bc;
@@ -255,13 +291,17 @@ static __device__ __forceinline__ void put_channel(const struct mbi_cuda_mixer *
     if (c < m->channels && i < 2 * n) {
         int8_t pair[2] = {i % 2 ? (int8_t)other : v, i % 2 ? v : (int8_t)other};
 
+        if (keeps)
+            keep<int8_t>(values, BC, lane * 2 * n + i, v);
         if (i % n / 2 < m->pairs)
             mbi_rotate_bytes(pair, m->phi[lane * m->pairs + i % n / 2]);
         m->bc[lane * 2 * n + i] = pair[i % 2];
     }
 }
 
-static __global__ void channels_kernel(struct mbi_cuda_mixer m, const struct mbi_cuda_run *runs)
+template <bool keeps>
+static __global__ void channels_kernel(struct mbi_cuda_mixer m, struct mbi_cuda_mixer_values values,
+                                       const struct mbi_cuda_run *runs)
 {
     const struct mbi_cuda_run run = runs[blockIdx.z];
     const uint32_t c = blockIdx.x * THREADS + threadIdx.x, at = c < m.channels ? c : 0;
@@ -279,15 +319,26 @@ static __global__ void channels_kernel(struct mbi_cuda_mixer m, const struct mbi
         x[j] = begin + j - (TAPS - 1) < end ? input_at(&m, &run, begin + j - (TAPS - 1), at) : 0;
 #pragma unroll
     for (int j = 0; j < STRETCH; j++) {
-        const int32_t u = mbi_gate_at(mbi_conv_at(x + j, w, exponent, bias), m.conv_gate);
+        const size_t lane = run.first + (size_t)(begin + j);
+        const int32_t y = mbi_conv_at(x + j, w, exponent, bias), u = mbi_gate_at(y, m.conv_gate);
+        const int32_t v = mbi_clamped(&m.channel, u);
 
-        if (begin + j < end)
-            put_channel(&m, run.first + (size_t)(begin + j), c, (int8_t)mbi_clamped(&m.channel, u));
+        if (begin + j >= end)
+            continue;
+        if (keeps && c < m.channels) {
+            keep<int16_t>(&values, CHANNELS, lane * m.channels + c, x[j + TAPS - 1]);
+            keep<int16_t>(&values, CONV, lane * m.channels + c, y);
+            keep<int32_t>(&values, CONV_GATE, lane * m.channels + c, u);
+            keep<int8_t>(&values, CHANNEL, lane * m.channels + c, v);
+        }
+        put_channel<keeps>(&m, &values, lane, c, (int8_t)v);
     }
 }
 
 /* The ring takes in the last inputs of the run; decays of its tokens, one a thread. */
-static __global__ void keep_kernel(struct mbi_cuda_mixer m, const struct mbi_cuda_run *runs)
+template <bool keeps>
+static __global__ void keep_kernel(struct mbi_cuda_mixer m, struct mbi_cuda_mixer_values values,
+                                   const struct mbi_cuda_run *runs)
 {
     const struct mbi_cuda_run run = runs[blockIdx.y];
     const uint32_t step = gridDim.x * THREADS, me = blockIdx.x * THREADS + threadIdx.x;
@@ -300,14 +351,24 @@ static __global__ void keep_kernel(struct mbi_cuda_mixer m, const struct mbi_cud
                 input_at(&m, &run, (int32_t)t, c);
     for (uint32_t i = me; i < run.n * heads; i += step) {
         const size_t lane = run.first + (size_t)(i / heads);
+        const int32_t dt = m.p[lane * m.p_cols + m.at_dt + i % heads];
 
-        m.l[lane * heads + i % heads] =
-            mbi_decay_of(m.p[lane * m.p_cols + m.at_dt + i % heads], m.dt_bias[i % heads], m.hold);
+        if (keeps)
+            keep<int16_t>(&values, DT, lane * heads + i % heads, dt);
+        m.l[lane * heads + i % heads] = mbi_decay_of(dt, m.dt_bias[i % heads], m.hold);
+    }
+    for (uint32_t i = me; keeps && i < run.n * m.pairs; i += step) {
+        const size_t lane = run.first + (size_t)(i / m.pairs);
+
+        keep<int16_t>(&values, AT_TURN, lane * m.pairs + i % m.pairs,
+                      m.p[lane * m.p_cols + m.at_turn + i % m.pairs]);
     }
 }
 
-cudaError_t mbi_cuda_mixer_enter(const struct mbi_cuda_mixer *m, const struct mbi_cuda_run *runs,
-                                 uint32_t n_runs, uint32_t max_n, cudaStream_t stream)
+template <bool keeps>
+static cudaError_t enter(const struct mbi_cuda_mixer *m, const struct mbi_cuda_mixer_values *values,
+                         const struct mbi_cuda_run *runs, uint32_t n_runs, uint32_t max_n,
+                         cudaStream_t stream)
 {
     const unsigned across = (m->channels + THREADS - 1) / THREADS;
     const unsigned items =
@@ -318,18 +379,32 @@ cudaError_t mbi_cuda_mixer_enter(const struct mbi_cuda_mixer *m, const struct mb
         e = mbi_cuda_turn_at(m->p + m->at_turn, m->p_cols, m->phi, m->pairs, m->turn_memory, runs,
                              n_runs, max_n, stream);
     if (e == cudaSuccess)
-        e = mbi_launch(channels_kernel, dim3(across, (max_n + STRETCH - 1) / STRETCH, n_runs),
-                       THREADS, 0, stream, *m, runs);
+        e = mbi_launch(channels_kernel<keeps>,
+                       dim3(across, (max_n + STRETCH - 1) / STRETCH, n_runs), THREADS, 0, stream,
+                       *m, *values, runs);
     if (e == cudaSuccess)
-        e = mbi_launch(keep_kernel, dim3(items > across ? items : across, n_runs), THREADS, 0,
-                       stream, *m, runs);
+        e = mbi_launch(keep_kernel<keeps>, dim3(items > across ? items : across, n_runs), THREADS,
+                       0, stream, *m, *values, runs);
     return e;
+}
+
+static const struct mbi_cuda_mixer_values nowhere = {};
+
+cudaError_t mbi_cuda_mixer_enter(const struct mbi_cuda_mixer *m,
+                                 const struct mbi_cuda_mixer_values *values,
+                                 const struct mbi_cuda_run *runs, uint32_t n_runs, uint32_t max_n,
+                                 cudaStream_t stream)
+{
+    return values ? enter<true>(m, values, runs, n_runs, max_n, stream)
+                  : enter<false>(m, &nowhere, runs, n_runs, max_n, stream);
 }
 
 /* ---- behind it ---- */
 
 /* A warp a head: the direct path, the norm, the gate of z. A lane does `held` elements, 32 apart. */
-template <int held> static __global__ void leave_kernel(struct mbi_cuda_mixer m, size_t work)
+template <int held, bool keeps>
+static __global__ void leave_kernel(struct mbi_cuda_mixer m, struct mbi_cuda_mixer_values values,
+                                    size_t work)
 {
     const size_t w = blockIdx.x * (size_t)(THREADS / MBI_WARP) + threadIdx.x / MBI_WARP;
     const uint32_t heads = (uint32_t)m.scan.heads, dim = (uint32_t)m.scan.head_dim;
@@ -346,9 +421,17 @@ template <int held> static __global__ void leave_kernel(struct mbi_cuda_mixer m,
         const bool there = i < dim;
 
         z[k] = there ? m.p[lane * m.p_cols + m.at_z + head * dim + i] : 0;
-        y[k] =
-            there ? m.y[at + i] + mbi_clamped(&m.direct, m.x[at + i] * (int32_t)m.skip[head]) : 0;
+        const int32_t skip = there ? m.x[at + i] * (int32_t)m.skip[head] : 0; /* below 2^23 */
+        const int32_t direct = mbi_clamped(&m.direct, skip);
+
+        y[k] = there ? m.y[at + i] + direct : 0;
         most = mbi_max_i32(most, y[k] < 0 ? -1 - y[k] : y[k]);
+        if (keeps && there) {
+            keep<int32_t>(&values, SKIP, at + i, skip);
+            keep<int32_t>(&values, DIRECT, at + i, direct);
+            keep<int32_t>(&values, SUM, at + i, y[k]);
+            keep<int16_t>(&values, Z, at + i, z[k]);
+        }
     }
     const int b = mbi_norm_headroom(mbi_warp_max(most));
 #pragma unroll
@@ -361,22 +444,41 @@ template <int held> static __global__ void leave_kernel(struct mbi_cuda_mixer m,
 #pragma unroll
     for (int k = 0; k < held; k++) {
         const uint32_t i = first + (uint32_t)k * MBI_WARP;
-        const int32_t gz = mbi_clamped(&m.gated_z, mbi_gate_at(mbi_clamped(&m.z, z[k]), m.z_gate));
+        const int32_t zc = mbi_clamped(&m.z, z[k]), zg = mbi_gate_at(zc, m.z_gate);
+        const int32_t gz = mbi_clamped(&m.gated_z, zg);
+        const int32_t normed = mbi_normed(y[k], &f, m.norm_frac, m.norm_bits);
 
-        if (i < dim)
-            m.g[at + i] =
-                (int8_t)mbi_clamped(&m.out, mbi_normed(y[k], &f, m.norm_frac, m.norm_bits) * gz);
+        if (i >= dim)
+            continue;
+        if (keeps) {
+            keep<int16_t>(&values, NORM, at + i, normed);
+            keep<int16_t>(&values, Z_CLAMP, at + i, zc);
+            keep<int32_t>(&values, Z_GATE, at + i, zg);
+            keep<int16_t>(&values, GATED_Z, at + i, gz);
+            keep<int32_t>(&values, GATED, at + i, normed * gz); /* 16 bits each */
+        }
+        m.g[at + i] = (int8_t)mbi_clamped(&m.out, normed * gz);
     }
 }
 
-cudaError_t mbi_cuda_mixer_leave(const struct mbi_cuda_mixer *m, size_t lanes, cudaStream_t stream)
+template <bool keeps>
+static cudaError_t leave(const struct mbi_cuda_mixer *m, const struct mbi_cuda_mixer_values *values,
+                         size_t lanes, cudaStream_t stream)
 {
     const size_t work = lanes * (size_t)m->scan.heads, warps = THREADS / MBI_WARP;
     const dim3 grid((unsigned)((work + warps - 1) / warps));
+    void (*const kernel)(struct mbi_cuda_mixer, struct mbi_cuda_mixer_values, size_t) =
+        m->scan.head_dim <= 2 * MBI_WARP   ? leave_kernel<2, keeps>
+        : m->scan.head_dim <= 4 * MBI_WARP ? leave_kernel<4, keeps>
+                                           : leave_kernel<8, keeps>; /* P is at most 256 */
 
-    if (m->scan.head_dim <= 2 * MBI_WARP)
-        return mbi_launch(leave_kernel<2>, grid, THREADS, 0, stream, *m, work);
-    if (m->scan.head_dim <= 4 * MBI_WARP)
-        return mbi_launch(leave_kernel<4>, grid, THREADS, 0, stream, *m, work);
-    return mbi_launch(leave_kernel<8>, grid, THREADS, 0, stream, *m, work); /* P is at most 256 */
+    return mbi_launch(kernel, grid, THREADS, 0, stream, *m, *values, work);
+}
+
+cudaError_t mbi_cuda_mixer_leave(const struct mbi_cuda_mixer *m,
+                                 const struct mbi_cuda_mixer_values *values, size_t lanes,
+                                 cudaStream_t stream)
+{
+    return values ? leave<true>(m, values, lanes, stream)
+                  : leave<false>(m, &nowhere, lanes, stream);
 }

@@ -40,15 +40,31 @@ struct mbi_cuda_mixer {
     struct mbi_cuda_clamp channel, direct, z, gated_z, out;
 };
 
+/* Where the values go if all are kept, by their place in the pattern (cuda/mixer.cu). */
+#define MBI_MIXER_PLACES 22
+struct mbi_cuda_mixer_values {
+    void *at[MBI_MIXER_PLACES];
+};
+
 /* Is the run of the order from `s` on one? Returns its nodes and fills *m; 0: it is not.
  * *before: the nodes before the recurrence, which is one. */
 uint32_t mbi_cuda_mixer_match(struct mbi_cuda_mixer *m, uint32_t *before,
                               const struct mbi_image *image, uint32_t s);
 
-/* What the recurrence reads, for whole runs; and what becomes of it, for `lanes` lanes. */
-cudaError_t mbi_cuda_mixer_enter(const struct mbi_cuda_mixer *m, const struct mbi_cuda_run *runs,
-                                 uint32_t n_runs, uint32_t max_n, cudaStream_t stream);
-cudaError_t mbi_cuda_mixer_leave(const struct mbi_cuda_mixer *m, size_t lanes, cudaStream_t stream);
+/* The places of the values of a mixer that begins at `s`; false: one has another type than the
+ * kernels write. */
+bool mbi_cuda_mixer_keep(struct mbi_cuda_mixer_values *v, const struct mbi_image *image,
+                         uint32_t s);
+
+/* What the recurrence reads, for whole runs; and what becomes of it, for `lanes` lanes. With
+ * `values` (or NULL) every value of the pattern is written as well, the slices too. */
+cudaError_t mbi_cuda_mixer_enter(const struct mbi_cuda_mixer *m,
+                                 const struct mbi_cuda_mixer_values *values,
+                                 const struct mbi_cuda_run *runs, uint32_t n_runs, uint32_t max_n,
+                                 cudaStream_t stream);
+cudaError_t mbi_cuda_mixer_leave(const struct mbi_cuda_mixer *m,
+                                 const struct mbi_cuda_mixer_values *values, size_t lanes,
+                                 cudaStream_t stream);
 
 /* ---- elements, for kernels ---- */
 

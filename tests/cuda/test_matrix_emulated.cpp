@@ -38,6 +38,7 @@ struct trial {
     std::vector<int8_t> exponent;
     int16_t scale;
     bool in_place; /* add is out */
+    bool keeps;    /* the sum, and what was added to */
     mbi_cuda_finish f;
 };
 
@@ -65,6 +66,7 @@ static void choose_finish(trial &t)
     f = mbi_cuda_finish();
     f.kind = (int32_t)pick(0, 3);
     f.dtype = (uint32_t)pick(MBI_I8, MBI_I64);
+    t.keeps = f.kind != MBI_FINISH_NONE && pick(0, 1);
     if (f.kind == MBI_FINISH_NONE) {
         f.dtype = pick(0, 3) ? MBI_I32 : MBI_I64;
         return;
@@ -131,11 +133,17 @@ static std::vector<uint8_t> raw_rows(const trial &t)
     return raw;
 }
 
-/* The value that the operations of lib/op give, as it lies in memory. */
-static int64_t expected(const trial &t, uint32_t lane, uint32_t row)
+/* The value that the operations of lib/op give, as it lies in memory; and on the way the sum and the
+ * value before the addition. */
+struct values {
+    int64_t sum, rounded, out;
+};
+
+static values expected(const trial &t, uint32_t lane, uint32_t row)
 {
     const mbi_cuda_finish &f = t.f;
     int64_t v = 0;
+    values all;
 
     for (size_t k = 0; k < t.cols; k++)
         v += (int64_t)t.w[(size_t)row * t.cols + k] * t.x[(size_t)lane * t.cols + k];
@@ -143,6 +151,7 @@ static int64_t expected(const trial &t, uint32_t lane, uint32_t row)
         fprintf(stderr, "a sum is beyond int32\n");
         abort();
     }
+    all.sum = v;
     if (f.kind == MBI_FINISH_SHIFT)
         v = mbi_rshift_half_up(v, f.shift);
     else if (f.kind == MBI_FINISH_ROWS)
@@ -151,9 +160,11 @@ static int64_t expected(const trial &t, uint32_t lane, uint32_t row)
         v = mbi_rshift_half_up(v * t.scale, f.shift + t.exponent[0]);
     if (f.kind != MBI_FINISH_NONE)
         v = mbi_clamp_i64(v, f.lo, f.hi);
+    all.rounded = v;
     if (!t.add.empty())
         v = mbi_sat(v + t.add[(size_t)lane * t.rows + row], f.bits);
-    return f.dtype == MBI_I8 ? (int8_t)v : f.dtype == MBI_I16 ? (int16_t)v : v;
+    all.out = f.dtype == MBI_I8 ? (int8_t)v : f.dtype == MBI_I16 ? (int16_t)v : v;
+    return all;
 }
 
 static int64_t got(const trial &t, const uint8_t *out, size_t at)
@@ -173,9 +184,9 @@ static int64_t got(const trial &t, const uint8_t *out, size_t at)
     }
 }
 
-static std::vector<int64_t> expected_all(const trial &t)
+static std::vector<values> expected_all(const trial &t)
 {
-    std::vector<int64_t> v;
+    std::vector<values> v;
 
     for (uint32_t lane = 0; lane < t.lanes; lane++)
         for (uint32_t row = 0; row < t.rows; row++)
@@ -185,10 +196,10 @@ static std::vector<int64_t> expected_all(const trial &t)
 
 /* One kernel, CHOICE_END: the one that the library would take. */
 static bool compare(trial &t, int choice, const uint8_t *packed, const void *x,
-                    const std::vector<int64_t> &want)
+                    const std::vector<values> &want)
 {
     const size_t n = (size_t)t.lanes * t.rows, e = out_size(t.f.dtype);
-    buffer out(n * e, t.off * e);
+    buffer out(n * e, t.off * e), sum(n * 4, t.off * 4), rounded(n * 4, t.off * 4);
     product p = {};
     device d;
 
@@ -201,10 +212,12 @@ static bool compare(trial &t, int choice, const uint8_t *packed, const void *x,
     p.finish.exponent = t.exponent.data();
     p.finish.scale = &t.scale;
     p.finish.add = t.add.empty() ? NULL : t.in_place ? (int32_t *)out.at : t.add.data();
+    if (t.keeps)
+        p.kept = {(int32_t *)sum.at, t.add.empty() ? NULL : (int32_t *)rounded.at};
     if (t.in_place)
         memcpy(out.at, t.add.data(), n * e);
     if (choice == CHOICE_END) {
-        mbi_cuda_matmul(&p.m, x, t.x_dtype, t.lanes, &p.finish, nullptr);
+        mbi_cuda_matmul(&p.m, x, t.x_dtype, t.lanes, &p.finish, &p.kept, nullptr);
     } else {
         if (choice >= CHOICE_LARGE && !product_aligned(&p))
             return true;
@@ -214,13 +227,15 @@ static bool compare(trial &t, int choice, const uint8_t *packed, const void *x,
         product_start(&p, choice, &d, nullptr);
     }
     for (size_t i = 0; i < n; i++)
-        if (got(t, out.at, i) != want[i]) {
+        if (got(t, out.at, i) != want[i].out ||
+            (p.kept.sum && p.kept.sum[i] != want[i].sum) ||
+            (p.kept.rounded && p.kept.rounded[i] != want[i].rounded)) {
             printf(
                 "kernel %d: dtype %u x %u rows %u cols %u lanes %u off %zu, finish %d of type %u "
-                "shift %d add %d bits %d: lane %zu row %zu is %lld, must be %lld\n",
+                "shift %d add %d bits %d keeps %d: lane %zu row %zu is %lld, must be %lld\n",
                 choice, t.dtype, t.x_dtype, t.rows, t.cols, t.lanes, t.off, t.f.kind, t.f.dtype,
-                t.f.shift, !t.add.empty(), t.f.bits, i / t.rows, i % t.rows,
-                (long long)got(t, out.at, i), (long long)want[i]);
+                t.f.shift, !t.add.empty(), t.f.bits, t.keeps, i / t.rows, i % t.rows,
+                (long long)got(t, out.at, i), (long long)want[i].out);
             return false;
         }
     return true;
@@ -229,7 +244,7 @@ static bool compare(trial &t, int choice, const uint8_t *packed, const void *x,
 static bool check(trial &t, int first, int end)
 {
     const size_t e = t.x_dtype == MBI_I8 ? 1 : 2;
-    const std::vector<int64_t> want = expected_all(t);
+    const std::vector<values> want = expected_all(t);
     const std::vector<uint8_t> raw = raw_rows(t);
     buffer packed(mbi_cuda_packed_size(t.dtype, t.rows, t.cols));
     buffer x(t.x.size() * e, t.off * e);
