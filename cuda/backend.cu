@@ -273,7 +273,7 @@ static void record(struct mbi_image *image, struct mbi_cuda_recorded *r, const s
 static bool decodes(const struct mbi_image *image, const struct shape *sh)
 {
     return !image->profiling && image->decode && sh->max_n == 1 && sh->lanes == sh->out_lanes &&
-           mbi_cuda_decode_takes(image->decode, sh->lanes);
+           sh->lanes == sh->n_runs && mbi_cuda_decode_takes(image->decode, sh->lanes);
 }
 
 /* Steps of a shape that was seen before are recorded, and started as a whole. */

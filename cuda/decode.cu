@@ -10,7 +10,8 @@
  * product behind waits for all of that; a block that has rows of this product has read the residual
  * by then, for it adds to it; and as that has two places in turn, its next writer has seen words of
  * the product in front of the next mixer from every block that reads. Blocks without rows read
- * nothing. All columns of p are read by some head (mbi_cuda_mixer_match()).
+ * nothing but the last residual, which nobody writes again, and no token either, as later values may
+ * lie in its place. All columns of p are read by some head (reads_all() in cuda/decode_plan.cu).
  */
 #include "cuda/decode_mix.h"
 #include <string.h>
@@ -337,7 +338,8 @@ static __device__ __forceinline__ void finish_head(const struct block *b, const 
                                                    uint32_t tag)
 {
     const struct mbi_decode_part *part = &b->part[p->part];
-    const uint32_t rows = part->share.n * MBI_BLOCK_ROWS, first = part->share.first * MBI_BLOCK_ROWS;
+    const uint32_t rows = part->share.n * MBI_BLOCK_ROWS,
+                   first = part->share.first * MBI_BLOCK_ROWS;
     unsigned long long *const best = (unsigned long long *)b->team;
     uint64_t *const told = b->args->words.best + (size_t)blockIdx.x * b->args->lanes * 2;
 
@@ -446,7 +448,8 @@ static __device__ __forceinline__ void finish_rows(const struct block *b, const 
 static __device__ __forceinline__ bool wants_residual(const struct block *b,
                                                       const struct mbi_phase *p)
 {
-    return b->part[p->part].share.n || (p->kind == MBI_PHASE_PRODUCT && b->part[p->part + 1].share.n);
+    return b->part[p->part].share.n ||
+           (p->kind == MBI_PHASE_PRODUCT && b->part[p->part + 1].share.n);
 }
 
 /* The description of a later phase, which is on its way while this one runs, gets to its place
@@ -506,7 +509,8 @@ template <bool ternary>
 static __device__ __forceinline__ void product_phase(struct block *b, const struct mbi_phase *p,
                                                      uint32_t k, const struct fetched *later)
 {
-    if (p->kind == MBI_PHASE_PRODUCT && !(p->normed ? wants_residual(b, p) : b->part[p->part].share.n)) {
+    if (p->kind == MBI_PHASE_PRODUCT &&
+        !(p->normed ? wants_residual(b, p) : b->part[p->part].share.n)) {
         put_phase(later);
         mbi_ring_wait(&b->ring, b->group);
         __syncthreads();
@@ -662,7 +666,8 @@ static __device__ __forceinline__ struct block enter(const struct mbi_decode_arg
     __syncthreads();
     mbi_ring_start(&b.ring, b.part, args->n_parts, shared + s->ring, s->depth);
     bring_before(&b, 1);
-    embed(&b);
+    if (b.phase[0].kind == MBI_PHASE_HEAD || wants_residual(&b, &b.phase[0]))
+        embed(&b);
     __syncthreads();
     return b;
 }
@@ -706,7 +711,7 @@ static kernel *kernel_of(const struct mbi_phase *phases, uint32_t n)
         else if (p->kind != MBI_PHASE_CHOOSE)
             ternary = ternary || p->matrix.dtype == MBI_TERNARY;
     }
-    return !usual ? decode_kernel<true, false>
+    return !usual    ? decode_kernel<true, false>
            : ternary ? decode_kernel<true, true>
                      : decode_kernel<false, true>;
 }
@@ -751,9 +756,11 @@ static bool space_for(struct mbi_decode_space *s, const struct mbi_cuda_decode *
     s->ring = (uint32_t)at;
     if (at > limit)
         return false;
-    s->depth = limit - at >= MBI_RING_DEEP * unit ? MBI_RING_DEEP : MBI_RING_SHALLOW;
+    if (at + MBI_RING_LEAST * unit > limit)
+        return false;
+    s->depth = (uint32_t)mbi_min_size(MBI_RING_MOST, (limit - at) / unit);
     s->size = (uint32_t)(at + s->depth * unit);
-    return s->size <= limit;
+    return true;
 }
 
 /* Rows of the largest share; 0: one is too large for its bytes to be counted in 32 bits, or for the

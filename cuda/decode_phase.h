@@ -30,7 +30,7 @@ struct mbi_decode_share {
 struct alignas(16) mbi_decode_part {
     const uint8_t *packed;
     uint32_t row_blocks, col_blocks, ternary;
-    uint32_t inverse; /* of col_blocks: floor(2^32 / it) + 1 */
+    uint32_t inverse; /* of col_blocks, if more than 1: 2^32 / it, rounded up */
     struct mbi_decode_share share;
 };
 

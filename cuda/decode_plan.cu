@@ -41,9 +41,12 @@ static void add_product(struct plan *pl, struct mbi_phase *p, const struct mbi_c
     p->matrix = *m;
     p->finish = step->finish;
     p->part = pl->n_parts++;
-    pl->part[p->part] = {m->packed,         mbi_row_blocks(m),
-                         mbi_col_blocks(m), m->dtype == MBI_TERNARY,
-                         UINT32_MAX / mbi_col_blocks(m) + 1, {0, 0}};
+    pl->part[p->part] = {m->packed,
+                         mbi_row_blocks(m),
+                         mbi_col_blocks(m),
+                         m->dtype == MBI_TERNARY,
+                         UINT32_MAX / mbi_col_blocks(m) + 1,
+                         {0, 0}};
 }
 
 /* embed, requant: the first product makes it for itself. */

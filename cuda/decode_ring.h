@@ -13,10 +13,10 @@
 
 #define MBI_UNIT 2048u /* a column block of int8, four of ternary */
 
-/* Units of a warp that are asked for ahead: as many as hide what a layer does besides, or, where
- * there is no room, what a unit takes to come. */
-#define MBI_RING_DEEP 6
-#define MBI_RING_SHALLOW 2
+/* Units of a warp that are asked for ahead: as many as hide what a layer does besides, and what a
+ * unit takes to come; fewer where there is no room. */
+#define MBI_RING_MOST 6
+#define MBI_RING_LEAST 2
 
 /* A warp's units of its block's share: [begin, end) of those of its `tiles` column blocks. */
 struct mbi_units {
@@ -93,16 +93,26 @@ static __device__ __forceinline__ void mbi_ring_start(struct mbi_ring *r,
         mbi_ring_push(r);
 }
 
+/* At most `n` groups stay under way, or a few less: how many is part of the instruction. */
+static __device__ __forceinline__ void mbi_ring_leave(uint32_t n)
+{
+    if (n >= 5)
+        mbi_copy_wait<5>();
+    else if (n >= 3)
+        mbi_copy_wait<3>();
+    else if (n >= 1)
+        mbi_copy_wait<1>();
+    else
+        mbi_copy_wait<0>();
+}
+
 /* The next unit of the warp. Its place is free then: a push has to follow. */
 template <bool ternary>
 static __device__ __forceinline__ void mbi_ring_take(struct mbi_ring *r, mbi_dot_unit<ternary> &u)
 {
     const uint4 *p = (const uint4 *)(r->slot + r->head * MBI_UNIT) + threadIdx.x % MBI_WARP;
 
-    if (r->depth == MBI_RING_DEEP)
-        mbi_copy_wait<MBI_RING_DEEP - 1>();
-    else
-        mbi_copy_wait<MBI_RING_SHALLOW - 1>();
+    mbi_ring_leave(r->depth - 1);
     __syncwarp();
     MBI_UNROLL
     for (uint32_t i = 0; i < 4; i++)
@@ -114,10 +124,7 @@ static __device__ __forceinline__ void mbi_ring_take(struct mbi_ring *r, mbi_dot
 /* Waits for a group of copies that was closed when `groups` were. */
 static __device__ __forceinline__ void mbi_ring_wait(const struct mbi_ring *r, uint32_t groups)
 {
-    if (r->groups - groups >= MBI_RING_DEEP)
-        mbi_copy_wait<MBI_RING_DEEP>();
-    else
-        mbi_copy_wait<0>();
+    mbi_ring_leave(r->groups - groups);
 }
 
 #endif

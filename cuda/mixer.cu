@@ -38,9 +38,10 @@ static const uint8_t op_of[PLACES] = {
     MBI_OP_gate,  MBI_OP_requant, MBI_OP_mul,   MBI_OP_requant};
 
 /* What the kernels write where values are kept. */
-static const uint8_t dtype_of[PLACES] = {
-    MBI_I16, MBI_I16, MBI_I32, MBI_I8,  MBI_I8,  MBI_I16, MBI_I16, MBI_I8,  MBI_I8,  MBI_I16, MBI_I32,
-    MBI_I32, MBI_I32, MBI_I32, MBI_I32, MBI_I16, MBI_I16, MBI_I16, MBI_I32, MBI_I16, MBI_I32, MBI_I8};
+static const uint8_t dtype_of[PLACES] = {MBI_I16, MBI_I16, MBI_I32, MBI_I8,  MBI_I8,  MBI_I16,
+                                         MBI_I16, MBI_I8,  MBI_I8,  MBI_I16, MBI_I32, MBI_I32,
+                                         MBI_I32, MBI_I32, MBI_I32, MBI_I16, MBI_I16, MBI_I16,
+                                         MBI_I32, MBI_I16, MBI_I32, MBI_I8};
 
 static_assert(PLACES == MBI_MIXER_PLACES, "a value for each place");
 
@@ -229,8 +230,7 @@ uint32_t mbi_cuda_mixer_match(struct mbi_cuda_mixer *x, uint32_t *before,
     return m.n;
 }
 
-bool mbi_cuda_mixer_keep(struct mbi_cuda_mixer_values *v, const struct mbi_image *image,
-                         uint32_t s)
+bool mbi_cuda_mixer_keep(struct mbi_cuda_mixer_values *v, const struct mbi_image *image, uint32_t s)
 {
     const uint32_t end = image->program->n_order;
     struct match m = {};

@@ -177,6 +177,8 @@ static void start(fiber *f, size_t index, unsigned block, dim3 at, dim3 grid, ch
     f->warp_size = block - (t - f->lane) < 32 ? block - (t - f->lane) : 32;
     f->done = false;
     f->waits = 0;
+    f->copies.clear();
+    f->groups = 0;
     if (!f->stack)
         f->stack.reset((char *)aligned_alloc(64, STACK));
     context_make(&f->place, f->stack.get(), fiber_main);
@@ -236,7 +238,8 @@ cudaError_t cudaGetDevice(int *device)
     *device = 0;
     return cudaSuccess;
 }
-/* MBI_EMULATE_PROCESSORS: how many there are; with many, some have nothing to do. */
+/* MBI_EMULATE_PROCESSORS: how many there are; with many, some have nothing to do.
+ * MBI_EMULATE_SHARED: bytes of shared memory a block may have. */
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr what, int)
 {
     switch (what) {
@@ -244,7 +247,7 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr what, int)
         *value = getenv("MBI_EMULATE_PROCESSORS") ? atoi(getenv("MBI_EMULATE_PROCESSORS")) : 3;
         break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        *value = 227 << 10;
+        *value = getenv("MBI_EMULATE_SHARED") ? atoi(getenv("MBI_EMULATE_SHARED")) : 227 << 10;
         break;
     case cudaDevAttrComputeCapabilityMajor:
         *value = 9;

@@ -49,6 +49,9 @@ struct alignas(8) uint2 {
 struct alignas(8) int2 {
     int x, y;
 };
+struct alignas(8) float2 {
+    float x, y;
+};
 struct alignas(16) float4 {
     float x, y, z, w;
 };
@@ -59,6 +62,14 @@ static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w)
 
 /* ---- fibers ---- */
 
+/* A copy in the background: it is done when its group is waited for, and no sooner. */
+struct mbi_emu_copy {
+    void *to;
+    const void *from;
+    size_t size;
+    unsigned group;
+};
+
 struct mbi_emu_thread {
     dim3 thread, block, block_size, grid;
     char *shared;
@@ -66,6 +77,8 @@ struct mbi_emu_thread {
     const uint64_t *warp; /* what the lanes of its warp gave, after a warp's barrier */
     unsigned lane;
     uint32_t a[4], b[2]; /* of a matrix product */
+    std::vector<mbi_emu_copy> copies;
+    unsigned groups; /* of copies that were closed */
 };
 
 enum mbi_emu_wait { MBI_EMU_WARP = 1, MBI_EMU_BLOCK, MBI_EMU_WORD };
@@ -246,6 +259,10 @@ static inline void mbi_load_matrices(uint32_t r[4], const void *row)
 {
     mbi_emu_thread *self = mbi_emu_self;
 
+    if ((uintptr_t)row % 16) {
+        fprintf(stderr, "emulated CUDA: a row of a matrix that is not aligned\n");
+        abort();
+    }
     self->exchange = (uint64_t)(uintptr_t)row;
     mbi_emu_yield(MBI_EMU_WARP);
     for (unsigned i = 0; i < 4; i++)
@@ -281,27 +298,33 @@ static inline void mbi_wide_read(int32_t[16][4]) {}
 
 static inline void mbi_prefetch(const void *p) { (void)*(const volatile char *)p; }
 static inline uint4 mbi_stream(const uint4 *p) { return *p; }
+static inline void mbi_emu_copy_later(void *shared, const void *global, size_t size)
+{
+    if ((uintptr_t)shared % size || (uintptr_t)global % size) {
+        fprintf(stderr, "emulated CUDA: a copy of %zu bytes that is not aligned\n", size);
+        abort();
+    }
+    mbi_emu_self->copies.push_back({shared, global, size, mbi_emu_self->groups});
+}
 static inline void mbi_copy16(void *shared, const void *global, bool wanted)
 {
-    if ((uintptr_t)shared % 16 || (wanted && (uintptr_t)global % 16)) {
-        fprintf(stderr, "emulated CUDA: a copy of 16 bytes that is not aligned\n");
-        abort();
-    }
-    if (wanted)
-        memcpy(shared, global, 16);
-    else
-        memset(shared, 0, 16);
-}
-static inline void mbi_copy_commit(void) {}
-template <int n> static inline void mbi_copy_wait(void) {}
+    alignas(16) static const char zero[16] = {0};
 
+    mbi_emu_copy_later(shared, wanted ? global : zero, 16);
+}
 static inline void mbi_copy4(void *shared, const void *global)
 {
-    if ((uintptr_t)shared % 4 || (uintptr_t)global % 4) {
-        fprintf(stderr, "emulated CUDA: a copy of 4 bytes that is not aligned\n");
-        abort();
-    }
-    memcpy(shared, global, 4);
+    mbi_emu_copy_later(shared, global, 4);
+}
+static inline void mbi_copy_commit(void) { mbi_emu_self->groups++; }
+template <int n> static inline void mbi_copy_wait(void)
+{
+    std::vector<mbi_emu_copy> &c = mbi_emu_self->copies;
+    size_t done = 0;
+
+    for (; done < c.size() && c[done].group + n < mbi_emu_self->groups; done++)
+        memcpy(c[done].to, c[done].from, c[done].size);
+    c.erase(c.begin(), c.begin() + (std::ptrdiff_t)done);
 }
 
 static inline void mbi_word_put(uint64_t *word, int32_t v, uint32_t tag)
