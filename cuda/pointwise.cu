@@ -174,14 +174,22 @@ static __device__ struct candidate better(struct candidate a, struct candidate b
     return b.value > a.value || (b.value == a.value && b.index < a.index) ? b : a;
 }
 
-static __global__ void argmax_kernel(struct mbi_cuda_node n)
+/* `wide`: i32 that can be read four at a time. */
+static __global__ void argmax_kernel(struct mbi_cuda_node n, bool wide)
 {
     struct candidate *const shared = (struct candidate *)mbi_shared();
     const uint32_t cols = n.in_cols[0];
+    const size_t at = blockIdx.x * (size_t)cols;
     struct candidate best = {INT64_MIN, INT32_MAX};
 
-    for (uint32_t i = threadIdx.x; i < cols; i += blockDim.x) {
-        const int64_t v = mbi_get(n.in[0], n.in_dtype[0], blockIdx.x * (size_t)cols + i);
+    for (uint32_t i = 4 * threadIdx.x; wide && i < cols; i += 4 * blockDim.x) {
+        const int4 v = *(const int4 *)((const int32_t *)n.in[0] + at + i);
+
+        best = better(better(best, {v.x, (int32_t)i}), {v.y, (int32_t)i + 1});
+        best = better(better(best, {v.z, (int32_t)i + 2}), {v.w, (int32_t)i + 3});
+    }
+    for (uint32_t i = threadIdx.x; !wide && i < cols; i += blockDim.x) {
+        const int64_t v = mbi_get(n.in[0], n.in_dtype[0], at + i);
 
         best = better(best, {v, (int32_t)i});
     }
@@ -203,6 +211,9 @@ static __global__ void argmax_kernel(struct mbi_cuda_node n)
 
 cudaError_t mbi_cuda_argmax(const struct mbi_cuda_node *n, size_t lanes, cudaStream_t stream)
 {
+    const bool wide =
+        n->in_dtype[0] == MBI_I32 && n->in_cols[0] % 4 == 0 && (uintptr_t)n->in[0] % 16 == 0;
+
     return mbi_launch(argmax_kernel, dim3((unsigned)lanes), 4 * THREADS,
-                      4 * THREADS / MBI_WARP * sizeof(struct candidate), stream, *n);
+                      4 * THREADS / MBI_WARP * sizeof(struct candidate), stream, *n, wide);
 }

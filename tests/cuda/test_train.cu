@@ -162,6 +162,28 @@ static void odd_make(struct model *m)
     masters(m, 0.3f);
 }
 
+/* A value that is read through one slice alone: beyond it there is nothing to look for. */
+static void slice_make(struct model *m)
+{
+    enum { VOCAB = 11 };
+    struct mbi_build b;
+
+    mbi_host_default(&m->host);
+    MUST(mbi_graph_create(&m->graph, &m->host, &error));
+    mbi_build_begin(&b, m->graph, &error);
+    const mbi_ref token = mbi_build_token(&b, VOCAB);
+    const mbi_ref e = node(&b, MBI_OP_embed, {token, param(&b, "table", MBI_I8, 5, VOCAB, 8)});
+    const mbi_ref back = node(&b, MBI_OP_slice, {e}, {4, 4});
+    const mbi_ref r = node(&b, MBI_OP_requant, {back}, {0, -100, 100, 5});
+    mbi_ref y = node(&b, MBI_OP_mul, {r, r}, {1});
+
+    y = node(&b, MBI_OP_requant, {y}, {5, -128, 127, 5});
+    y = node(&b, MBI_OP_matvec, {y, param(&b, "head", MBI_I8, 6, VOCAB, 4)});
+    y = node(&b, MBI_OP_requant, {y}, {0, INT32_MIN, INT32_MAX, 11});
+    MUST(mbi_build_end(&b, y, node(&b, MBI_OP_argmax, {y})));
+    masters(m, 0.3f);
+}
+
 /* ---- one batch on both sides ---- */
 
 struct sides {
@@ -705,6 +727,9 @@ static void check_all(const struct mbi_backend *backend)
     printf("beside backend '%s':\n", backend->name);
     odd_make(&m);
     check_model(&m, "operations that models have not", 3, 6, backend);
+    m = {};
+    slice_make(&m);
+    check_model(&m, "a value read by a slice alone", 3, 6, backend);
     for (const struct gradient_case &c : cases) {
         m = {};
         model_make(&m, c.flags);

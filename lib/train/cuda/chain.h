@@ -5,8 +5,12 @@
  * times gets a sum. So such gradients are not stored: a chain says how an element is made from
  * gradients that are, and whoever needs it makes it in passing.
  *
- *   d[lane][col] = sum over terms t with col in [begin, end) of
+ *   d[lane][col] = product of the factors of its own stages *
+ *                  sum over terms t with col in [begin, end) of
  *                  t.d[lane][col + t.shift] * product of the factors of t's stages
+ *
+ * Types and kinds are known only when a kernel runs, so it makes elements of several lanes at a
+ * time: what it asks about a term and a stage it asks once for all of them.
  */
 #ifndef MBI_TRAIN_CUDA_CHAIN_H
 #define MBI_TRAIN_CUDA_CHAIN_H
@@ -14,6 +18,7 @@
 #include "train/cuda/math.h"
 
 #define MBI_CHAIN_TERMS 5
+#define MBI_CHAIN_ROWS 4   /* lanes at a time, where there are many */
 #define MBI_CHAIN_STAGES 7 /* the last is for who evaluates: a clamp of its own result */
 
 enum mbi_stage_kind {
@@ -37,7 +42,8 @@ struct mbi_stage {
 };
 
 struct mbi_term {
-    const float *d; /* NULL: the gradient of the loss by the logits */
+    const void *d; /* NULL: the gradient of the loss by the logits */
+    bool narrow;   /* d is of operands, else of floats */
     uint32_t cols;
     int32_t shift;
     uint32_t begin, end;
@@ -54,11 +60,12 @@ struct mbi_softmax {
 
 struct mbi_chain {
     uint32_t lanes, cols; /* of the result */
-    uint32_t n_terms;
+    uint32_t n_terms, n_stages;
     const void *logits; /* where a term is the loss */
     const struct mbi_softmax *softmax;
     int32_t logits_dtype;
     float logits_unit;
+    struct mbi_stage stage[MBI_CHAIN_STAGES];
     struct mbi_term term[MBI_CHAIN_TERMS];
 };
 
@@ -83,86 +90,131 @@ static __device__ __forceinline__ float mbi_decay_slope(float v, bool hold)
     return v < lo || v > hi || (hold && v <= lo) ? 0.0f : MBI_LN2F * exp2f(v);
 }
 
-template <int W>
-static __device__ __forceinline__ void mbi_stage_times(float v[W], const struct mbi_stage &s,
-                                                       uint32_t lane, uint32_t col)
+/* A factor that is not element by element: a parameter, or one of a group of columns. */
+template <int W, int R>
+static __device__ __forceinline__ void mbi_group_times(float v[R][W], const struct mbi_stage &s,
+                                                       const uint32_t lane[R], uint32_t c)
+{
+    uint32_t at[W];
+
+    for (int k = 0; k < W; k++)
+        at[k] = (c + (uint32_t)k) / s.group;
+    MBI_UNROLL
+    for (int r = 0; r < R; r++)
+        for (int k = 0; k < W; k++) {
+            const size_t i = (size_t)lane[r] * s.cols + at[k];
+
+            v[r][k] *= s.kind == MBI_STAGE_REAL ? ((const float *)s.q)[i]
+                                                : s.unit * mbi_real_at(s.q, s.dtype, i);
+        }
+}
+
+template <int W, int R>
+static __device__ __forceinline__ void mbi_stage_times(float v[R][W], const struct mbi_stage &s,
+                                                       const uint32_t lane[R], uint32_t col)
 {
     const uint32_t c = (uint32_t)((int32_t)col + s.shift);
-    const size_t row = (size_t)lane * s.cols;
+    size_t at[R];
+    int32_t q[R][W];
 
-    if (s.kind == MBI_STAGE_REAL) {
-        for (int k = 0; k < W; k++)
-            v[k] *= ((const float *)s.q)[row + (c + (uint32_t)k) / s.group];
+    if (s.kind == MBI_STAGE_REAL || s.group != 1) {
+        mbi_group_times<W, R>(v, s, lane, c);
         return;
     }
+    MBI_UNROLL
+    for (int r = 0; r < R; r++)
+        at[r] = (size_t)lane[r] * s.cols + c;
     if (s.kind == MBI_STAGE_VALUE) {
-        float x[W];
+        float x[R][W];
 
-        if (s.group == 1)
-            mbi_reals_at<W>(x, s.q, s.dtype, row + c);
-        for (int k = 0; k < W; k++)
-            v[k] *= s.unit * (s.group == 1
-                                  ? x[k]
-                                  : mbi_real_at(s.q, s.dtype, row + (c + (uint32_t)k) / s.group));
+        mbi_reals_rows<W, R>(x, s.q, s.dtype, at);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            for (int k = 0; k < W; k++)
+                v[r][k] *= s.unit * x[r][k];
         return;
     }
-    int32_t q[W];
-
-    mbi_ints_at<W>(q, s.q, s.dtype, row + c);
-    for (int k = 0; k < W; k++)
-        if (s.kind == MBI_STAGE_INSIDE)
-            v[k] = q[k] != s.lo && q[k] != s.hi ? v[k] : 0.0f;
-        else if (s.kind == MBI_STAGE_GATE)
-            v[k] *= mbi_gate_slope(s.lo, q[k]);
-        else
-            v[k] *= mbi_decay_slope((float)q[k] * s.unit + s.bias[c + (uint32_t)k], s.lo != 0);
+    mbi_ints_rows<W, R>(q, s.q, s.dtype, at);
+    MBI_UNROLL
+    for (int r = 0; r < R; r++)
+        for (int k = 0; k < W; k++)
+            if (s.kind == MBI_STAGE_INSIDE)
+                v[r][k] = q[r][k] != s.lo && q[r][k] != s.hi ? v[r][k] : 0.0f;
+            else if (s.kind == MBI_STAGE_GATE)
+                v[r][k] *= mbi_gate_slope(s.lo, q[r][k]);
+            else
+                v[r][k] *=
+                    mbi_decay_slope((float)q[r][k] * s.unit + s.bias[c + (uint32_t)k], s.lo != 0);
 }
 
-template <int W>
-static __device__ __forceinline__ void mbi_loss_slope(float v[W], const struct mbi_chain &c,
-                                                      uint32_t lane, uint32_t col, uint32_t cols)
+template <int W, int R>
+static __device__ __forceinline__ void mbi_loss_slope(float v[R][W], const struct mbi_chain &c,
+                                                      const size_t at[R], const uint32_t lane[R],
+                                                      uint32_t col)
 {
-    const struct mbi_softmax s = c.softmax[lane];
+    mbi_reals_rows<W, R>(v, c.logits, c.logits_dtype, at);
+    MBI_UNROLL
+    for (int r = 0; r < R; r++) {
+        const struct mbi_softmax s = c.softmax[lane[r]];
 
-    mbi_reals_at<W>(v, c.logits, c.logits_dtype, (size_t)lane * cols + col);
-    for (int k = 0; k < W; k++) {
-        v[k] = s.part * exp2f((v[k] * c.logits_unit - s.most) * MBI_LOG2E);
-        if ((int32_t)col + k == s.target)
-            v[k] -= s.whole;
+        for (int k = 0; k < W; k++) {
+            v[r][k] = s.part * exp2f((v[r][k] * c.logits_unit - s.most) * MBI_LOG2E);
+            if ((int32_t)col + k == s.target)
+                v[r][k] -= s.whole;
+        }
     }
 }
 
-/* W elements from column col on, a multiple of W. */
-template <int W>
-static __device__ __forceinline__ void mbi_chain_eval(float out[W], const struct mbi_chain &c,
-                                                      uint32_t lane, uint32_t col)
+/* W elements of each lane from column col on, a multiple of W. */
+template <int W, int R>
+static __device__ __forceinline__ void mbi_chain_eval(float out[R][W], const struct mbi_chain &c,
+                                                      const uint32_t lane[R], uint32_t col)
 {
-    for (int k = 0; k < W; k++)
-        out[k] = 0;
+    MBI_UNROLL
+    for (int r = 0; r < R; r++)
+        for (int k = 0; k < W; k++)
+            out[r][k] = 0;
     for (uint32_t t = 0; t < c.n_terms; t++) {
         const struct mbi_term &term = c.term[t];
-        const uint32_t at = (uint32_t)((int32_t)col + term.shift);
-        float v[W];
+        const uint32_t from = (uint32_t)((int32_t)col + term.shift);
+        size_t at[R];
+        float v[R][W];
 
         if (col < term.begin || col >= term.end)
             continue;
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            at[r] = (size_t)lane[r] * term.cols + from;
         if (!term.d) {
-            mbi_loss_slope<W>(v, c, lane, at, term.cols);
-        } else if (W == 4) {
-            const float4 d = *(const float4 *)(term.d + (size_t)lane * term.cols + at);
-
-            v[0] = d.x;
-            v[W > 1 ? 1 : 0] = d.y;
-            v[W > 2 ? 2 : 0] = d.z;
-            v[W > 3 ? 3 : 0] = d.w;
+            mbi_loss_slope<W, R>(v, c, at, lane, from);
+        } else if (term.narrow) {
+            MBI_UNROLL
+            for (int r = 0; r < R; r++)
+                mbi_load<W>(v[r], (const mbi_operand *)term.d + at[r]);
         } else {
-            v[0] = term.d[(size_t)lane * term.cols + at];
+            MBI_UNROLL
+            for (int r = 0; r < R; r++)
+                mbi_load<W>(v[r], (const float *)term.d + at[r]);
         }
         for (uint32_t i = 0; i < term.n_stages; i++)
-            mbi_stage_times<W>(v, term.stage[i], lane, col);
-        for (int k = 0; k < W; k++)
-            out[k] += v[k];
+            mbi_stage_times<W, R>(v, term.stage[i], lane, col);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            for (int k = 0; k < W; k++)
+                out[r][k] += v[r][k];
     }
+    for (uint32_t i = 0; i < c.n_stages; i++)
+        mbi_stage_times<W, R>(out, c.stage[i], lane, col);
+}
+
+/* The lanes [first, first + R step) that there are, and again the last where there are none. */
+template <int R>
+static __device__ __forceinline__ void mbi_chain_lanes(uint32_t lane[R], uint32_t first,
+                                                       uint32_t step, uint32_t lanes)
+{
+    MBI_UNROLL
+    for (int r = 0; r < R; r++)
+        lane[r] = first + (uint32_t)r * step < lanes ? first + (uint32_t)r * step : lanes - 1;
 }
 
 /* Whether elements can be made four at a time: every row starts at a multiple of four elements. */
@@ -171,8 +223,11 @@ bool mbi_chain_wide(const struct mbi_chain *c);
 /* One more factor for all of it; there is always room for one that was not there before. */
 void mbi_chain_times(struct mbi_chain *c, const struct mbi_stage *s);
 
-/* dst[lane][col] = d, or += d. */
-cudaError_t mbi_chain_store(const struct mbi_chain *c, float *dst, bool add, cudaStream_t stream);
+/* Factors that every term has become the chain's own. */
+void mbi_chain_gather(struct mbi_chain *c);
+
+/* dst[lane][col] = d. */
+cudaError_t mbi_chain_store(const struct mbi_chain *c, float *dst, cudaStream_t stream);
 cudaError_t mbi_chain_operand(const struct mbi_chain *c, mbi_operand *dst, cudaStream_t stream);
 
 /*

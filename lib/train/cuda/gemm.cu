@@ -26,6 +26,18 @@ void mbi_gemm_free(struct mbi_gemm *g)
         g->host->alloc(g->host->alloc_user, g, 0);
 }
 
+static void put_sum(const struct mbi_gemm_call *x, size_t i, float sum)
+{
+    float *const c = (float *)x->c;
+    mbi_operand *const narrow = (mbi_operand *)x->c;
+    const float old = *x->beta <= 0 ? 0 : x->narrow ? mbi_from_operand(narrow[i]) : c[i];
+
+    if (x->narrow)
+        narrow[i] = mbi_to_operand(*x->alpha * sum + old);
+    else
+        c[i] = *x->alpha * sum + old;
+}
+
 int32_t mbi_gemm_run(struct mbi_gemm *g, const struct mbi_gemm_call *call, mambaint_error *err)
 {
     const struct mbi_gemm_call x = *call;
@@ -41,8 +53,7 @@ int32_t mbi_gemm_run(struct mbi_gemm *g, const struct mbi_gemm_call *call, mamba
                                    sum +=
                                        mbi_from_operand(x.a[x.trans ? p * x.m + i : i * x.k + p]) *
                                        mbi_from_operand(x.b[p * x.n + j]);
-                               x.c[i * x.n + j] =
-                                   *x.alpha * sum + (*x.beta > 0 ? x.c[i * x.n + j] : 0);
+                               put_sum(&x, i * x.n + j, sum);
                            }
                    }),
         "a matrix product", err);
@@ -58,6 +69,10 @@ struct mbi_gemm {
     cublasHandle_t handle;
     void *workspace;
 };
+
+/* Parts of a sum are added in the type of the sum, not in that of C. */
+#define MATH                                                                                       \
+    ((cublasMath_t)(CUBLAS_DEFAULT_MATH | CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION))
 
 static int32_t cublas_fail(cublasStatus_t s, mambaint_error *err)
 {
@@ -83,6 +98,7 @@ int32_t mbi_gemm_create(struct mbi_gemm **out, const struct mbi_host *host, cuda
         (s = cublasSetWorkspace(g->handle, g->workspace, WORKSPACE)) != CUBLAS_STATUS_SUCCESS ||
         (s = cublasSetAtomicsMode(g->handle, CUBLAS_ATOMICS_NOT_ALLOWED)) !=
             CUBLAS_STATUS_SUCCESS ||
+        (s = cublasSetMathMode(g->handle, MATH)) != CUBLAS_STATUS_SUCCESS ||
         (s = cublasSetPointerMode(g->handle, CUBLAS_POINTER_MODE_DEVICE)) != CUBLAS_STATUS_SUCCESS)
         return cublas_fail(s, err);
     return MAMBAINT_OK;
@@ -102,10 +118,11 @@ void mbi_gemm_free(struct mbi_gemm *g)
 int32_t mbi_gemm_run(struct mbi_gemm *g, const struct mbi_gemm_call *x, mambaint_error *err)
 {
     const cudaDataType_t type = sizeof(mbi_operand) == sizeof(float) ? CUDA_R_32F : CUDA_R_16BF;
-    const cublasStatus_t s = cublasGemmEx(
-        g->handle, CUBLAS_OP_N, x->trans ? CUBLAS_OP_T : CUBLAS_OP_N, (int)x->n, (int)x->m,
-        (int)x->k, x->alpha, x->b, type, (int)x->n, x->a, type, (int)(x->trans ? x->m : x->k),
-        x->beta, x->c, CUDA_R_32F, (int)x->n, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
+    const cublasStatus_t s =
+        cublasGemmEx(g->handle, CUBLAS_OP_N, x->trans ? CUBLAS_OP_T : CUBLAS_OP_N, (int)x->n,
+                     (int)x->m, (int)x->k, x->alpha, x->b, type, (int)x->n, x->a, type,
+                     (int)(x->trans ? x->m : x->k), x->beta, x->c, x->narrow ? type : CUDA_R_32F,
+                     (int)x->n, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT);
 
     return s == CUBLAS_STATUS_SUCCESS ? MAMBAINT_OK : cublas_fail(s, err);
 }

@@ -13,8 +13,8 @@ void mbi_gemm_free(struct mbi_gemm *g); /* NULL is fine */
 
 /*
  * C[m x n] = alpha op(A)[m x k] B[k x n] + beta C, all row major without gaps; with `trans`, A is
- * stored as [k x m]. alpha is 1 or read from device memory. The sums have the same order every
- * time.
+ * stored as [k x m]. alpha is 1 or read from device memory. C is of floats, or with `narrow` of
+ * operands. The sums are floats and have the same order every time.
  */
 struct mbi_gemm_call {
     bool trans;
@@ -22,7 +22,8 @@ struct mbi_gemm_call {
     const float *alpha; /* device memory */
     const mbi_operand *a, *b;
     const float *beta; /* device memory: 0 or 1 */
-    float *c;
+    void *c;
+    bool narrow;
 };
 /* A sentence is in `err` if it could not be started. */
 int32_t mbi_gemm_run(struct mbi_gemm *g, const struct mbi_gemm_call *call, mambaint_error *err);

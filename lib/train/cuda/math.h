@@ -196,47 +196,136 @@ static __device__ __forceinline__ int32_t mbi_int_at(const void *q, int32_t dtyp
     }
 }
 
-/* W elements from i on; for W = 4 they start at a multiple of four elements' size. */
-template <int W>
-static __device__ __forceinline__ void mbi_ints_at(int32_t v[W], const void *q, int32_t dtype,
-                                                   size_t i)
+/*
+ * W elements from each at[r] on; for W = 4 they start at a multiple of four elements' size. The
+ * type is asked for once, and all that is read is asked for before any of it is used.
+ */
+template <int W, int R>
+static __device__ __forceinline__ void mbi_ints_rows(int32_t v[R][W], const void *q, int32_t dtype,
+                                                     const size_t at[R])
 {
     if (W == 1) {
-        v[0] = mbi_int_at(q, dtype, i);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            v[r][0] = mbi_int_at(q, dtype, at[r]);
     } else if (dtype == MBI_I8) {
-        const uint32_t bits = *(const uint32_t *)((const int8_t *)q + i);
+        uint32_t bits[R];
 
-        for (int k = 0; k < W; k++)
-            v[k] = (int8_t)(bits >> 8 * k);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            bits[r] = *(const uint32_t *)((const int8_t *)q + at[r]);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            for (int k = 0; k < W; k++)
+                v[r][k] = (int8_t)(bits[r] >> 8 * k);
     } else if (dtype == MBI_I16) {
-        const uint2 bits = *(const uint2 *)((const int16_t *)q + i);
+        uint2 bits[R];
 
-        for (int k = 0; k < W; k++)
-            v[k] = (int16_t)((k < 2 ? bits.x : bits.y) >> 16 * (k % 2));
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            bits[r] = *(const uint2 *)((const int16_t *)q + at[r]);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++)
+            for (int k = 0; k < W; k++)
+                v[r][k] = (int16_t)((k < 2 ? bits[r].x : bits[r].y) >> 16 * (k % 2));
     } else {
-        const int4 bits = *(const int4 *)((const int32_t *)q + i);
+        MBI_UNROLL
+        for (int r = 0; r < R; r++) {
+            const int4 bits = *(const int4 *)((const int32_t *)q + at[r]);
 
-        v[0] = bits.x;
-        v[W > 1 ? 1 : 0] = bits.y;
-        v[W > 2 ? 2 : 0] = bits.z;
-        v[W > 3 ? 3 : 0] = bits.w;
+            v[r][0] = bits.x;
+            v[r][W > 1 ? 1 : 0] = bits.y;
+            v[r][W > 2 ? 2 : 0] = bits.z;
+            v[r][W > 3 ? 3 : 0] = bits.w;
+        }
     }
 }
 
+template <int W, int R>
+static __device__ __forceinline__ void mbi_reals_rows(float v[R][W], const void *q, int32_t dtype,
+                                                      const size_t at[R])
+{
+    int32_t n[R][W];
+
+    if (dtype == MBI_I64) {
+        for (int r = 0; r < R; r++)
+            for (int k = 0; k < W; k++)
+                v[r][k] = (float)((const int64_t *)q)[at[r] + (size_t)k];
+        return;
+    }
+    mbi_ints_rows<W, R>(n, q, dtype, at);
+    MBI_UNROLL
+    for (int r = 0; r < R; r++)
+        for (int k = 0; k < W; k++)
+            v[r][k] = (float)n[r][k];
+}
+
+/* The same of one row. */
 template <int W>
 static __device__ __forceinline__ void mbi_reals_at(float v[W], const void *q, int32_t dtype,
                                                     size_t i)
 {
-    int32_t n[W];
+    mbi_reals_rows<W, 1>((float(*)[W])v, q, dtype, &i);
+}
 
-    if (dtype == MBI_I64) {
-        for (int k = 0; k < W; k++)
-            v[k] = (float)((const int64_t *)q)[i + (size_t)k];
-        return;
-    }
-    mbi_ints_at<W>(n, q, dtype, i);
+/* ---- W floats or operands at once; for W = 4 aligned to all four ---- */
+
+template <int W> struct alignas(W * sizeof(mbi_operand)) mbi_operands {
+    mbi_operand v[W];
+};
+
+template <int W> static __device__ __forceinline__ void mbi_load(float v[W], const mbi_operand *x)
+{
+    const mbi_operands<W> all = *(const mbi_operands<W> *)x;
+
     for (int k = 0; k < W; k++)
-        v[k] = (float)n[k];
+        v[k] = mbi_from_operand(all.v[k]);
+}
+template <int W> static __device__ __forceinline__ void mbi_load(float v[W], const float *x)
+{
+    const float4 all = W == 4 ? *(const float4 *)x : float4{x[0], 0, 0, 0};
+
+    v[0] = all.x;
+    v[W > 1 ? 1 : 0] = W > 1 ? all.y : all.x;
+    v[W > 2 ? 2 : 0] = W > 1 ? all.z : all.x;
+    v[W > 3 ? 3 : 0] = W > 1 ? all.w : all.x;
+}
+
+template <int W> static __device__ __forceinline__ void mbi_store(mbi_operand *to, const float v[W])
+{
+    mbi_operands<W> all;
+
+    for (int k = 0; k < W; k++)
+        all.v[k] = mbi_to_operand(v[k]);
+    *(mbi_operands<W> *)to = all;
+}
+template <int W> static __device__ __forceinline__ void mbi_store(float *to, const float v[W])
+{
+    if (W == 4)
+        *(float4 *)to = {v[0], v[W > 1 ? 1 : 0], v[W > 2 ? 2 : 0], v[W > 3 ? 3 : 0]};
+    else
+        *to = v[0];
+}
+
+/* A gradient by lanes, of floats or, if it is narrow, of operands. */
+struct mbi_gradient {
+    void *at;
+    bool narrow;
+};
+
+/* Elements i .. i + W - 1; with W = 2 and floats one by one. */
+template <int W>
+static __device__ __forceinline__ void mbi_put(const struct mbi_gradient &g, size_t i,
+                                               const float v[W])
+{
+    if (g.narrow) {
+        mbi_store<W>((mbi_operand *)g.at + i, v);
+    } else if (W == 4) {
+        mbi_store<W>((float *)g.at + i, v);
+    } else {
+        for (int k = 0; k < W; k++)
+            ((float *)g.at)[i + (size_t)k] = v[k];
+    }
 }
 
 #endif

@@ -35,16 +35,18 @@ cudaError_t mbi_ints_operand(mbi_operand *dst, const struct mbi_ints *x, uint32_
                              cudaStream_t stream);
 
 /* dx of both norms: the chain must already have the clamp of the result as a factor. */
-cudaError_t mbi_norm_back(const struct mbi_chain *d, float *dx, const struct mbi_ints *x,
-                          uint32_t groups, bool shift, cudaStream_t stream);
+cudaError_t mbi_norm_back(const struct mbi_chain *d, struct mbi_gradient dx,
+                          const struct mbi_ints *x, uint32_t groups, bool shift,
+                          cudaStream_t stream);
 
-/* The causal convolution; the chain has the clamp. dp may be NULL, as may the other two. */
+/* The causal convolution; the chain has the clamp. dp.at may be NULL, as may the other two. */
 struct mbi_conv_args {
     struct mbi_chain d;
     struct mbi_ints p;
     uint32_t streams, tokens;
     const float *w; /* [channel][4] */
-    float *dp, *dw, *dbias;
+    struct mbi_gradient dp;
+    float *dw, *dbias;
     bool add_w, add_bias;
     float *partial; /* mbi_conv_partials() floats */
 };
@@ -73,8 +75,9 @@ cudaError_t mbi_embed_back(const struct mbi_chain *d, float *dtable, const int32
 struct mbi_scan_args {
     struct mbi_ints x, bc, l;
     uint32_t streams, tokens, heads, dim, n; /* dim of a head, n = d_state */
-    const float *dy;
-    float *dx, *dbc, *dl;
+    const mbi_operand *dy;
+    struct mbi_gradient dx;
+    float *dbc, *dl;
     char *work; /* mbi_scan_work() bytes */
 };
 size_t mbi_scan_work(const struct mbi_scan_args *a, uint32_t processors);

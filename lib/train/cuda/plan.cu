@@ -57,13 +57,19 @@ static uint32_t new_buffer(struct planner *p, size_t size)
         p->failed = true;
         return 0;
     }
-    st->buffer[st->n_buffers] = {(size + ALIGN) / ALIGN * ALIGN, 0, st->n_actions, st->n_actions};
+    st->buffer[st->n_buffers] = {(size + ALIGN) / ALIGN * ALIGN, 0, st->n_actions, st->n_actions,
+                                 false};
     return st->n_buffers++;
 }
 
-static uint32_t lane_buffer(struct planner *p, size_t cols)
+static uint32_t lane_buffer(struct planner *p, size_t cols, bool narrow)
 {
-    return new_buffer(p, cols * p->st->lanes * sizeof(float));
+    const size_t size = narrow ? sizeof(mbi_operand) : sizeof(float);
+    const uint32_t b = new_buffer(p, cols * p->st->lanes * size);
+
+    if (!p->failed)
+        p->st->buffer[b].narrow = narrow;
+    return b;
 }
 
 /* ---- chains ---- */
@@ -269,7 +275,10 @@ static bool chain_of(const struct planner *p, mbi_ref v, struct mbi_chain *c,
     c->logits_dtype = (int32_t)logits->type.dtype;
     c->logits_unit = ldexpf(1, -logits->type.frac);
     c->softmax = p->st->softmax;
-    return expand(p, v, &path, c, from);
+    if (!expand(p, v, &path, c, from))
+        return false;
+    mbi_chain_gather(c);
+    return true;
 }
 
 /* ---- which gradients are stored ---- */
@@ -363,14 +372,26 @@ static void give_param(struct planner *p, struct mbi_action *a, uint32_t k)
     p->written[param] = true;
 }
 
+/* What one wide action gives to one input is rounded as an operand would be; sums of several stay
+ * floats. So does what has few columns: it takes little memory, and the sums over it that gradients
+ * of parameters are have few terms for the roundings to vanish in. */
+#define FEW_COLUMNS 64
+
+static bool gives_narrow(const struct mbi_action *a, uint32_t k, uint32_t cols)
+{
+    return cols >= FEW_COLUMNS && (a->kind == MBI_DO_MATVEC || a->kind == MBI_DO_NORM ||
+                                   a->kind == MBI_DO_CONV || (a->kind == MBI_DO_SCAN && k == 0));
+}
+
 /* Input k, a value: a buffer for what it is given. `always`: the kernel writes it in any case. */
 static void give_value(struct planner *p, struct mbi_action *a, uint32_t k, bool always)
 {
     const struct mbi_node *node = &p->g->node[a->node];
+    const uint32_t cols = p->g->node[node->in[k]].type.cols;
 
     if (p->wanted[node->in[k]] || always)
         a->dst[k] = p->part[a->node * MBI_MAX_IN + k] =
-            lane_buffer(p, p->g->node[node->in[k]].type.cols);
+            lane_buffer(p, cols, gives_narrow(a, k, cols));
 }
 
 static bool param_wanted(const struct planner *p, const struct mbi_node *node, uint32_t k)
@@ -466,19 +487,21 @@ static struct mbi_scan_args scan_args(const struct mbi_train_state *st, mbi_ref 
     return a;
 }
 
-/* Its d_out has to be an array: one that is there, or a new one in work[1]. */
+/* Its d_out has to be an array of operands: one that is there, or a new one in work[1]. */
 static void emit_scan(struct planner *p, mbi_ref ref, struct mbi_chain *d,
                       const uint32_t from[MBI_CHAIN_TERMS])
 {
-    const bool there = d->n_terms == 1 && from[0] != MBI_NO_BUFFER && !d->term[0].n_stages &&
-                       d->term[0].cols == d->cols;
+    const bool there = d->n_terms == 1 && from[0] != MBI_NO_BUFFER &&
+                       p->st->buffer[from[0]].narrow && !d->term[0].n_stages && !d->n_stages &&
+                       d->term[0].cols == d->cols && !d->term[0].shift && !d->term[0].begin &&
+                       d->term[0].end == d->cols;
     const struct mbi_scan_args args = scan_args(p->st, ref);
     struct mbi_action *a = new_action(p, MBI_DO_SCAN, ref, d, from);
 
     if (!a)
         return;
     if (!there)
-        a->work[1] = lane_buffer(p, d->cols);
+        a->work[1] = lane_buffer(p, d->cols, true);
     for (uint32_t k = 0; k < 3; k++)
         give_value(p, a, k, true);
     a->work[0] = new_buffer(p, mbi_scan_work(&args, p->st->processors));
@@ -517,9 +540,9 @@ static void emit(struct planner *p, mbi_ref ref)
 
         if (!a)
             return;
-        a->dst[0] = p->stored[ref] = lane_buffer(p, d.cols);
+        a->dst[0] = p->stored[ref] = lane_buffer(p, d.cols, false);
         end_action(p, a);
-        d.n_terms = 0;
+        d.n_terms = d.n_stages = 0;
         struct path path = {};
 
         path.end = d.cols;
@@ -584,10 +607,12 @@ void mbi_train_bind(struct mbi_train_state *st)
     for (uint32_t i = 0; i < st->n_actions; i++) {
         struct mbi_action *a = &st->action[i];
 
-        for (uint32_t t = 0; t < a->d.n_terms; t++)
-            a->d.term[t].d = a->from[t] == MBI_NO_BUFFER
-                                 ? NULL
-                                 : (const float *)(st->pool + st->buffer[a->from[t]].offset);
+        for (uint32_t t = 0; t < a->d.n_terms; t++) {
+            const bool loss = a->from[t] == MBI_NO_BUFFER;
+
+            a->d.term[t].d = loss ? NULL : st->pool + st->buffer[a->from[t]].offset;
+            a->d.term[t].narrow = !loss && st->buffer[a->from[t]].narrow;
+        }
     }
 }
 
@@ -695,6 +720,16 @@ static float *at_buffer(const struct mbi_train_state *st, uint32_t b)
     return b == MBI_NO_BUFFER ? NULL : (float *)(st->pool + st->buffer[b].offset);
 }
 
+static struct mbi_gradient at_gradient(const struct mbi_train_state *st, uint32_t b)
+{
+    return {at_buffer(st, b), b != MBI_NO_BUFFER && st->buffer[b].narrow};
+}
+
+static mbi_operand *at_narrow(const struct mbi_train_state *st, uint32_t b)
+{
+    return (mbi_operand *)at_buffer(st, b);
+}
+
 static float *at_param(const struct mbi_train_state *st, const struct mbi_action *a, uint32_t k)
 {
     return a->param[k] == SIZE_MAX ? NULL : st->block[MBI_TRAIN_GRADIENT] + a->param[k];
@@ -707,8 +742,7 @@ static int32_t do_matvec(struct mbi_train_state *st, const struct mbi_action *a,
     const struct mbi_node *node = &st->graph->node[a->node];
     const uint32_t param = st->graph->node[node->in[1]].param;
     const struct mbi_ints x = mbi_ints_of(st, node->in[0]);
-    mbi_operand *dy = (mbi_operand *)at_buffer(st, a->work[0]);
-    mbi_operand *in = (mbi_operand *)at_buffer(st, a->work[1]);
+    mbi_operand *dy = at_narrow(st, a->work[0]), *in = at_narrow(st, a->work[1]);
     struct mbi_gemm_call call = {};
     int32_t rc = mbi_train_check(mbi_chain_operand(&a->d, dy, st->stream), "a gradient", err);
 
@@ -722,7 +756,8 @@ static int32_t do_matvec(struct mbi_train_state *st, const struct mbi_action *a,
                 dy,
                 st->operand + st->operand_at[param],
                 st->one,
-                at_buffer(st, a->dst[0])};
+                at_buffer(st, a->dst[0]),
+                st->buffer[a->dst[0]].narrow};
         rc = mbi_gemm_run(st->gemm, &call, err);
     }
     if (rc < 0 || a->param[1] == SIZE_MAX)
@@ -732,7 +767,8 @@ static int32_t do_matvec(struct mbi_train_state *st, const struct mbi_action *a,
     mbi_train_time(st, "operands of inputs");
     call = {true,      node->type.cols,     x.cols,
             st->lanes, st->one + 1,         dy,
-            in,        st->one + a->add[1], at_param(st, a, 1)};
+            in,        st->one + a->add[1], at_param(st, a, 1),
+            false};
     return rc < 0 ? rc : mbi_gemm_run(st->gemm, &call, err);
 }
 
@@ -746,7 +782,7 @@ static cudaError_t do_conv(const struct mbi_train_state *st, const struct mbi_ac
     c.streams = st->streams;
     c.tokens = st->tokens;
     c.w = st->real + st->real_at[st->graph->node[node->in[1]].param];
-    c.dp = at_buffer(st, a->dst[0]);
+    c.dp = at_gradient(st, a->dst[0]);
     c.dw = at_param(st, a, 1);
     c.dbias = at_param(st, a, 3);
     c.add_w = a->add[1];
@@ -772,13 +808,14 @@ static cudaError_t do_scan(struct mbi_train_state *st, const struct mbi_action *
 
     struct mbi_scan_args s = scan_args(st, a->node);
 
-    s.dy = a->work[1] == MBI_NO_BUFFER ? a->d.term[0].d : at_buffer(st, a->work[1]);
-    s.dx = at_buffer(st, a->dst[0]);
+    s.dy = a->work[1] == MBI_NO_BUFFER ? (const mbi_operand *)a->d.term[0].d
+                                       : at_narrow(st, a->work[1]);
+    s.dx = at_gradient(st, a->dst[0]);
     s.dbc = at_buffer(st, a->dst[1]);
     s.dl = at_buffer(st, a->dst[2]);
     s.work = (char *)at_buffer(st, a->work[0]);
     if (a->work[1] != MBI_NO_BUFFER)
-        e = mbi_chain_store(&a->d, at_buffer(st, a->work[1]), false, st->stream);
+        e = mbi_chain_operand(&a->d, at_narrow(st, a->work[1]), st->stream);
     for (int step = 0; !e && step < MBI_SCAN_STEPS; step++) {
         e = mbi_scan_back(&s, st->processors, step, st->stream);
         if (step + 1 < MBI_SCAN_STEPS)
@@ -813,7 +850,7 @@ static cudaError_t do_action(struct mbi_train_state *st, const struct mbi_action
 
     switch (a->kind) {
     case MBI_DO_STORE:
-        return mbi_chain_store(&a->d, at_buffer(st, a->dst[0]), false, st->stream);
+        return mbi_chain_store(&a->d, at_buffer(st, a->dst[0]), st->stream);
     case MBI_DO_COLUMNS:
         return mbi_chain_columns(&a->d, at_param(st, a, 1), a->group, a->add[1],
                                  at_buffer(st, a->work[0]), st->stream);
@@ -822,7 +859,7 @@ static cudaError_t do_action(struct mbi_train_state *st, const struct mbi_action
     case MBI_DO_NORM: {
         const struct mbi_ints x = mbi_ints_of(st, node->in[0]);
 
-        return mbi_norm_back(&a->d, at_buffer(st, a->dst[0]), &x, (uint32_t)node->attr[0],
+        return mbi_norm_back(&a->d, at_gradient(st, a->dst[0]), &x, (uint32_t)node->attr[0],
                              node->op == MBI_OP_norm_shift, st->stream);
     }
     case MBI_DO_CONV:

@@ -11,7 +11,6 @@
 #include "train/cuda/ops.h"
 
 #define TILE 64
-#define LD 68 /* floats of a row: lanes of a warp read different banks, or the same twice */
 #define BLOCK 256
 #define ELEMENTS 16 /* of a tile, in one thread */
 #define AHEAD 8     /* chunks that the walk reads at a time */
@@ -54,6 +53,16 @@ static __device__ __forceinline__ uint32_t col_of(int i)
     return 32 * (warp / 4) + 8 * ((uint32_t)i / 4) + 2 * (lane % 4) + (uint32_t)i % 2;
 }
 
+/*
+ * Element (r, c) of a tile. Groups of four columns are mixed by the row, so that the lanes of a warp
+ * read different banks, whether rows are its quads and columns its lanes within one or the other way
+ * round.
+ */
+static __device__ __forceinline__ uint32_t cell(uint32_t r, uint32_t c)
+{
+    return r * TILE + (c ^ (8 * (r % 4) + r % 8 / 4 * 4));
+}
+
 static __device__ __forceinline__ void clear(float x[ELEMENTS])
 {
     for (int i = 0; i < ELEMENTS; i++)
@@ -76,7 +85,7 @@ static __device__ __forceinline__ void product(float c[ELEMENTS], const float *a
         for (uint32_t i = 0; i < 4; i++) {
             const uint32_t r = row + g + 8 * (i % 2), p = k0 + t + 4 * (i / 2);
 
-            x[i] = TA ? a[p * LD + r] : a[r * LD + p];
+            x[i] = TA ? a[cell(p, r)] : a[cell(r, p)];
         }
         for (uint32_t j = 0; j < 4; j++) {
             const uint32_t s = col + 8 * j + g;
@@ -85,16 +94,33 @@ static __device__ __forceinline__ void product(float c[ELEMENTS], const float *a
             if (col + 8 * j >= n)
                 break;
             for (uint32_t i = 0; i < 2; i++)
-                y[i] = TB ? b[s * LD + k0 + t + 4 * i] : b[(k0 + t + 4 * i) * LD + s];
+                y[i] = TB ? b[cell(s, k0 + t + 4 * i)] : b[cell(k0 + t + 4 * i, s)];
             mbi_mma_tf32(c + 4 * j, x, y);
         }
+    }
+}
+
+/* The elements of a thread are pairs of neighbours: one to a tile, and all times those of one. */
+static __device__ __forceinline__ void put_pair(float *tile, int i, const float v[2])
+{
+    *(float2 *)(tile + cell(row_of(i), col_of(i))) = {v[0], v[1]};
+}
+
+static __device__ __forceinline__ void times_pairs(float v[ELEMENTS], const float *tile)
+{
+    MBI_UNROLL
+    for (int i = 0; i < ELEMENTS; i += 2) {
+        const float2 f = *(const float2 *)(tile + cell(row_of(i), col_of(i)));
+
+        v[i] *= f.x;
+        v[i + 1] *= f.y;
     }
 }
 
 /* Four elements of a tile, from column c on; those from `cols` on are zero. */
 static __device__ __forceinline__ void put4(float *tile, uint32_t r, uint32_t c, const float v[4])
 {
-    *(float4 *)(tile + r * LD + c) = {v[0], v[1], v[2], v[3]};
+    *(float4 *)(tile + cell(r, c)) = {v[0], v[1], v[2], v[3]};
 }
 
 /* Rows [first, first + rows) of integers, columns [col, col + cols). */
@@ -118,48 +144,21 @@ static __device__ __forceinline__ void load_ints(float *tile, const struct mbi_i
     }
 }
 
-static __device__ __forceinline__ void four_at(float v[4], const float *x)
-{
-    const float4 f = *(const float4 *)x;
-
-    v[0] = f.x;
-    v[1] = f.y;
-    v[2] = f.z;
-    v[3] = f.w;
-}
-
-static __device__ __forceinline__ void four_at(float v[4], const mbi_operand *x)
-{
-    struct alignas(4 * sizeof(mbi_operand)) {
-        mbi_operand o[4];
-    } f = *(const decltype(f) *)x;
-
-    for (int k = 0; k < 4; k++)
-        v[k] = mbi_from_operand(f.o[k]);
-}
-
-static __device__ __forceinline__ float one_at(const float *x) { return *x; }
-static __device__ __forceinline__ float one_at(const mbi_operand *x)
-{
-    return mbi_from_operand(*x);
-}
-
 /* Four elements of a row, zero beyond the edges. */
-template <class T>
-static __device__ __forceinline__ void reals_at(float v[4], const T *x, size_t stride, uint32_t r,
-                                                uint32_t c, uint32_t rows, uint32_t cols, bool wide)
+static __device__ __forceinline__ void reals_at(float v[4], const mbi_operand *x, size_t stride,
+                                                uint32_t r, uint32_t c, uint32_t rows,
+                                                uint32_t cols, bool wide)
 {
     for (int k = 0; k < 4; k++)
         v[k] = 0;
     if (wide && r < rows && c < cols)
-        four_at(v, x + r * stride + c);
+        mbi_load<4>(v, x + r * stride + c);
     for (uint32_t k = 0; !wide && k < 4; k++)
         if (r < rows && c + k < cols)
-            v[k] = one_at(x + r * stride + c + k);
+            v[k] = mbi_from_operand(x[r * stride + c + k]);
 }
 
-template <class T>
-static __device__ __forceinline__ void load_reals(float *tile, const T *x, size_t stride,
+static __device__ __forceinline__ void load_reals(float *tile, const mbi_operand *x, size_t stride,
                                                   uint32_t rows, uint32_t cols, bool wide)
 {
     for (uint32_t i = threadIdx.x; i < TILE * TILE / 4; i += BLOCK) {
@@ -177,9 +176,9 @@ static __device__ __forceinline__ void scale_rows(float *tile, const float *a, c
     for (uint32_t i = threadIdx.x; i < TILE * TILE / 4; i += BLOCK) {
         const uint32_t r = i / (TILE / 4), c = i % (TILE / 4) * 4;
         const float f = a[r] * (b ? b[r] : 1.0f);
-        float4 *at = (float4 *)(tile + r * LD + c), v = *at;
+        float4 *to = (float4 *)(tile + cell(r, c)), v = *to;
 
-        *at = {v.x * f, v.y * f, v.z * f, v.w * f};
+        *to = {v.x * f, v.y * f, v.z * f, v.w * f};
     }
 }
 
@@ -205,15 +204,13 @@ static __device__ __forceinline__ size_t state_at(const struct scan &s, size_t c
     return ((chunk * s.a.heads + head) * s.a.n + n) * s.a.dim + p;
 }
 
-/* By the first warp, two tokens a lane; expm1 keeps small w exact. Rows beyond q do not decay. */
+/* By one warp, two tokens a lane; expm1 keeps small w exact. Rows beyond q do not decay. */
 static __device__ __forceinline__ void find_decays(struct decays *d, const struct scan &s,
                                                    const struct place &p, uint32_t head)
 {
-    const uint32_t lane = threadIdx.x;
+    const uint32_t lane = threadIdx.x % MBI_WARP;
     float l[2], sum[2], all;
 
-    if (lane >= MBI_WARP)
-        return;
     for (uint32_t i = 0; i < 2; i++) {
         const uint32_t r = lane + MBI_WARP * i;
 
@@ -245,8 +242,8 @@ static __device__ __forceinline__ void find_decays(struct decays *d, const struc
 /* h gets sum_j B_j 2^-(L_end - L_j) w_j x_j, v gets sum_i C_i 2^-L_i dy_i: of this chunk alone. */
 static __global__ void __launch_bounds__(BLOCK) parts(const __grid_constant__ struct scan s)
 {
-    float *x = (float *)mbi_shared(), *y = x + TILE * LD;
-    struct decays *d = (struct decays *)(y + TILE * LD);
+    float *x = (float *)mbi_shared(), *y = x + TILE * TILE;
+    struct decays *d = (struct decays *)(y + TILE * TILE);
     const struct place p = place_of(s);
     const uint32_t head = blockIdx.y / s.slices_p, col = blockIdx.y % s.slices_p * TILE;
     const uint32_t row = blockIdx.z * TILE;
@@ -255,7 +252,8 @@ static __global__ void __launch_bounds__(BLOCK) parts(const __grid_constant__ st
     const size_t to = state_at(s, p.at, head, row, col);
     const size_t at = (size_t)p.first * s.a.x.cols + head * s.a.dim + col;
 
-    find_decays(d, s, p, head);
+    if (threadIdx.x < MBI_WARP)
+        find_decays(d, s, p, head);
     for (int back = 0; back < 2; back++) {
         const bool wanted = back ? p.index > 0 : p.index + 1 < s.chunks;
         float c[ELEMENTS];
@@ -339,11 +337,18 @@ struct sums {
 };
 
 struct shared {
-    float x[TILE * LD], dy[TILE * LD], b[TILE * LD], c[TILE * LD];
-    float state[TILE * LD], m[TILE * LD];
-    struct decays d;
+    float x[TILE * TILE], dy[TILE * TILE], b[TILE * TILE], c[TILE * TILE];
+    float state[TILE * TILE], m[TILE * TILE];
+    struct decays d, next; /* of this head and of the one behind it */
     struct sums sum;
 };
+
+/* The decays of the next head become those of this one. */
+static __device__ __forceinline__ void take_next(struct shared *sh)
+{
+    for (uint32_t i = threadIdx.x; i < sizeof(sh->d) / sizeof(float); i += BLOCK)
+        ((float *)&sh->d)[i] = ((const float *)&sh->next)[i];
+}
 
 static __device__ __forceinline__ void add_rows(struct sums *sum, int which,
                                                 const float v[ELEMENTS])
@@ -420,8 +425,9 @@ static __device__ __forceinline__ void square_back(struct shared *sh, const floa
                                                    const float S[ELEMENTS], float ds[ELEMENTS],
                                                    uint32_t q)
 {
-    float slope[ELEMENTS];
+    float slope[ELEMENTS], m[2];
 
+    MBI_UNROLL
     for (int i = 0; i < ELEMENTS; i++) {
         const uint32_t r = row_of(i), c = col_of(i);
         const float decay = c <= r && r < q ? exp2f(sh->d.L[c] - sh->d.L[r]) : 0;
@@ -429,7 +435,9 @@ static __device__ __forceinline__ void square_back(struct shared *sh, const floa
 
         slope[i] = c < r ? e * S[i] : 0;
         ds[i] += e;
-        sh->m[r * LD + c] = S[i] * decay;
+        m[i % 2] = S[i] * decay;
+        if (i % 2)
+            put_pair(sh->m, i - 1, m);
     }
     add_rows(&sh->sum, SUM_ROWS, slope);
     add_cols(&sh->sum, slope);
@@ -456,8 +464,8 @@ static __device__ __forceinline__ void written_back(struct shared *sh, const str
     for (int i = 0; i < ELEMENTS; i++) {
         c[i] *= sh->d.rest[row_of(i)] * sh->d.w[row_of(i)];
         db[i] += c[i];
-        c[i] *= sh->b[row_of(i) * LD + col_of(i)];
     }
+    times_pairs(c, sh->b);
     add_rows(&sh->sum, SUM_SLOPE, c);
     __syncthreads();
 }
@@ -493,8 +501,8 @@ static __device__ __forceinline__ void carried_back(struct shared *sh, const str
     for (int i = 0; i < ELEMENTS; i++) {
         c[i] *= sh->d.keep[row_of(i)];
         dc[i] += c[i];
-        c[i] *= sh->c[row_of(i) * LD + col_of(i)];
     }
+    times_pairs(c, sh->c);
     add_rows(&sh->sum, SUM_CARRIED, c);
     __syncthreads();
 }
@@ -506,14 +514,18 @@ static __device__ __forceinline__ void inputs_back(struct shared *sh, const stru
 {
     const uint32_t cols = part_of(s.a.dim, slice_p);
 
-    for (int i = 0; i < ELEMENTS; i++) {
+    for (int i = 0; i < ELEMENTS; i += 2) {
         const uint32_t r = row_of(i), c = col_of(i);
+        const float v[2] = {sh->d.w[r] * dxw[i], sh->d.w[r] * dxw[i + 1]};
+        const size_t at = (size_t)(p.first + r) * s.a.x.cols + head * s.a.dim + slice_p * TILE + c;
 
-        if (r < p.q && c < cols)
-            s.a.dx[(size_t)(p.first + r) * s.a.x.cols + head * s.a.dim + slice_p * TILE + c] =
-                sh->d.w[r] * dxw[i];
-        dxw[i] *= sh->x[r * LD + c];
+        if (s.wide && r < p.q && c < cols)
+            mbi_put<2>(s.a.dx, at, v);
+        for (uint32_t k = 0; !s.wide && k < 2; k++)
+            if (r < p.q && c + k < cols)
+                mbi_put<1>(s.a.dx, at + k, v + k);
     }
+    times_pairs(dxw, sh->x);
     add_rows(&sh->sum, SUM_W, dxw);
 }
 
@@ -528,8 +540,6 @@ static __device__ __forceinline__ void decays_back(const struct shared *sh, cons
     const uint32_t lane = threadIdx.x;
     float d[2], own[2], slopes = 0, kept = 0, later;
 
-    if (lane >= MBI_WARP)
-        return;
     for (uint32_t i = 0; i < 2; i++) {
         const uint32_t r = lane + MBI_WARP * i;
         const float slope = r + 1 < p.q ? sum->row[SUM_SLOPE][0][r] + sum->row[SUM_SLOPE][1][r] : 0;
@@ -575,6 +585,8 @@ static __global__ void __launch_bounds__(BLOCK, 2) chunk(const __grid_constant__
     clear(ds);
     clear(db);
     clear(dc);
+    if (threadIdx.x < MBI_WARP)
+        find_decays(&sh->next, s, p, first);
     for (uint32_t n = 0; n < s.slices_n; n++) {
         load_bc(sh, s, p, n);
         __syncthreads();
@@ -586,7 +598,7 @@ static __global__ void __launch_bounds__(BLOCK, 2) chunk(const __grid_constant__
         }
     }
     for (uint32_t head = first; head < last; head++) {
-        find_decays(&sh->d, s, p, head);
+        take_next(sh);
         clear_sums(&sh->sum);
         for (uint32_t k = 0; k < s.slices_p; k++) {
             const uint32_t cols = part_of(s.a.dim, k), at = head * s.a.dim + k * TILE;
@@ -620,11 +632,15 @@ static __global__ void __launch_bounds__(BLOCK, 2) chunk(const __grid_constant__
             inputs_back(sh, s, p, head, k, dxw);
             __syncthreads();
         }
-        decays_back(sh, s, p, head);
+        if (threadIdx.x < MBI_WARP)
+            decays_back(sh, s, p, head);
+        else if (threadIdx.x < 2 * MBI_WARP && head + 1 < last)
+            find_decays(&sh->next, s, p, head + 1);
         __syncthreads();
     }
-    for (int i = 0; i < ELEMENTS; i++)
-        sh->m[row_of(i) * LD + col_of(i)] = ds[i];
+    MBI_UNROLL
+    for (int i = 0; i < ELEMENTS; i += 2)
+        put_pair(sh->m, i, ds + i);
     for (uint32_t n = 0; n < s.slices_n; n++) {
         if (!alone) {
             clear(db);
@@ -655,10 +671,28 @@ static __global__ void __launch_bounds__(BLOCK)
 
 /* ---- all of it ---- */
 
-/* Without memory it only counts the bytes. Blocks for four rounds of all processors, two each. */
+/* Parts of the heads for `blocks` chunks: the least rounds of all processors, two blocks each, where
+ * what a block does once takes as long as a head. */
+static uint32_t choose_groups(size_t blocks, uint32_t heads, uint32_t processors)
+{
+    const size_t slots = 2 * (size_t)processors;
+    uint32_t best = 1;
+    size_t least = SIZE_MAX;
+
+    for (uint32_t groups = 1; groups <= heads; groups++) {
+        const size_t rounds = (blocks * groups + slots - 1) / slots;
+        const size_t cost = rounds * ((heads + groups - 1) / groups + 1);
+
+        best = cost < least ? groups : best;
+        least = cost < least ? cost : least;
+    }
+    return best;
+}
+
+/* Without memory it only counts the bytes. */
 static size_t lay_out(struct scan *s, const struct mbi_scan_args *a, uint32_t processors)
 {
-    const uint32_t tokens = a->tokens, most = 8 * processors;
+    const uint32_t tokens = a->tokens;
     size_t states, ends, blocks, bc;
 
     *s = {};
@@ -669,9 +703,7 @@ static size_t lay_out(struct scan *s, const struct mbi_scan_args *a, uint32_t pr
     s->slices_p = (a->dim + TILE - 1) / TILE;
     s->slices_n = (a->n + TILE - 1) / TILE;
     blocks = (size_t)a->streams * s->chunks;
-    s->groups = (uint32_t)((most + blocks - 1) / blocks);
-    if (s->groups > a->heads)
-        s->groups = a->heads;
+    s->groups = choose_groups(blocks, a->heads, processors);
     s->per_group = (a->heads + s->groups - 1) / s->groups;
     s->groups = (a->heads + s->per_group - 1) / s->per_group;
     states = (blocks * a->heads * a->n * a->dim + 63) / 64 * 64;
@@ -710,7 +742,7 @@ cudaError_t mbi_scan_back(const struct mbi_scan_args *a, uint32_t processors, in
     blocks = a->streams * s.chunks;
     if (step == 0)
         return mbi_launch(parts, dim3(blocks, a->heads * s.slices_p, s.slices_n), BLOCK,
-                          2 * TILE * LD * sizeof(float) + sizeof(struct decays), stream, s);
+                          2 * TILE * TILE * sizeof(float) + sizeof(struct decays), stream, s);
     if (step == 1)
         return mbi_launch(walk, dim3((a->heads * a->n * a->dim + BLOCK - 1) / BLOCK, a->streams),
                           BLOCK, 0, stream, s);

@@ -19,6 +19,7 @@ extern "C" {
 struct mbi_buffer {
     size_t size, offset;
     uint32_t first, last; /* actions that use it */
+    bool narrow;          /* a gradient in operands, else in floats */
 };
 
 enum mbi_action_kind {
