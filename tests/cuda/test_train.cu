@@ -126,16 +126,29 @@ static mbi_ref node(struct mbi_build *b, uint32_t op, std::vector<mbi_ref> in,
     return mbi_build_node(b, op, "test", in.data(), attr.data());
 }
 
-static void odd_make(struct model *m)
-{
-    enum { VOCAB = 11 };
-    struct mbi_build b;
+enum { VOCAB = 11 };
 
+/* 8 columns for each token. */
+static mbi_ref graph_begin(struct model *m, struct mbi_build *b)
+{
     mbi_host_default(&m->host);
     MUST(mbi_graph_create(&m->graph, &m->host, &error));
-    mbi_build_begin(&b, m->graph, &error);
-    const mbi_ref token = mbi_build_token(&b, VOCAB);
-    const mbi_ref e = node(&b, MBI_OP_embed, {token, param(&b, "table", MBI_I8, 5, VOCAB, 8)});
+    mbi_build_begin(b, m->graph, &error);
+    const mbi_ref token = mbi_build_token(b, VOCAB);
+
+    return node(b, MBI_OP_embed, {token, param(b, "table", MBI_I8, 5, VOCAB, 8)});
+}
+
+static void graph_end(struct model *m, struct mbi_build *b, mbi_ref logits)
+{
+    MUST(mbi_build_end(b, logits, node(b, MBI_OP_argmax, {logits})));
+    masters(m, 0.3f);
+}
+
+static void odd_make(struct model *m)
+{
+    struct mbi_build b;
+    const mbi_ref e = graph_begin(m, &b);
     const mbi_ref front = node(&b, MBI_OP_slice, {e}, {0, 4});
     const mbi_ref back = node(&b, MBI_OP_slice, {e}, {4, 4});
     const mbi_ref turned = node(&b, MBI_OP_concat, {back, front});
@@ -158,21 +171,14 @@ static void odd_make(struct model *m)
     out = node(&b, MBI_OP_add, {out, param(&b, "head.bias", MBI_I16, 11, 1, VOCAB)});
     out = node(&b, MBI_OP_requant, {out}, {0, INT32_MIN, INT32_MAX, 11});
     out = node(&b, MBI_OP_addsat, {out, out}, {14});
-    MUST(mbi_build_end(&b, out, node(&b, MBI_OP_argmax, {out})));
-    masters(m, 0.3f);
+    graph_end(m, &b, out);
 }
 
 /* A value that is read through one slice alone: beyond it there is nothing to look for. */
 static void slice_make(struct model *m)
 {
-    enum { VOCAB = 11 };
     struct mbi_build b;
-
-    mbi_host_default(&m->host);
-    MUST(mbi_graph_create(&m->graph, &m->host, &error));
-    mbi_build_begin(&b, m->graph, &error);
-    const mbi_ref token = mbi_build_token(&b, VOCAB);
-    const mbi_ref e = node(&b, MBI_OP_embed, {token, param(&b, "table", MBI_I8, 5, VOCAB, 8)});
+    const mbi_ref e = graph_begin(m, &b);
     const mbi_ref back = node(&b, MBI_OP_slice, {e}, {4, 4});
     const mbi_ref r = node(&b, MBI_OP_requant, {back}, {0, -100, 100, 5});
     mbi_ref y = node(&b, MBI_OP_mul, {r, r}, {1});
@@ -180,8 +186,7 @@ static void slice_make(struct model *m)
     y = node(&b, MBI_OP_requant, {y}, {5, -128, 127, 5});
     y = node(&b, MBI_OP_matvec, {y, param(&b, "head", MBI_I8, 6, VOCAB, 4)});
     y = node(&b, MBI_OP_requant, {y}, {0, INT32_MIN, INT32_MAX, 11});
-    MUST(mbi_build_end(&b, y, node(&b, MBI_OP_argmax, {y})));
-    masters(m, 0.3f);
+    graph_end(m, &b, y);
 }
 
 /* ---- one batch on both sides ---- */
