@@ -20,9 +20,9 @@
 #define WARPS MBI_DECODE_WARPS
 #define TEAM_WORDS (3 * WARPS > MBI_DECODE_LANES ? 3 * WARPS : MBI_DECODE_LANES)
 #define PHASES MBI_DECODE_PHASES
-#define AHEAD 3  /* phases: from a mixer to the next */
-#define USUAL 64 /* P and N of most models */
-#define MOST_SQUARES (((uint64_t)1 << 48) - 1)
+#define AHEAD 3                                /* phases: from a mixer to the next */
+#define USUAL 64                               /* P and N of most models */
+#define MOST_SQUARES (((uint64_t)1 << 48) - 1) /* what mbi_warp_sum_u48() takes */
 
 /* A block and what it has in shared memory. */
 struct block {
@@ -408,7 +408,7 @@ static __device__ __forceinline__ struct finish finish_at(const struct mbi_phase
     x.lo = f->lo;
     x.hi = f->hi;
     x.least = p->normed ? INT32_MIN : -(int32_t)((uint32_t)INT32_MAX >> (32 - f->bits)) - 1;
-    x.brief = f->kind == MBI_FINISH_ROWS && x.shift > 0 && x.shift < 32;
+    x.brief = f->kind == MBI_FINISH_ROWS && x.shift >= 0 && x.shift < 32;
     return x;
 }
 
@@ -418,7 +418,7 @@ static __device__ __forceinline__ int32_t finished(const struct mbi_phase *p,
 {
     if (!x->brief)
         return (int32_t)mbi_finished(&p->finish, sum, x->row, !p->normed, added);
-    sum = mbi_clamp_i32((sum >> x->shift) + ((sum >> (x->shift - 1)) & 1), x->lo, x->hi);
+    sum = mbi_clamp_i32(mbi_rsh_any(sum, x->shift), x->lo, x->hi);
     return mbi_clamp_i32(mbi_add_sat(sum, added), x->least, ~x->least);
 }
 
