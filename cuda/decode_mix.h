@@ -515,7 +515,7 @@ static __device__ __forceinline__ int2 mbi_mix_y(const struct mbi_mix_task *t, u
 {
     const struct mbi_mix_room *s = t->room;
     const struct mbi_mix_groups groups = mbi_mix_groups(t->dim);
-    const int32_t m = s->m[t->i], s_n = 31 - __clz((int)t->n) - 1;
+    const int32_t m = s->m[t->i], s_n = mbi_scan_s_n_of(t->n);
     int32_t inside[2], carried[2] = {0, 0};
 
     inside[0] = m * mbi_scan_xw(s->x[p], *s->weight);

@@ -59,9 +59,15 @@ static __device__ __forceinline__ int32_t mbi_scan_y(int32_t inside, int32_t car
            (int32_t)(mbi_mul_add(carried, kept, 1 << 15) >> 16);
 }
 
+/* log2(N) - 1 */
+static __host__ __device__ inline int32_t mbi_scan_s_n_of(uint32_t n)
+{
+    return mbi_bitlen((uint64_t)n) - 2;
+}
+
 static __host__ __device__ inline int32_t mbi_scan_s_n(const struct mbi_scan_attr *at)
 {
-    return mbi_bitlen((uint64_t)at->d_state) - 2; /* log2(N) - 1 */
+    return mbi_scan_s_n_of((uint32_t)at->d_state);
 }
 
 /* ---- rows ---- */
